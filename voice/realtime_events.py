@@ -1,0 +1,189 @@
+"""Build, sniff and parse OpenAI Realtime GA events, the one language spoken inside voice.
+
+A frame is one event as UTF-8 JSON in bytes. Audio frames arrive fifty times a second in every call, so `event_type` and
+`audio_delta` read only the bytes they need and fall back to a full parse for any frame written in an unusual way.
+"""
+
+import binascii
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, NoReturn
+
+# OpenAI takes 15 MiB of base64 in one append; the rest of such a frame is small.
+MAX_FRAME_BYTES = 16 * 1024 * 1024
+
+# A leading "type", or one behind a few plain string or number members ("event_id" first is common). The groups are
+# atomic, so a frame that does not match costs one pass over its beginning and no more.
+_LEADING_TYPE = re.compile(
+    rb'\s*\{\s*(?>(?>"(?!type")[^"\\]{1,64}"\s*:\s*(?>"[^"\\]*"|-?[0-9]+)\s*,\s*){0,8})"type"\s*:\s*"([^"\\]{1,128})"'
+)
+_DELTA = b'"delta":"'
+_ITEM_ID = re.compile(rb'"item_id":"([^"\\]{1,128})"')
+_RESPONSE_ID = re.compile(rb'"response_id":"([^"\\]{1,128})"')
+
+
+class InvalidEvent(ValueError):
+    """A frame that is no event; `reason` is one of too_long, not_json, not_an_object, no_type, bad_audio."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.reason = reason
+
+
+@dataclass(frozen=True, slots=True)
+class AudioDelta:
+    """A piece of an assistant's speech: which item of which response, and its PCM."""
+
+    item_id: str
+    response_id: str
+    pcm: bytes
+
+
+def event_type(frame: bytes) -> str:
+    """Return a frame's type, whatever the order of its keys; raise InvalidEvent when it has none.
+
+    A type found at the front is believed without reading the rest: a frame that says "type" twice gives its first.
+    Frames from outside whose type decides about money or permission are to be read with `parse`.
+    """
+    leading = _LEADING_TYPE.match(frame)
+    if leading is None:
+        return str(parse(frame)["type"])
+    try:
+        return leading[1].decode()
+    except UnicodeDecodeError:
+        raise InvalidEvent("not_json") from None
+
+
+def parse(frame: bytes) -> dict[str, Any]:
+    """Return a frame as a dict with a non-empty string "type"; raise InvalidEvent for anything else."""
+    if len(frame) > MAX_FRAME_BYTES:
+        raise InvalidEvent("too_long")
+    event = _read_json(frame)
+    if not isinstance(event, dict):
+        raise InvalidEvent("not_an_object")
+    kind = event.get("type")
+    if not isinstance(kind, str) or not kind:
+        raise InvalidEvent("no_type")
+    return event
+
+
+def dump(event: Mapping[str, Any]) -> bytes:
+    """Return an event as a compact frame. Put "type" first in the mapping: readers find it there at once."""
+    return json.dumps(event, separators=(",", ":"), allow_nan=False).encode()
+
+
+def append_audio(pcm: bytes) -> bytes:
+    return b'{"type":"input_audio_buffer.append","audio":"' + binascii.b2a_base64(pcm, newline=False) + b'"}'
+
+
+def audio_delta(frame: bytes) -> AudioDelta:
+    """Read a response.output_audio.delta; raise InvalidEvent when its ids or its audio cannot be read."""
+    start = frame.find(_DELTA) + len(_DELTA)
+    end = frame.find(b'"', start)
+    item, response = _ITEM_ID.search(frame), _RESPONSE_ID.search(frame)
+    if start < len(_DELTA) or end < 0 or item is None or response is None or frame.find(b"\\", start, end) >= 0:
+        return _audio_delta_of(parse(frame))
+    return AudioDelta(_text(item[1]), _text(response[1]), decode_audio(frame[start:end]))
+
+
+def decode_audio(base64_audio: bytes | str) -> bytes:
+    """Return the PCM of a base64 field; raise InvalidEvent when it is no base64 or cuts a sample in half."""
+    try:
+        pcm = binascii.a2b_base64(base64_audio, strict_mode=True)
+    except ValueError:
+        raise InvalidEvent("bad_audio") from None
+    if len(pcm) % 2:
+        raise InvalidEvent("bad_audio")
+    return pcm
+
+
+def session_update(session: Mapping[str, Any]) -> bytes:
+    return dump({"type": "session.update", "session": {"type": "realtime", **session}})
+
+
+def user_text(text: str, item_id: str | None = None) -> bytes:
+    return _message("user", text, item_id)
+
+
+def system_text(text: str) -> bytes:
+    return _message("system", text, None)
+
+
+def response_create(
+    *,
+    max_output_tokens: int | None = None,
+    instructions: str | None = None,
+    output_modalities: list[str] | None = None,
+    metadata: Mapping[str, str] | None = None,
+    event_id: str | None = None,
+) -> bytes:
+    """Ask for a response; what is None is left to the session's own setting."""
+    response = _present(
+        max_output_tokens=max_output_tokens,
+        instructions=instructions,
+        output_modalities=output_modalities,
+        metadata=metadata,
+    )
+    event = {"type": "response.create", **_present(event_id=event_id)}
+    return dump({**event, "response": response} if response else event)
+
+
+def response_cancel(response_id: str | None = None) -> bytes:
+    return dump({"type": "response.cancel", **_present(response_id=response_id)})
+
+
+def truncate(item_id: str, audio_end_ms: int) -> bytes:
+    """Tell the model how much of an item the caller heard."""
+    event = {"type": "conversation.item.truncate", "item_id": item_id, "content_index": 0, "audio_end_ms": audio_end_ms}
+    return dump(event)
+
+
+def function_output(call_id: str, output: str) -> bytes:
+    item = {"type": "function_call_output", "call_id": call_id, "output": output}
+    return dump({"type": "conversation.item.create", "item": item})
+
+
+def clear_input_audio() -> bytes:
+    return dump({"type": "input_audio_buffer.clear"})
+
+
+def _message(role: str, text: str, item_id: str | None) -> bytes:
+    item = {**_present(id=item_id), "type": "message", "role": role, "content": [{"type": "input_text", "text": text}]}
+    return dump({"type": "conversation.item.create", "item": item})
+
+
+def _present(**fields: object) -> dict[str, Any]:
+    return {name: value for name, value in fields.items() if value is not None}
+
+
+def _read_json(frame: bytes) -> Any:
+    try:
+        value = json.loads(frame.decode(), parse_constant=_refuse_constant)
+        if b"\\ud" in frame or b"\\uD" in frame:
+            # Half of a surrogate pair is legal JSON but no text: it would break the first thing that stores it.
+            json.dumps(value, ensure_ascii=False).encode()
+    except (ValueError, RecursionError):
+        raise InvalidEvent("not_json") from None
+    return value
+
+
+def _refuse_constant(name: str) -> NoReturn:
+    # Python reads NaN and Infinity; JSON has no such words, and other readers choke on them.
+    raise ValueError(name)
+
+
+def _audio_delta_of(event: Mapping[str, Any]) -> AudioDelta:
+    fields = [event.get(name) for name in ("item_id", "response_id", "delta")]
+    if not all(isinstance(field, str) for field in fields):
+        raise InvalidEvent("bad_audio")
+    item_id, response_id, delta = map(str, fields)
+    return AudioDelta(item_id, response_id, decode_audio(delta))
+
+
+def _text(raw: bytes) -> str:
+    try:
+        return raw.decode()
+    except UnicodeDecodeError:
+        raise InvalidEvent("not_json") from None
