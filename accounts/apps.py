@@ -1,0 +1,10 @@
+"""The accounts app: who people are, and which organisation they act for."""
+
+from django.apps import AppConfig
+
+
+class AccountsConfig(AppConfig):
+    name = "accounts"
+
+    def ready(self) -> None:
+        from accounts import receivers  # noqa: F401  connects allauth's signals to ours

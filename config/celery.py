@@ -1,0 +1,24 @@
+"""Celery: its queues, and the whole schedule as one table."""
+
+import os
+
+from celery import Celery
+
+os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
+
+app = Celery("parley")
+app.config_from_object("django.conf:settings", namespace="CELERY")
+
+app.conf.update(
+    task_ignore_result=True,
+    task_acks_late=True,
+    task_reject_on_worker_lost=True,
+    task_time_limit=300,
+    broker_connection_retry_on_startup=True,
+    worker_hijack_root_logger=False,
+    beat_schedule={
+        "settle-dead-sessions": {"task": "voice.tasks.sweep_sessions", "schedule": 30.0},
+        "forget-client-addresses": {"task": "voice.tasks.forget_client_addresses", "schedule": 3600.0},
+    },
+)
+app.autodiscover_tasks()

@@ -1,0 +1,7 @@
+"""Hashed static file names, followed through `import` lines of JavaScript modules too."""
+
+from whitenoise.storage import CompressedManifestStaticFilesStorage
+
+
+class ModuleManifestStorage(CompressedManifestStaticFilesStorage):
+    support_js_module_import_aggregation = True

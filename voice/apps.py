@@ -1,0 +1,10 @@
+"""The voice app: agents, live calls, and what they cost."""
+
+from django.apps import AppConfig
+
+
+class VoiceConfig(AppConfig):
+    name = "voice"
+
+    def ready(self) -> None:
+        from voice import receivers  # noqa: F401  ends live calls when an organisation is suspended

@@ -1,0 +1,123 @@
+"""One conversation, and its turns. No word that was said is kept here."""
+
+import uuid
+
+from django.db import models
+from django.utils import timezone
+
+from accounts.models import Organisation
+from voice.models.agent import Agent
+
+
+class SessionState(models.TextChoices):
+    ADMITTED = "admitted", "Ticket given"
+    LIVE = "live", "Live"
+    ENDED = "ended", "Ended"
+
+
+class EndReason(models.TextChoices):
+    CALLER_HUNG_UP = "caller_hung_up", "The caller hung up"
+    CALLER_DISCONNECTED = "caller_disconnected", "The caller's connection broke"
+    CONNECTION_TOO_SLOW = "connection_too_slow", "The caller's connection was too slow"
+    PROTOCOL_ERROR = "protocol_error", "The caller's browser broke the protocol"
+    AGENT_HUNG_UP = "agent_hung_up", "The assistant said goodbye"
+    SILENCE = "silence", "Nobody spoke"
+    MAX_DURATION = "max_duration", "The longest allowed call"
+    OUT_OF_CREDIT = "out_of_credit", "The credits ran out"
+    OPERATOR_ENDED = "operator_ended", "Ended by the operator"
+    ORGANISATION_SUSPENDED = "organisation_suspended", "The organisation was suspended"
+    NETWORK_BLOCKED = "network_blocked", "The caller's network was blocked"
+    PAUSED = "paused", "All calls were paused"
+    SHUTTING_DOWN = "shutting_down", "The server was stopped"
+    UPSTREAM_FAILED = "upstream_failed", "The model failed"
+    INTERNAL_ERROR = "internal_error", "A fault of ours"
+    PROCESS_DIED = "process_died", "The server process died"
+    TICKET_UNUSED = "ticket_unused", "The ticket was never used"
+
+
+class Outcome(models.TextChoices):
+    COMPLETED = "completed", "Task completed"
+    GIVEN_UP = "given_up", "Given up"
+    CUT = "cut", "Cut"
+
+
+class Session(models.Model):
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    organisation = models.ForeignKey(Organisation, on_delete=models.PROTECT, related_name="sessions")
+    agent = models.ForeignKey(Agent, null=True, on_delete=models.SET_NULL, related_name="sessions")
+    state = models.CharField(max_length=10, choices=SessionState.choices, default=SessionState.ADMITTED)
+    hold_id = models.UUIDField(null=True, help_text="billing's; no foreign key across the two.")
+    is_voice = models.BooleanField(default=True, help_text="False: typed from the start.")
+    language = models.CharField(max_length=10, default="en")
+
+    model_asked = models.CharField(max_length=80)
+    model_served = models.CharField(max_length=80)
+    model_reason = models.CharField(max_length=200, blank=True)
+
+    visitor_id = models.CharField(max_length=64, blank=True, help_text="Keyed hash of a first-party cookie.")
+    client_ip = models.GenericIPAddressField(null=True, help_text="Kept for days only, against abuse.")
+    is_member = models.BooleanField(default=False, help_text="Called by a member of the organisation.")
+    # The most this call may cost beside what the wallet allows: a public agent's daily ceiling.
+    spend_cap_micro = models.BigIntegerField(null=True)
+
+    created_at = models.DateTimeField(default=timezone.now)
+    ticket_expires_at = models.DateTimeField()
+    started_at = models.DateTimeField(null=True)
+    seen_at = models.DateTimeField(null=True, help_text="A live call's process says so every few seconds.")
+    ended_at = models.DateTimeField(null=True)
+    duration_ms = models.PositiveIntegerField(default=0)
+    end_reason = models.CharField(max_length=30, choices=EndReason.choices, blank=True)
+    outcome = models.CharField(max_length=12, choices=Outcome.choices, blank=True)
+    task_completed = models.CharField(max_length=40, blank=True, help_text="Name of the task, if one was.")
+
+    captured_micro = models.BigIntegerField(default=0)
+    uncollected_micro = models.BigIntegerField(default=0)
+
+    stars = models.PositiveSmallIntegerField(null=True)
+    comment = models.TextField(max_length=1000, blank=True)
+
+    class Meta:
+        ordering = ["-created_at"]
+        indexes = [
+            models.Index(fields=["state", "organisation"], name="session_state_organisation"),
+            models.Index(fields=["agent", "-created_at"], name="session_agent_recent"),
+            models.Index(fields=["organisation", "-created_at"], name="session_organisation_recent"),
+        ]
+        constraints = [
+            models.CheckConstraint(
+                condition=models.Q(stars__isnull=True) | models.Q(stars__range=(1, 5)), name="session_stars_1_to_5"
+            ),
+            models.CheckConstraint(
+                condition=models.Q(captured_micro__gte=0, uncollected_micro__gte=0), name="session_cost_not_negative"
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"session {self.id}"
+
+    @property
+    def reference(self) -> str:
+        """How billing names this call in its entries and holds."""
+        return f"voice_session:{self.id}"
+
+
+class Turn(models.Model):
+    """One speaker's contribution: times only."""
+
+    session = models.ForeignKey(Session, on_delete=models.CASCADE, related_name="turns")
+    index = models.PositiveIntegerField()
+    speaker = models.CharField(max_length=6, choices=[("caller", "Caller"), ("agent", "Agent")])
+    item_id = models.CharField(max_length=80)
+    started_ms = models.PositiveIntegerField(help_text="Since the call began.")
+    ended_ms = models.PositiveIntegerField()
+    # End of the caller's speech to the first audio sent; agent's turns only.
+    latency_ms = models.PositiveIntegerField(null=True)
+    heard_ms = models.PositiveIntegerField(null=True, help_text="How much of it was really played.")
+    interrupted = models.BooleanField(default=False)
+
+    class Meta:
+        ordering = ["session", "index"]
+        constraints = [models.UniqueConstraint(fields=["session", "index"], name="one_turn_an_index")]
+
+    def __str__(self) -> str:
+        return f"turn {self.index} of {self.session_id}"
