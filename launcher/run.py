@@ -1,0 +1,249 @@
+"""`./parley run`: install, prepare the database, start everything, say where it is, and end it all together."""
+
+import ipaddress
+import os
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from launcher import install, lock, machine, places
+from launcher.errors import Halt
+from launcher.processes import Guardian, last_lines, run_logged
+from launcher.screen import Screen
+from launcher.supervisor import Service, Supervisor
+
+DEFAULT_PORT = 8000
+DEFAULT_MODELS_PORT = 8790
+# The largest message that the widget and the realtime endpoint accept; the servers' own default is smaller.
+WEBSOCKET_BYTES_MAX = 16 * 1024 * 1024
+READY_WITHIN_S = 180.0
+READY_POLL_S = 0.3
+TRUE_WORDS = {"1", "true", "yes", "on"}
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What one run consists of, decided before anything is started."""
+
+    host: str
+    port: int
+    data_dir: Path
+    models_port: int | None
+    worker: bool
+    server: str
+    has_openai_key: bool
+    debug: bool
+
+    @property
+    def address(self) -> str:
+        return f"http://{reachable(self.host)}:{self.port}"
+
+    @property
+    def models_url(self) -> str:
+        return f"http://127.0.0.1:{self.models_port}/v1"
+
+
+def reachable(host: str) -> str:
+    """The host to put into an address: one can listen on every address, but not call it."""
+    host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)
+    return f"[{host}]" if ":" in host else host
+
+
+def make_plan(server: str, worker: bool, models: bool) -> Plan:
+    host = places.setting("HOST", "127.0.0.1")
+    return Plan(
+        host=host,
+        port=places.number("PORT", DEFAULT_PORT),
+        data_dir=places.data_dir().resolve(),
+        models_port=choose_models_port() if models else None,
+        worker=worker,
+        server=server,
+        has_openai_key=has_openai_key(),
+        # Only this machine can reach a loopback address: there, and there alone, development is the default.
+        debug=places.setting("DEBUG", "true" if is_loopback(host) else "false").lower() in TRUE_WORDS,
+    )
+
+
+def has_openai_key() -> bool:
+    return bool(places.setting("OPENAI_API_KEY") or places.setting("OPENAI_API_KEY_FILE"))
+
+
+def is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+def choose_models_port() -> int:
+    """LOCAL_MODELS_PORT if it is set, else the usual one, else any: nobody but Parley needs to know it."""
+    port = places.number("LOCAL_MODELS_PORT", DEFAULT_MODELS_PORT)
+    if places.setting("LOCAL_MODELS_PORT"):
+        machine.check_port("127.0.0.1", port)
+    return port if machine.port_is_free("127.0.0.1", port) else machine.free_port("127.0.0.1")
+
+
+def environment(plan: Plan) -> dict[str, str]:
+    chosen = {
+        "PYTHONUNBUFFERED": "1",
+        "PARLEY_DATA_DIR": str(plan.data_dir),
+        "HOST": plan.host,
+        "PORT": str(plan.port),
+        "DEBUG": str(plan.debug).lower(),
+        # The speech models' runtime sends usage statistics unless told not to.
+        "ORT_DISABLE_TELEMETRY": "1",
+    }
+    if plan.models_port:
+        chosen["LOCAL_MODELS_URL"] = plan.models_url
+    return {**os.environ, **chosen}
+
+
+def services(plan: Plan) -> list[Service]:
+    python, env = str(places.venv_python()), environment(plan)
+    web = Service("web", [python, "-m", *web_command(plan)], env, places.ROOT)
+    worker = Service("worker", [python, "-m", *worker_command(plan)], env, places.ROOT, restarts=True)
+    # With a key the embedded models are only what calls fall back to.
+    models_command = [python, "-m", "local_models", "--port", str(plan.models_port)]
+    models = Service("models", models_command, env, places.ROOT, restarts=True, dispensable=plan.has_openai_key)
+    return [models] * bool(plan.models_port) + [web] + [worker] * plan.worker
+
+
+def web_command(plan: Plan) -> list[str]:
+    """Neither server writes an access log: it would hold callers' addresses."""
+    where, limit = [plan.host, "--port", str(plan.port)], str(WEBSOCKET_BYTES_MAX)
+    if plan.server == "uvicorn":
+        options = ["--ws", "websockets", "--ws-max-size", limit, "--timeout-graceful-shutdown", "5"]
+        quiet = ["--no-access-log", "--log-level", "warning", "--no-proxy-headers"]
+        return ["uvicorn", "--host", *where, *options, *quiet, "config.asgi:application"]
+    limits = ["--websocket-max-message-size", limit, "--websocket-max-frame-size", limit]
+    # A call's last words to the ledger need a moment after the browser has gone.
+    return ["daphne", "--verbosity", "0", "--application-close-timeout", "15", "-b", *where, *limits] + [
+        "config.asgi:application"
+    ]
+
+
+def worker_command(plan: Plan) -> list[str]:
+    schedule = str(plan.data_dir / "celerybeat-schedule")
+    return ["celery", "-A", "config", "worker", "-B", "-s", schedule, "-P", "threads", "-c", "2"] + [
+        "--loglevel",
+        "WARNING",
+    ]
+
+
+def prepare_database(plan: Plan, screen: Screen) -> None:
+    """Migrate and seed, both safe to repeat; raises Halt with Django's last lines."""
+    manage("preparing the database", ["migrate", "--noinput"], plan, screen)
+    manage("adding what a first visit needs", ["seed"], plan, screen)
+    if not plan.debug:
+        manage("collecting the pages' static files", ["collectstatic", "--noinput"], plan, screen)
+
+
+def manage(stage: str, arguments: list[str], plan: Plan, screen: Screen) -> None:
+    log = plan.data_dir / "prepare.log"
+    log.write_bytes(b"")
+    command = [str(places.venv_python()), "manage.py", *arguments]
+    try:
+        return_code = run_logged(command, log, lambda: screen.progress(stage), cwd=places.ROOT, env=environment(plan))
+    finally:
+        screen.finish_progress()
+    if return_code != 0:
+        lines = "\n".join(f"  {line}" for line in last_lines(log, 12))
+        raise Halt(f"'manage.py {' '.join(arguments)}' failed (all of it is in {log}); its last lines were:\n{lines}")
+
+
+def answers(url: str) -> bool:
+    """True if `url` answers 200. No proxy: both servers are on this machine."""
+    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+    try:
+        with opener.open(url, timeout=2.0) as response:
+            return bool(response.status == 200)
+    except (OSError, ValueError, urllib.error.URLError):
+        return False
+
+
+class Readiness:
+    """Asks the servers whether they are ready, and shows which one is being waited for."""
+
+    def __init__(
+        self, plan: Plan, supervisor: Supervisor, screen: Screen, ask: Callable[[str], bool] = answers
+    ) -> None:
+        self._awaited = {"the web server": (f"{plan.address}/healthz", "web")}
+        if plan.models_port:
+            self._awaited["the speech models"] = (f"http://127.0.0.1:{plan.models_port}/health", "models")
+        self._supervisor, self._screen, self._ask = supervisor, screen, ask
+        self._started_s = time.monotonic()
+        self._next_ask_s = 0.0
+
+    def everything_is_ready(self) -> bool:
+        now_s = time.monotonic()
+        self._screen.progress(f"starting {' and '.join(self._awaited)}")
+        if now_s >= self._next_ask_s:
+            self._next_ask_s = now_s + READY_POLL_S
+            self._awaited = {name: where for name, where in self._awaited.items() if not self._ask(where[0])}
+        if self._awaited and now_s - self._started_s > READY_WITHIN_S:
+            raise Halt(self._complaint())
+        return not self._awaited
+
+    def _complaint(self) -> str:
+        said = [line for _, name in self._awaited.values() for line in self._supervisor.last_lines_of(name)]
+        lines = "".join(f"\n  {line}" for line in said)
+        return f"Gave up after {READY_WITHIN_S:.0f} s: no answer from {' and '.join(self._awaited)}.{lines}"
+
+
+def banner(plan: Plan) -> list[str]:
+    mails = f"{plan.address}/dev/mail/ (nothing leaves this machine)"
+    return [
+        "",
+        f"Parley is ready at {plan.address}/",
+        "",
+        f"  running on      {running_on(plan)}",
+        f"  first operator  ./parley admin you@example.com, then {plan.address}/admin/",
+        f"  mails it sends  {mails if plan.debug else 'as EMAIL_URL says; without it they are printed here'}",
+        f"  its data        {plan.data_dir}",
+        "  to stop         Ctrl-C",
+        "",
+    ]
+
+
+def running_on(plan: Plan) -> str:
+    if plan.has_openai_key:
+        spare = "the embedded models stand by" if plan.models_port else "no embedded models to fall back to"
+        return f"OpenAI (OPENAI_API_KEY is set); {spare}"
+    if plan.models_port:
+        return "no OPENAI_API_KEY: using the embedded models"
+    return "no OPENAI_API_KEY and --no-models: calls cannot be answered"
+
+
+def run(server: str, worker: bool, models: bool, screen: Screen) -> int:
+    """Returns 0 when asked to stop; raises Halt when something could not start or could not be kept up."""
+    if models:
+        machine.check_glibc()
+    plan = make_plan(server, worker, models)
+    machine.check_port(plan.host, plan.port)
+    with lock.only_run(plan.data_dir, screen) as lock_descriptor:
+        install.ensure([install.PRODUCT, install.MODELS] if models else [install.PRODUCT], screen)
+        prepare_database(plan, screen)
+        with Guardian(keep_open=[lock_descriptor]) as guardian:
+            supervise(plan, Supervisor(guardian, screen), screen)
+    screen.line("Everything has stopped.")
+    return 0
+
+
+def supervise(plan: Plan, supervisor: Supervisor, screen: Screen) -> None:
+    supervisor.catch_signals()
+    try:
+        for service in services(plan):
+            supervisor.start(service)
+        if not supervisor.watch(until=Readiness(plan, supervisor, screen).everything_is_ready):
+            return
+        screen.finish_progress()
+        for line in banner(plan):
+            screen.line(line)
+        supervisor.watch()
+    finally:
+        screen.finish_progress()
+        screen.line("stopping ...")
+        supervisor.stop()
