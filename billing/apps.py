@@ -1,0 +1,10 @@
+"""The billing app: every organisation's prepaid credits, and how they move."""
+
+from django.apps import AppConfig
+
+
+class BillingConfig(AppConfig):
+    name = "billing"
+
+    def ready(self) -> None:
+        from billing import checks, receivers  # noqa: F401  connects accounts' signals, registers the system checks
