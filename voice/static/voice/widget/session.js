@@ -1,0 +1,171 @@
+// One call as a pure state machine: (session, event, time) -> session. No DOM, no network, no clock of its own.
+
+// A label that flips the instant a sentence pauses looks nervous: speaking is kept this long before listening shows.
+export const SPEAKING_HOLD_MS = 500;
+const NOTICES_MAX = 4;
+
+const ACTIVE = new Set(["asking", "solving", "connecting", "live"]);
+
+const IDLE = Object.freeze({
+  phase: "idle", // idle | asking | solving | connecting | live | ended | failed
+  explaining: false,
+  voice: true,
+  ending: false,
+  muted: false,
+  holdToTalk: false,
+  assistant: "listening", // what the server last said it does
+  playing: false, // whether its voice is still being heard
+  shown: "listening",
+  quietSince_ms: null,
+  session_id: "",
+  agent_name: "",
+  model_asked: "",
+  model_served: "",
+  started_at_ms: null,
+  max_duration_ms: 0,
+  shows_prices: false,
+  used_micro: 0,
+  notices: [],
+  tasks: [],
+  ended: null,
+  failure: null, // { code, message, severity: failed | busy | maintenance, retry_after_s }
+});
+
+export function newSession(choices = {}) {
+  return { ...IDLE, holdToTalk: Boolean(choices.holdToTalk), shows_prices: Boolean(choices.shows_prices) };
+}
+
+/** The one word for what is going on: what the label, the button and the tests go by. */
+export function stateOf(session) {
+  if (session.phase === "failed") {
+    return session.failure.severity;
+  }
+  if (session.phase !== "live") {
+    return session.phase;
+  }
+  return session.muted && session.shown === "listening" ? "muted" : session.shown;
+}
+
+export const isActive = (session) => ACTIVE.has(session.phase);
+
+/** When a `tick` is due, in milliseconds on the same clock as the events; null when none is. */
+export function tickDueAt(session) {
+  return session.quietSince_ms === null ? null : session.quietSince_ms + SPEAKING_HOLD_MS;
+}
+
+const desiredState = (session) => (session.playing ? "speaking" : session.assistant);
+
+function settleLabel(session, now_ms) {
+  const desired = desiredState(session);
+  const mustWait = session.shown === "speaking" && desired === "listening";
+  if (!mustWait) {
+    return { ...session, shown: desired, quietSince_ms: null };
+  }
+  const since = session.quietSince_ms ?? now_ms;
+  if (now_ms - since >= SPEAKING_HOLD_MS) {
+    return { ...session, shown: desired, quietSince_ms: null };
+  }
+  return { ...session, quietSince_ms: since };
+}
+
+function fail(session, failure) {
+  const { code, message = "", severity = "failed", retry_after_s = null } = failure;
+  return { ...session, phase: "failed", explaining: false, quietSince_ms: null, failure: { code, message, severity, retry_after_s } };
+}
+
+const MESSAGES = {
+  "session.started": (session, message, now_ms) => ({
+    ...session,
+    phase: "live",
+    session_id: message.session_id,
+    agent_name: message.agent_name,
+    model_asked: message.model_asked,
+    model_served: message.model_served,
+    voice: message.voice,
+    max_duration_ms: message.max_duration_ms,
+    shows_prices: message.shows_prices,
+    started_at_ms: now_ms,
+    shown: "thinking", // the assistant greets first
+    assistant: "thinking",
+  }),
+  "state.changed": (session, message, now_ms) => settleLabel({ ...session, assistant: message.state }, now_ms),
+  "audio.clear": (session, _message, now_ms) => settleLabel({ ...session, playing: false }, now_ms),
+  "meter.changed": (session, message) => ({ ...session, used_micro: message.used_micro }),
+  notice: (session, message) => withNotice(session, message),
+  "task.completed": (session, message) => ({ ...session, tasks: [...session.tasks, { name: message.name, fields: message.fields }] }),
+  error: (session, message) => (message.fatal ? fail(session, message) : withNotice(session, message)),
+  "session.ended": (session, message) => ({
+    ...session,
+    phase: "ended",
+    quietSince_ms: null,
+    used_micro: message.receipt.total_micro,
+    ended: {
+      reason: message.reason,
+      outcome: message.outcome,
+      duration_ms: message.duration_ms,
+      receipt: message.receipt,
+      rating_token: message.rating_token,
+    },
+  }),
+};
+
+function withNotice(session, { code, message }) {
+  const others = session.notices.filter((notice) => notice.code !== code);
+  return { ...session, notices: [...others, { code, message }].slice(-NOTICES_MAX) };
+}
+
+// Hung up, but the goodbye with its receipt never came: the call is over all the same.
+const endedWithoutReceipt = (session, now_ms) => ({
+  ...session,
+  phase: "ended",
+  quietSince_ms: null,
+  ended: {
+    reason: "caller_hung_up",
+    outcome: "given_up",
+    duration_ms: session.started_at_ms === null ? 0 : Math.max(0, Math.round(now_ms - session.started_at_ms)),
+    receipt: null,
+    rating_token: "",
+  },
+});
+
+const EVENTS = {
+  start(session, event) {
+    if (isActive(session)) {
+      return session;
+    }
+    const fresh = newSession(session);
+    return event.voice
+      ? { ...fresh, phase: "asking", voice: true, explaining: !event.explained }
+      : { ...fresh, phase: "solving", voice: false };
+  },
+  explained: (session) => (session.phase === "asking" ? { ...session, explaining: false } : session),
+  microphone_ready: (session) => (session.phase === "asking" ? { ...session, phase: "solving", explaining: false } : session),
+  captcha_solved: (session) => (session.phase === "solving" ? { ...session, phase: "connecting" } : session),
+  admitted: (session, event) => (session.phase === "connecting" ? { ...session, session_id: event.session_id } : session),
+  message(session, event, now_ms) {
+    const isExpected = event.message.type === "session.started" || event.message.type === "error" ? isActive(session) : session.phase === "live";
+    const handle = MESSAGES[event.message.type];
+    return isExpected && handle ? handle(session, event.message, now_ms) : session;
+  },
+  playback: (session, event, now_ms) =>
+    session.phase === "live" && session.playing !== event.playing ? settleLabel({ ...session, playing: event.playing }, now_ms) : session,
+  tick: (session, _event, now_ms) => (session.phase === "live" ? settleLabel(session, now_ms) : session),
+  muted: (session, event) => (session.phase === "live" ? { ...session, muted: event.muted } : session),
+  hold_to_talk: (session, event) => ({ ...session, holdToTalk: event.enabled }),
+  notice: (session, event) => (isActive(session) ? withNotice(session, event) : session),
+  notice_dismissed: (session, event) => ({ ...session, notices: session.notices.filter((notice) => notice.code !== event.code) }),
+  hanging_up: (session) => (session.phase === "live" ? { ...session, ending: true } : session),
+  cancelled: (session) => (["asking", "solving", "connecting"].includes(session.phase) ? newSession(session) : session),
+  failed: (session, event) => (isActive(session) ? fail(session, event.failure) : session),
+  closed(session, event, now_ms) {
+    if (!isActive(session)) {
+      return session;
+    }
+    return session.ending ? endedWithoutReceipt(session, now_ms) : fail(session, { code: event.code });
+  },
+};
+
+/** The next session. Events that make no sense where the call stands change nothing. */
+export function reduce(session, event, now_ms) {
+  return EVENTS[event.type](session, event, now_ms);
+}
