@@ -1,4 +1,4 @@
-"""One question for both CAPTCHA providers, is this a fresh and right solution? Whatever goes wrong, the answer is no."""
+"""One question for both CAPTCHA providers: is this solution right and fresh? Whatever goes wrong, the answer is no."""
 
 import base64
 import hashlib

@@ -1,0 +1,26 @@
+"""Every address on the web, by audience; websockets are in websocket_urls.py."""
+
+from allauth.account.decorators import secure_admin_login
+from django.contrib import admin
+from django.urls import include, path
+from django.views.generic import TemplateView
+
+from config.health import healthz
+
+# The operator's door has the same locks as everybody's: verified address, second factor, rate limits.
+admin.site.login = secure_admin_login(admin.site.login)
+admin.site.site_header = admin.site.site_title = "Parley"
+admin.site.index_title = "Operations"
+
+robots = TemplateView.as_view(template_name="robots.txt", content_type="text/plain")
+
+urlpatterns = [
+    path("", include("voice.views.urls")),
+    path("", include("accounts.urls")),
+    path("v1/", include("voice.api.urls")),
+    path("accounts/", include("allauth.urls")),
+    path("dev/mail/", include("accounts.dev_mail_urls")),
+    path("admin/", admin.site.urls),
+    path("healthz", healthz),
+    path("robots.txt", robots),
+]
