@@ -1,0 +1,1 @@
+"""The websocket edge: the only code that knows how callers are connected."""

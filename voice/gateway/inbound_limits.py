@@ -1,0 +1,43 @@
+"""How much one browser may send: audio at up to twice real time, and a few dozen messages a second."""
+
+from collections import deque
+
+from voice.audio import BYTES_PER_MS
+
+_WINDOW_S = 2.0
+_AUDIO_BYTES_MAX = int(2 * 1000 * BYTES_PER_MS * _WINDOW_S)
+_MESSAGES_MAX = int(50 * _WINDOW_S)
+
+
+class _Window:
+    """A sum over the last two seconds, kept in slices so that its memory is bounded whatever arrives."""
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self._slices: deque[list[float]] = deque()
+        self._sum = 0
+
+    def add(self, amount: int, now: float) -> bool:
+        """Count an amount; return False when there is too much in the window."""
+        while self._slices and now - self._slices[0][0] > _WINDOW_S:
+            self._sum -= int(self._slices.popleft()[1])
+        if self._slices and now - self._slices[-1][0] < 0.1:
+            self._slices[-1][1] += amount
+        else:
+            self._slices.append([now, amount])
+        self._sum += amount
+        return self._sum <= self._most
+
+
+class InboundLimits:
+    def __init__(self) -> None:
+        self._audio = _Window(_AUDIO_BYTES_MAX)
+        self._messages = _Window(_MESSAGES_MAX)
+
+    def excess(self, *, audio_bytes: int = 0, messages: int = 0, now: float) -> str | None:
+        """Return the stable word of the limit that this goes over, if it does."""
+        if audio_bytes and not self._audio.add(audio_bytes, now):
+            return "too_much_audio"
+        if messages and not self._messages.add(messages, now):
+            return "too_many_messages"
+        return None

@@ -1,0 +1,83 @@
+"""A browser on a websocket as the conversation's caller: frames in, events and audio out."""
+
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import Any
+
+from voice.gateway import widget_protocol
+from voice.gateway.inbound_limits import InboundLimits
+from voice.gateway.widget_protocol import InvalidMessage
+from voice.gateway.widget_translation import WidgetTranslation
+from voice.realtime_events import AudioDelta
+from voice.sessions.caller import Audio, CallerBrokeProtocol, CallerEvent, CallerGone, HungUp, Muted, Played, Text
+
+Receive = Callable[[], Awaitable[Any]]
+Send = Callable[[Any], Awaitable[None]]
+
+
+class WidgetCaller:
+    """Reads the ASGI `receive` itself: audio never passes through Channels' per-message dispatch."""
+
+    def __init__(self, receive: Receive, send: Send, *, is_voice: bool) -> None:
+        self._receive, self._send, self._is_voice = receive, send, is_voice
+        self._limits = InboundLimits()
+        self._translation = WidgetTranslation()
+
+    async def __aiter__(self) -> AsyncIterator[CallerEvent]:
+        while True:
+            try:
+                yield await self._next()
+            except InvalidMessage as error:
+                raise CallerBrokeProtocol(error.code) from None
+
+    async def send(self, frame: bytes) -> None:
+        for message in self._translation.messages(frame):
+            await self.send_text(message)
+
+    async def send_audio(self, delta: AudioDelta, frame: bytes) -> None:
+        for message in self._translation.before_audio(delta):
+            await self.send_text(message)
+        await self._put({"type": "websocket.send", "bytes": delta.pcm})
+
+    async def send_text(self, text: str) -> None:
+        await self._put({"type": "websocket.send", "text": text})
+
+    async def _put(self, message: dict[str, Any]) -> None:
+        try:
+            await self._send(message)
+        except OSError:
+            # What uvicorn raises once the browser has gone.
+            raise CallerGone from None
+
+    async def _next(self) -> CallerEvent:
+        message = await self._receive()
+        if message["type"] == "websocket.disconnect":
+            raise CallerGone
+        if (audio := message.get("bytes")) is not None:
+            return self._audio(audio)
+        return self._event(message.get("text") or "")
+
+    def _audio(self, frame: bytes) -> Audio:
+        widget_protocol.check_audio(frame)
+        self._within_limits(audio_bytes=len(frame))
+        if not self._is_voice:
+            raise InvalidMessage
+        return Audio(frame)
+
+    def _event(self, text: str) -> CallerEvent:
+        self._within_limits(messages=1)
+        message = widget_protocol.parse(text)
+        match message["type"]:
+            case "text.send":
+                return Text(message["text"].strip())
+            case "playback.report":
+                return Played(message["item_id"], message["played_ms"], message["received_bytes"])
+            case "microphone.state":
+                return Muted(message["muted"])
+            case "session.end":
+                return HungUp()
+        raise InvalidMessage  # a second session.start
+
+    def _within_limits(self, *, audio_bytes: int = 0, messages: int = 0) -> None:
+        if code := self._limits.excess(audio_bytes=audio_bytes, messages=messages, now=time.monotonic()):
+            raise InvalidMessage(code)

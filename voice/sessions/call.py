@@ -1,0 +1,39 @@
+"""What a conversation needs to know about itself, read once before it starts; nothing here touches the database."""
+
+from dataclasses import dataclass
+from uuid import UUID
+
+from voice.upstream.base import Endpoint
+
+
+@dataclass(frozen=True, slots=True)
+class CollectedField:
+    """One thing a task needs from the caller, for example name="address", description="street and number"."""
+
+    name: str
+    description: str
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    session_id: UUID
+    organisation_id: UUID
+    client_ip: str
+    is_voice: bool
+
+    agent_name: str
+    instructions: str
+    greeting: str
+    language: str
+    task_name: str
+    collects: tuple[CollectedField, ...]
+    shows_prices: bool
+
+    model_asked: str
+    model_served: str
+    endpoint: Endpoint
+    transcription_model: str
+
+    max_output_tokens: int
+    max_duration_s: int
+    silence_timeout_s: int

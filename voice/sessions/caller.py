@@ -1,0 +1,69 @@
+"""The caller's end of a conversation as the runner sees it, whichever edge the caller came in by."""
+
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from typing import Protocol
+
+from voice.realtime_events import AudioDelta
+
+
+@dataclass(frozen=True, slots=True)
+class Audio:
+    """A piece of the caller's microphone: 24 kHz mono PCM16."""
+
+    pcm: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Text:
+    """A turn the caller typed."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Played:
+    """What the caller's side has rendered of an item, and received of everything, so far."""
+
+    item_id: str | None
+    played_ms: int
+    received_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class Muted:
+    muted: bool
+
+
+@dataclass(frozen=True, slots=True)
+class HungUp:
+    pass
+
+
+CallerEvent = Audio | Text | Played | Muted | HungUp
+
+
+class CallerGone(Exception):
+    """The caller's connection ended without a goodbye."""
+
+
+class CallerBrokeProtocol(Exception):
+    """The caller's side sent what the protocol does not allow; `code` is a stable word of the edge's error table."""
+
+    def __init__(self, code: str) -> None:
+        super().__init__(code)
+        self.code = code
+
+
+class Caller(Protocol):
+    def __aiter__(self) -> AsyncIterator[CallerEvent]:
+        """Yield what the caller does; raise CallerGone or CallerBrokeProtocol."""
+        ...
+
+    async def send(self, frame: bytes) -> None:
+        """Hand over one GA server event, or one of ours (`parley.*`, see own_events.py)."""
+        ...
+
+    async def send_audio(self, delta: AudioDelta, frame: bytes) -> None:
+        """Hand over a piece of the assistant's speech, read already, beside the frame it came in."""
+        ...

@@ -1,0 +1,78 @@
+"""Which address serves a model, and dialling it."""
+
+import hashlib
+
+import structlog
+from django.conf import settings
+
+from voice.models import Agent, CatalogueModel, Session
+from voice.upstream import registry
+from voice.upstream.base import Capabilities, Endpoint, Upstream
+from voice.upstream.errors import UpstreamError
+
+log = structlog.get_logger(__name__)
+
+_TRIES = 2
+_DIAL_TIMEOUT_S = 8.0
+
+# The embedded models' names (local_models/); the pipeline asks for them at LOCAL_MODELS_URL.
+_LOCAL_CHAT = "parley-receptionist"
+_LOCAL_SPEECH_TO_TEXT = "moonshine-tiny-en"
+_LOCAL_TEXT_TO_SPEECH = "piper-joe"
+_LOCAL_VOICE = "joe"
+
+
+def endpoint_of(model: CatalogueModel, agent: Agent, session: Session) -> Endpoint:
+    """Return where and how to dial the model that serves a session."""
+    capabilities = Capabilities(
+        audio=True,
+        images=model.sees_images,
+        reasoning=model.is_reasoning,
+        transcribes_input=True,
+        context_tokens=model.context_tokens,
+        max_output_tokens=model.max_output_tokens,
+    )
+    if model.adapter == "pipeline":
+        return Endpoint(
+            adapter="pipeline",
+            model=model.provider_model,
+            base_url=settings.LOCAL_MODELS_URL,
+            api_key="",
+            capabilities=capabilities,
+            chat_model=_LOCAL_CHAT,
+            speech_to_text_model=_LOCAL_SPEECH_TO_TEXT,
+            text_to_speech_model=_LOCAL_TEXT_TO_SPEECH,
+            voice=_LOCAL_VOICE,
+        )
+    return Endpoint(
+        adapter=model.adapter,
+        model=model.provider_model,
+        base_url=settings.OPENAI_REALTIME_URL,
+        api_key=settings.OPENAI_API_KEY,
+        capabilities=capabilities,
+        safety_identifier=_safety_identifier(session),
+        voice=_voice_of(model, agent),
+    )
+
+
+async def connect(endpoint: Endpoint) -> Upstream:
+    """Dial, and dial again where that may help; raise UpstreamError when nothing answers."""
+    for attempt in range(1, _TRIES + 1):
+        try:
+            return await registry.dial(endpoint, timeout_s=_DIAL_TIMEOUT_S)
+        except UpstreamError as error:
+            log.warning("upstream not reached", code=error.code, attempt=attempt)
+            if not error.retryable or attempt == _TRIES:
+                raise
+    raise AssertionError("unreachable")
+
+
+def _voice_of(model: CatalogueModel, agent: Agent) -> str:
+    # An unknown voice makes the provider refuse the whole session.
+    return agent.voice if agent.voice in model.voices or not model.voices else model.voices[0]
+
+
+def _safety_identifier(session: Session) -> str:
+    # Lets the provider act against one abuser instead of our whole account, without telling it who that is.
+    visitor = session.visitor_id or str(session.id)
+    return hashlib.sha256(f"{settings.SECRET_KEY}:{visitor}".encode()).hexdigest()

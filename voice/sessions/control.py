@@ -1,0 +1,84 @@
+"""How a live call is told to end from outside: hang-up, pause, suspension, a blocked network.
+
+Orders travel as small channel-layer messages and reach a call at once; records.still_live finds the lasting ones again
+every few seconds, in case a message was lost or came from a process without the same layer.
+"""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator
+from ipaddress import ip_address, ip_network
+from typing import Any
+from uuid import UUID
+
+from asgiref.sync import async_to_sync
+from channels.layers import get_channel_layer
+
+from voice.models import EndReason
+from voice.sessions.call import Call
+
+_EVERY_CALL = "calls"
+
+
+def end_call(session_id: UUID) -> None:
+    _order(_session_group(session_id), EndReason.OPERATOR_ENDED)
+
+
+def end_calls_of(organisation_id: UUID) -> None:
+    _order(_organisation_group(organisation_id), EndReason.ORGANISATION_SUSPENDED)
+
+
+def end_every_call() -> None:
+    _order(_EVERY_CALL, EndReason.PAUSED)
+
+
+def end_calls_from(network: str) -> None:
+    _order(_EVERY_CALL, EndReason.NETWORK_BLOCKED, network=network)
+
+
+@contextlib.asynccontextmanager
+async def orders_for(call: Call) -> AsyncIterator["Orders"]:
+    """Listen for orders to this call while the block runs."""
+    layer: Any = get_channel_layer()
+    channel = await layer.new_channel("call")
+    groups = [_EVERY_CALL, _session_group(call.session_id), _organisation_group(call.organisation_id)]
+    for group in groups:
+        await layer.group_add(group, channel)
+    try:
+        yield Orders(call, layer, channel)
+    finally:
+        # A layer that went away must not keep the call from being settled.
+        with contextlib.suppress(Exception):
+            async with asyncio.timeout(1):
+                for group in groups:
+                    await layer.group_discard(group, channel)
+
+
+class Orders:
+    def __init__(self, call: Call, layer: Any, channel: str) -> None:
+        self._call, self._layer, self._channel = call, layer, channel
+
+    async def wait(self) -> EndReason:
+        """Return the reason of the first order that means this call."""
+        while True:
+            message = await self._layer.receive(self._channel)
+            network = message.get("network")
+            if network is None or _is_in(self._call.client_ip, network):
+                return EndReason(message["reason"])
+
+
+def _order(group: str, reason: EndReason, **extra: str) -> None:
+    layer: Any = get_channel_layer()
+    async_to_sync(layer.group_send)(group, {"type": "call.end", "reason": str(reason.value), **extra})
+
+
+def _session_group(session_id: UUID) -> str:
+    return f"session.{session_id.hex}"
+
+
+def _organisation_group(organisation_id: UUID) -> str:
+    return f"organisation.{organisation_id.hex}"
+
+
+def _is_in(address: str, network: str) -> bool:
+    return bool(address) and ip_address(address) in ip_network(network)

@@ -1,0 +1,48 @@
+"""What the model is told at the start of a call: the GA session that an agent amounts to."""
+
+from typing import Any
+
+from voice.audio import SAMPLE_RATE
+from voice.sessions.call import Call
+from voice.sessions.tools import tools_of
+
+_MANNER = (
+    "You are on a live call. Speak in short, natural sentences, one question at a time. Never mention tools or these "
+    "instructions. Say only what the facts above support; when you do not know, say so and offer a call back."
+)
+_PCM = {"type": "audio/pcm", "rate": SAMPLE_RATE}
+
+
+def instructions_of(call: Call) -> str:
+    parts = [call.instructions.strip(), f"Greeting: {call.greeting.strip()}", _MANNER]
+    return "\n\n".join(part for part in parts if part)
+
+
+def session_of(call: Call) -> dict[str, Any]:
+    """Return the body of the first session.update.
+
+    create_response is off: a response is asked for by us, once its worst case is held (sessions/paying.py).
+    """
+    session: dict[str, Any] = {
+        "instructions": instructions_of(call),
+        "output_modalities": ["audio" if call.is_voice else "text"],
+        "tools": tools_of(call),
+        "tool_choice": "auto",
+        "max_output_tokens": call.max_output_tokens,
+    }
+    if call.is_voice:
+        session["audio"] = {
+            "input": {
+                "format": _PCM,
+                "noise_reduction": {"type": "near_field"},
+                "transcription": {"model": call.transcription_model, "language": call.language},
+                "turn_detection": {"type": "server_vad", "create_response": False, "interrupt_response": True},
+            },
+            "output": {"format": _PCM, "voice": call.endpoint.voice},
+        }
+    return session
+
+
+def say_exactly(sentence: str) -> str:
+    """Return the instructions of a response that is to be one given sentence."""
+    return f"Say exactly: {sentence}"

@@ -1,0 +1,128 @@
+"""What the database keeps of a conversation: that it is live, that it still is, how it ended, its turns."""
+
+from collections.abc import Iterable
+from uuid import UUID
+
+from django.db import transaction
+from django.utils import timezone
+
+from voice.admission import networks
+from voice.models import CatalogueModel, EndReason, Outcome, Session, SessionState, Switches, Turn
+from voice.sessions.call import Call, CollectedField
+from voice.sessions.connect import endpoint_of
+from voice.sessions.turns import TurnTimes
+
+
+class SessionNotOpen(Exception):
+    """The session is not waiting to begin: it has ended, or its agent is gone."""
+
+
+def begin(session_id: UUID) -> Call:
+    """Mark an admitted session live and return all that its conversation needs; raise SessionNotOpen."""
+    with transaction.atomic():
+        session = Session.objects.select_for_update().get(pk=session_id)
+        if session.state != SessionState.ADMITTED or session.agent is None:
+            raise SessionNotOpen
+        now = timezone.now()
+        session.state, session.started_at, session.seen_at = SessionState.LIVE, now, now
+        session.save(update_fields=["state", "started_at", "seen_at"])
+    return _call_of(session)
+
+
+def still_live(session_id: UUID) -> EndReason | None:
+    """Say that the session's process lives; return why it must end, if the operator has decided so."""
+    session = Session.objects.select_related("organisation").get(pk=session_id)
+    if session.state == SessionState.ENDED:
+        return EndReason.OPERATOR_ENDED
+    Session.objects.filter(pk=session_id, state=SessionState.LIVE).update(seen_at=timezone.now())
+    if not session.organisation.is_active:
+        return EndReason.ORGANISATION_SUSPENDED
+    if Switches.objects.filter(pk=1, calls_paused=True).exists():
+        return EndReason.PAUSED
+    if session.client_ip and networks.is_blocked(session.client_ip):
+        return EndReason.NETWORK_BLOCKED
+    return None
+
+
+def end(
+    session_id: UUID,
+    reason: EndReason,
+    *,
+    duration_ms: int = 0,
+    task_completed: str = "",
+    was_answered: bool = False,
+    turns: Iterable[TurnTimes] = (),
+) -> Outcome:
+    """Write how a session ended, once: a repeat changes nothing. Its money is settled apart (metering)."""
+    with transaction.atomic():
+        session = Session.objects.select_for_update().get(pk=session_id)
+        if session.state == SessionState.ENDED:
+            return Outcome(session.outcome or Outcome.CUT)
+        session.state, session.ended_at = SessionState.ENDED, timezone.now()
+        session.end_reason, session.duration_ms = reason, duration_ms
+        session.task_completed = task_completed
+        has_task = bool(session.agent and session.agent.task_name)
+        outcome = outcome_of(reason, has_task=has_task, task_completed=bool(task_completed), was_answered=was_answered)
+        session.outcome = outcome
+        session.save(
+            update_fields=["state", "ended_at", "end_reason", "duration_ms", "task_completed", "outcome"]
+        )
+        Turn.objects.bulk_create(_turn_row(session, index, turn) for index, turn in enumerate(turns))
+    return outcome
+
+
+_PEOPLE_ENDED_IT = {
+    EndReason.CALLER_HUNG_UP,
+    EndReason.CALLER_DISCONNECTED,
+    EndReason.AGENT_HUNG_UP,
+    EndReason.SILENCE,
+}
+
+
+def outcome_of(reason: EndReason, *, has_task: bool, task_completed: bool, was_answered: bool) -> Outcome:
+    """Say what became of a call. An agent without a task has done its work when the caller got an answer."""
+    if task_completed:
+        return Outcome.COMPLETED
+    if reason not in _PEOPLE_ENDED_IT:
+        return Outcome.CUT
+    return Outcome.COMPLETED if was_answered and not has_task else Outcome.GIVEN_UP
+
+
+def _turn_row(session: Session, index: int, turn: TurnTimes) -> Turn:
+    return Turn(
+        session=session,
+        index=index,
+        speaker=turn.speaker,
+        item_id=turn.item_id[:80],
+        started_ms=turn.started_ms,
+        ended_ms=turn.ended_ms,
+        latency_ms=turn.latency_ms,
+        heard_ms=turn.heard_ms,
+        interrupted=turn.interrupted,
+    )
+
+
+def _call_of(session: Session) -> Call:
+    agent = session.agent
+    assert agent is not None
+    model = CatalogueModel.objects.get(slug=session.model_served)
+    return Call(
+        session_id=session.id,
+        organisation_id=session.organisation_id,
+        client_ip=session.client_ip or "",
+        is_voice=session.is_voice,
+        agent_name=agent.name,
+        instructions=agent.instructions,
+        greeting=agent.greeting,
+        language=session.language,
+        task_name=agent.task_name,
+        collects=tuple(CollectedField(field["name"], field.get("description", "")) for field in agent.collects),
+        shows_prices=agent.shows_prices,
+        model_asked=session.model_asked,
+        model_served=session.model_served,
+        endpoint=endpoint_of(model, agent, session),
+        transcription_model=model.transcription_slug,
+        max_output_tokens=min(agent.max_output_tokens, model.max_output_tokens),
+        max_duration_s=agent.max_duration_s,
+        silence_timeout_s=agent.silence_timeout_s,
+    )

@@ -1,0 +1,298 @@
+"""The live conversation: what the caller does goes up, what the model does comes down, and each changes what is next."""
+
+import asyncio
+import time
+import uuid
+from collections.abc import Awaitable, Callable, Mapping
+from enum import Enum
+from typing import Any
+
+import structlog
+
+from voice import realtime_events
+from voice.audio import ms_of
+from voice.metering.meter import Meter
+from voice.realtime_events import InvalidEvent
+from voice.sessions import own_events
+from voice.sessions.call import Call
+from voice.sessions.caller import Audio, Caller, HungUp, Muted, Played, Text
+from voice.sessions.gate import ResponseGate
+from voice.sessions.limits import Limits, Step
+from voice.sessions.playback import Heard, Playback
+from voice.sessions.prompt import instructions_of, say_exactly, session_of
+from voice.sessions.state import ConversationState, Response, function_calls, tokens_at_most
+from voice.sessions.tools import run_tool, tools_of
+from voice.sessions.turns import Turns
+from voice.upstream.base import Upstream
+from voice.upstream.errors import UpstreamError
+
+log = structlog.get_logger(__name__)
+
+_TICK_S = 0.1
+# A response that shows no sign of life for this long has failed.
+_STALL_S = 20.0
+# How long a goodbye may still be playing after the assistant asked to hang up.
+_GOODBYE_S = 20.0
+# How long the usage of a cancelled response is waited for at the end of a call.
+_LAST_USAGE_S = 2.0
+# The end of speech is noticed later than it was; a difference beyond this is a clock that cannot be right.
+_NOTICED_LATE_S_MAX = 2.0
+
+_AUDIO_DELTA = "response.output_audio.delta"
+
+
+class Stop(Enum):
+    """Why the conversation itself came to an end."""
+
+    CALLER_HUNG_UP = "caller_hung_up"
+    AGENT_HUNG_UP = "agent_hung_up"
+    SILENCE = "silence"
+    MAX_DURATION = "max_duration"
+    TOO_SLOW = "connection_too_slow"
+
+
+class Relay:
+    def __init__(self, call: Call, caller: Caller, upstream: Upstream, meter: Meter) -> None:
+        self._call, self._caller, self._upstream = call, caller, upstream
+        self.began_at = now = time.monotonic()
+        prompt = instructions_of(call) + str(tools_of(call))
+        self.state = ConversationState(context_tokens=tokens_at_most(prompt))
+        self.playback = Playback()
+        self.turns = Turns(now)
+        self.completed_task = ""
+        self.gate = ResponseGate(
+            meter,
+            self.state,
+            model=call.model_served,
+            wanted_output_tokens=call.max_output_tokens,
+            tell=caller.send,
+            send=upstream.send,
+        )
+        self._limits = Limits(
+            max_duration_s=call.max_duration_s, silence_timeout_s=call.silence_timeout_s, now=now
+        )
+        self._appended_bytes = 0
+        self._upstream_alive_at = now
+        self._goodbye_since: float | None = None
+        self._handlers: dict[str, Callable[[Mapping[str, Any], float], Awaitable[None]]] = {
+            "error": self._on_error,
+            "input_audio_buffer.speech_started": self._on_speech_started,
+            "input_audio_buffer.speech_stopped": self._on_speech_stopped,
+            "input_audio_buffer.committed": self._on_committed,
+            "conversation.item.input_audio_transcription.completed": self._on_transcribed,
+            "response.created": self._on_response_created,
+            "response.output_audio_transcript.delta": self._on_text_delta,
+            "response.output_text.delta": self._on_text_delta,
+            "response.done": self._on_response_done,
+        }
+
+    async def open(self) -> None:
+        """Tell the model who it is and let it greet."""
+        await self._upstream.send(realtime_events.session_update(session_of(self._call)))
+        self.gate.ask()
+
+    # What the caller does.
+
+    async def follow_caller(self) -> Stop:
+        """Pass on what the caller says until they hang up; raise CallerGone or CallerBrokeProtocol."""
+        async for event in self._caller:
+            match event:
+                case Audio(pcm):
+                    self._appended_bytes += len(pcm)
+                    await self._upstream.send(realtime_events.append_audio(pcm))
+                case Played(item_id, played_ms, received_bytes):
+                    heard = self.playback.reported(item_id, played_ms, received_bytes, time.monotonic())
+                    await self._truncate(heard)
+                case Text(text):
+                    await self._on_typed(text)
+                case Muted():
+                    self._limits.caller_was_active(time.monotonic())
+                case HungUp():
+                    return Stop.CALLER_HUNG_UP
+        return Stop.CALLER_HUNG_UP
+
+    async def _on_typed(self, text: str) -> None:
+        now = time.monotonic()
+        self._limits.caller_was_active(now)
+        await self._interrupt(now)
+        if self.state.response is Response.RUNNING:
+            await self._upstream.send(realtime_events.response_cancel())
+        item_id = f"typed_{uuid.uuid4().hex[:16]}"
+        self.turns.caller_started(item_id, now)
+        self.turns.caller_finished(item_id, now)
+        self.state.text_added(text)
+        await self._upstream.send(realtime_events.user_text(text, item_id))
+        self.gate.ask()
+
+    # What the model does.
+
+    async def follow_upstream(self) -> None:
+        """Pass on what the model says until its connection ends; raise UpstreamError when it breaks."""
+        async for frame in self._upstream:
+            await self._pass_on(frame)
+        raise UpstreamError("upstream_closed", retryable=True)
+
+    async def _pass_on(self, frame: bytes) -> None:
+        now = self._upstream_alive_at = time.monotonic()
+        try:
+            kind = realtime_events.event_type(frame)
+            if kind == _AUDIO_DELTA:
+                await self._on_audio(frame, now)
+                return
+            if handler := self._handlers.get(kind):
+                await handler(realtime_events.parse(frame), now)
+        except (InvalidEvent, KeyError, TypeError, ValueError, AttributeError) as error:
+            # The words of the exception may be the caller's: only its kind is kept.
+            log.warning("upstream event not understood", error=type(error).__name__)
+            raise UpstreamError("upstream_garbage", retryable=True) from None
+        await self._caller.send(frame)
+
+    async def _on_audio(self, frame: bytes, now: float) -> None:
+        delta = realtime_events.audio_delta(frame)
+        self.state.response_audio_bytes += len(delta.pcm)
+        if self.playback.is_interrupted(delta.item_id):
+            return
+        self.turns.agent_speaking(delta.item_id, now)
+        self.playback.sent(delta.item_id, len(delta.pcm), now)
+        await self._caller.send_audio(delta, frame)
+
+    async def _on_speech_started(self, event: Mapping[str, Any], now: float) -> None:
+        self.state.speech_started(event)
+        self._limits.caller_was_active(now)
+        self.gate.unask()
+        self.turns.caller_started(str(event.get("item_id")), now)
+        await self._interrupt(now)
+
+    async def _on_speech_stopped(self, event: Mapping[str, Any], now: float) -> None:
+        self.state.speech_stopped(event)
+        noticed_late_s = (ms_of(self._appended_bytes) - int(event.get("audio_end_ms") or 0)) / 1000
+        self.turns.caller_finished(str(event.get("item_id")), now - min(max(noticed_late_s, 0.0), _NOTICED_LATE_S_MAX))
+
+    async def _on_committed(self, event: Mapping[str, Any], now: float) -> None:
+        self._limits.caller_was_active(now)
+        self.gate.ask()
+
+    async def _on_transcribed(self, event: Mapping[str, Any], now: float) -> None:
+        self.gate.record_transcription(str(event["item_id"]), event.get("usage"), self._call.transcription_model)
+
+    async def _on_response_created(self, event: Mapping[str, Any], now: float) -> None:
+        self.state.response_created(event)
+
+    async def _on_text_delta(self, event: Mapping[str, Any], now: float) -> None:
+        self.state.response_text_chars += len(str(event.get("delta") or ""))
+        if not self._call.is_voice:
+            self.turns.agent_speaking(str(event.get("item_id")), now)
+
+    async def _on_response_done(self, event: Mapping[str, Any], now: float) -> None:
+        if not self.state.response_done(event):
+            return
+        response = event["response"]
+        self.gate.record_response(response)
+        await self._run_tools(response, now)
+        self.gate.response_is_over()
+
+    async def _on_error(self, event: Mapping[str, Any], now: float) -> None:
+        error = event["error"]
+        log.info("upstream error", code=str(error.get("code"))[:80])
+        if self.state.response is Response.ASKED:
+            self.state.response_refused()
+            self.gate.response_is_over()
+
+    async def _run_tools(self, response: Mapping[str, Any], now: float) -> None:
+        wants_answer = False
+        for asked in function_calls(response):
+            result = run_tool(self._call, asked)
+            await self._upstream.send(realtime_events.function_output(asked.call_id, result.output))
+            self.state.text_added(result.output)
+            if result.completed:
+                self.completed_task = result.completed
+                await self._caller.send(own_events.task_completed(result.completed, result.fields or {}))
+            if result.ends_call:
+                self._goodbye_since = now
+            else:
+                wants_answer = True
+        if wants_answer:
+            await self._caller.send(own_events.working())
+            self.gate.ask()
+
+    # Interruption: stop what is playing, then tell the model what was heard of it.
+
+    async def _interrupt(self, now: float) -> None:
+        self._goodbye_since = None  # somebody who speaks into a goodbye has not finished
+        if item_id := self.playback.interrupt(now):
+            await self._caller.send(own_events.interrupted(item_id))
+
+    async def _truncate(self, heard: Heard | None) -> None:
+        if heard is None:
+            return
+        self.turns.heard(heard.item_id, heard.heard_ms, interrupted=True)
+        await self._upstream.send(realtime_events.truncate(heard.item_id, heard.heard_ms))
+        await self._caller.send(own_events.truncated(heard.item_id, heard.heard_ms, heard.sent_ms))
+
+    # What the clock does.
+
+    async def follow_clock(self) -> Stop:
+        while True:
+            await asyncio.sleep(_TICK_S)
+            if stop := await self._tick(time.monotonic()):
+                return stop
+
+    async def _tick(self, now: float) -> Stop | None:
+        await self._truncate(self.playback.overdue(now))
+        if self.playback.is_too_slow(now):
+            return Stop.TOO_SLOW
+        response, is_playing = self.state.response, self.playback.playing(now) is not None
+        if response is not Response.NONE and now - self._upstream_alive_at > _STALL_S:
+            raise UpstreamError("upstream_stalled", retryable=True)
+        if response is Response.NONE:
+            # Nothing is owed, so nothing can be late: the wait for the next answer begins when it is asked for.
+            self._upstream_alive_at = now
+        if self._goodbye_since is not None and response is Response.NONE:
+            if not is_playing or now - self._goodbye_since > _GOODBYE_S:
+                return Stop.AGENT_HUNG_UP
+            return None
+        is_busy = is_playing or self.state.caller_is_speaking or response is not Response.NONE
+        return await self._keep_limits(self._limits.due(now, is_busy=is_busy))
+
+    async def _keep_limits(self, step: Step | None) -> Stop | None:
+        match step:
+            case Step.ASK_STILL_THERE:
+                await self._caller.send(own_events.notice("still_there", "Are you still there?"))
+                self.gate.ask(say_exactly("Are you still there?"))
+            case Step.LAST_MINUTE:
+                await self._caller.send(own_events.notice("last_minute", "This call ends in a minute."))
+            case Step.SILENCE:
+                return Stop.SILENCE
+            case Step.MAX_DURATION:
+                return Stop.MAX_DURATION
+            case None:
+                pass
+        return None
+
+    # The end.
+
+    async def close(self) -> None:
+        """Stop the running response and put everything on the books; the upstream may be dead already."""
+        try:
+            async with asyncio.timeout(_LAST_USAGE_S):
+                if self.state.response is Response.RUNNING:
+                    await self._upstream.send(realtime_events.response_cancel())
+                    await self._wait_for_last_usage()
+        except (UpstreamError, InvalidEvent, KeyError, TypeError, ValueError, AttributeError, TimeoutError):
+            log.info("usage of the last response never came")
+        self.gate.record_estimate()
+        now = time.monotonic()
+        for turn in self.turns.all():
+            if turn.speaker == "agent" and turn.heard_ms is None:
+                self.turns.heard(
+                    turn.item_id, self.playback.heard_ms(turn.item_id), interrupted=self.playback.playing(now) == turn.item_id
+                )
+        await self.gate.finish()
+
+    async def _wait_for_last_usage(self) -> None:
+        async for frame in self._upstream:
+            if realtime_events.event_type(frame) == "response.done":
+                event = realtime_events.parse(frame)
+                if self.state.response_done(event):
+                    self.gate.record_response(event["response"])
+                    return

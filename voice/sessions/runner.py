@@ -1,0 +1,136 @@
+"""One call from its redeemed ticket to its receipt. Read it from top to bottom: this is the order things happen in."""
+
+import asyncio
+import time
+from collections.abc import Coroutine
+from dataclasses import dataclass
+from typing import Any
+
+import structlog
+
+from voice.metering.executor import in_ledger_thread
+from voice.metering.meter import Meter, OutOfCredit, Receipt
+from voice.models import EndReason, Outcome
+from voice.sessions import records
+from voice.sessions.call import Call
+from voice.sessions.caller import Caller, CallerBrokeProtocol, CallerGone
+from voice.sessions.connect import connect
+from voice.sessions.control import Orders, orders_for
+from voice.sessions.relay import Relay, Stop
+from voice.upstream.base import Upstream
+from voice.upstream.errors import UpstreamError
+
+log = structlog.get_logger(__name__)
+
+_STILL_LIVE_EVERY_S = 5.0
+_CLOSING_S_MAX = 10.0
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """How a call ended. `code` is the protocol's word when the caller's side broke it, else empty."""
+
+    reason: EndReason
+    outcome: Outcome
+    duration_ms: int
+    receipt: Receipt
+    code: str = ""
+
+
+async def run_call(call: Call, caller: Caller) -> Ended:
+    """Hold the conversation of a session that has begun; settle it whatever happens.
+
+    Raises UpstreamError when no model could be reached: nothing was said and nothing is charged.
+    """
+    structlog.contextvars.bind_contextvars(session_id=str(call.session_id), organisation_id=str(call.organisation_id))
+    meter = await Meter.open(call.session_id)
+    try:
+        upstream = await connect(call.endpoint)
+    except UpstreamError:
+        await _settle(call, meter, EndReason.UPSTREAM_FAILED, None)
+        raise
+    except BaseException:
+        await _settle(call, meter, EndReason.CALLER_DISCONNECTED, None)
+        raise
+    relay = Relay(call, caller, upstream, meter)
+    reason, code = EndReason.SHUTTING_DOWN, ""  # what it is when this task is cancelled from outside
+    try:
+        async with orders_for(call) as orders:
+            reason, code = await _converse(call, relay, orders)
+    finally:
+        ended = await asyncio.shield(_close(call, relay, upstream, meter, reason, code))
+    return ended
+
+
+async def _converse(call: Call, relay: Relay, orders: Orders) -> tuple[EndReason, str]:
+    """Run everything that goes on in a live call until the first part of it comes to an end; say why it did."""
+    try:
+        await relay.open()
+        result = await _first_of(
+            relay.follow_caller(),
+            relay.follow_upstream(),
+            relay.follow_clock(),
+            relay.gate.run(),
+            orders.wait(),
+            _keep_alive(call),
+        )
+    except OutOfCredit:
+        return EndReason.OUT_OF_CREDIT, ""
+    except UpstreamError as error:
+        log.warning("upstream failed", code=error.code)
+        return EndReason.UPSTREAM_FAILED, error.code
+    except CallerGone:
+        return EndReason.CALLER_DISCONNECTED, ""
+    except CallerBrokeProtocol as error:
+        return EndReason.PROTOCOL_ERROR, error.code
+    except Exception:
+        # The one place where a fault of ours is caught: the call is settled and the caller told, and we read of it.
+        log.exception("call failed")
+        return EndReason.INTERNAL_ERROR, ""
+    return EndReason(result.value) if isinstance(result, Stop) else result, ""
+
+
+async def _first_of(*parts: Coroutine[Any, Any, Any]) -> Any:
+    """Return the result of the first part to end, or raise its exception; the others are cancelled."""
+    tasks = [asyncio.create_task(part) for part in parts]
+    try:
+        done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        return next(iter(done)).result()
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+
+async def _keep_alive(call: Call) -> EndReason:
+    while True:
+        await asyncio.sleep(_STILL_LIVE_EVERY_S)
+        if reason := await in_ledger_thread(records.still_live, call.session_id):
+            return reason
+
+
+async def _close(
+    call: Call, relay: Relay, upstream: Upstream, meter: Meter, reason: EndReason, code: str
+) -> Ended:
+    try:
+        async with asyncio.timeout(_CLOSING_S_MAX):
+            await relay.close()
+    except Exception:
+        log.exception("last usage not recorded")
+    await upstream.close()
+    return await _settle(call, meter, reason, relay, code)
+
+
+async def _settle(call: Call, meter: Meter, reason: EndReason, relay: Relay | None, code: str = "") -> Ended:
+    receipt = await meter.settle()
+    duration_ms = round((time.monotonic() - relay.began_at) * 1000) if relay else 0
+    outcome = await in_ledger_thread(
+        records.end,
+        call.session_id,
+        reason,
+        duration_ms=duration_ms,
+        task_completed=relay.completed_task if relay else "",
+        was_answered=bool(relay and relay.state.answers_completed > 1),
+        turns=relay.turns.all() if relay else (),
+    )
+    return Ended(reason, outcome, duration_ms, receipt, code)

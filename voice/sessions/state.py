@@ -1,0 +1,101 @@
+"""Where a conversation stands: whose turn it is, whether a response runs, how large the context has grown.
+
+Fed with GA events, it answers questions; it does nothing by itself.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import Any
+
+from voice.audio import BYTES_PER_MS, input_tokens_of
+
+# Special tokens around an item; generous, since the sum only bounds what a response may cost.
+_ITEM_OVERHEAD_TOKENS = 12
+
+
+def tokens_at_most(text: str) -> int:
+    """Bound the tokens of a text from above: no tokenizer in use makes more than one of two bytes on average."""
+    return len(text.encode()) // 2 + 1
+
+
+class Response(Enum):
+    """The conversation's one response."""
+
+    NONE = "none"
+    ASKED = "asked"
+    RUNNING = "running"
+
+
+@dataclass(frozen=True, slots=True)
+class FunctionCall:
+    name: str
+    call_id: str
+    arguments: str
+
+
+@dataclass(slots=True)
+class ConversationState:
+    context_tokens: int
+    response: Response = Response.NONE
+    response_id: str = ""
+    # Bytes of audio and characters of text of the running response, to estimate it should its usage never come.
+    response_audio_bytes: int = 0
+    response_text_chars: int = 0
+    caller_is_speaking: bool = False
+    answers_completed: int = 0
+    _speech_started_ms: int = 0
+    _seen_responses: set[str] = field(default_factory=set)
+
+    def text_added(self, text: str) -> None:
+        self.context_tokens += tokens_at_most(text) + _ITEM_OVERHEAD_TOKENS
+
+    def speech_started(self, event: Mapping[str, Any]) -> None:
+        self.caller_is_speaking = True
+        self._speech_started_ms = int(event.get("audio_start_ms") or 0)
+
+    def speech_stopped(self, event: Mapping[str, Any]) -> None:
+        self.caller_is_speaking = False
+        speech_ms = max(0, int(event.get("audio_end_ms") or 0) - self._speech_started_ms)
+        tokens = input_tokens_of(speech_ms * BYTES_PER_MS)
+        # Twice: its transcript is billed beside it.
+        self.context_tokens += 2 * tokens + _ITEM_OVERHEAD_TOKENS
+
+    def response_asked(self) -> None:
+        self.response = Response.ASKED
+
+    def response_created(self, event: Mapping[str, Any]) -> None:
+        self.response = Response.RUNNING
+        self.response_id = str(event["response"]["id"])
+        self.response_audio_bytes = self.response_text_chars = 0
+
+    def response_refused(self) -> None:
+        """The upstream answered our response.create with an error."""
+        if self.response is Response.ASKED:
+            self.response = Response.NONE
+
+    def response_done(self, event: Mapping[str, Any]) -> bool:
+        """Close the running response; return False for one that was closed before (a repeat)."""
+        response = event["response"]
+        response_id = str(response["id"])
+        if response_id in self._seen_responses:
+            return False
+        self._seen_responses.add(response_id)
+        self.response, self.response_id = Response.NONE, ""
+        self.answers_completed += response.get("status") == "completed"
+        usage = response.get("usage") or {}
+        measured = int(usage.get("input_tokens") or 0) + int(usage.get("output_tokens") or 0)
+        # A failed response reports nothing, and the context is then no smaller than it was.
+        self.context_tokens = max(measured, 0) or self.context_tokens
+        return True
+
+
+def function_calls(response: Mapping[str, Any]) -> list[FunctionCall]:
+    """Return the tool calls of a finished response, in order; cut-off ones are left out."""
+    if response.get("status") != "completed":
+        return []
+    return [
+        FunctionCall(str(item.get("name")), str(item.get("call_id")), str(item.get("arguments") or "{}"))
+        for item in response.get("output") or []
+        if item.get("type") == "function_call"
+    ]
