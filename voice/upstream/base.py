@@ -1,0 +1,56 @@
+"""What an upstream is: something that takes Realtime GA client events and answers with GA server events."""
+
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, field
+from typing import Protocol
+
+
+@dataclass(frozen=True, slots=True)
+class Capabilities:
+    """What a model can do, and how much of it; taken from the catalogue."""
+
+    audio: bool
+    images: bool
+    reasoning: bool
+    transcribes_input: bool
+    context_tokens: int
+    max_output_tokens: int
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """Everything an adapter needs to dial one model.
+
+    `adapter` is a name in registry.py; `model` the name the provider knows; an empty `api_key` means none is needed.
+    The last four fields are read by the pipeline only.
+    """
+
+    adapter: str
+    model: str
+    base_url: str
+    api_key: str = field(repr=False)
+    capabilities: Capabilities
+    safety_identifier: str = ""
+    chat_model: str = ""
+    speech_to_text_model: str = ""
+    text_to_speech_model: str = ""
+    voice: str = ""
+
+
+class Upstream(Protocol):
+    """One live connection to a model, for one reader and any number of senders on the same event loop."""
+
+    capabilities: Capabilities
+
+    async def send(self, frame: bytes) -> None:
+        """Pass on one GA client event; raise UpstreamError when the connection is gone or does not drain."""
+
+    def __aiter__(self) -> AsyncIterator[bytes]:
+        """Yield GA server events, session.created first.
+
+        Ends after close(). Raises UpstreamError when the connection ends in any other way, after the events that came
+        before; only a flood or garbage is raised at once.
+        """
+
+    async def close(self) -> None:
+        """Hang up. May be called twice, while reading or sending, and takes bounded time."""

@@ -1,0 +1,66 @@
+"""A bounded queue of server events, from a connection that must never wait to the one reader of an upstream."""
+
+import asyncio
+from collections import deque
+
+from voice.upstream.errors import UpstreamError
+
+# The reader forwards at once, so a queue of two minutes of speech means that it is stuck or the upstream floods.
+# Pausing the socket instead would hide speech_started behind the audio it is meant to interrupt.
+MAX_QUEUED_BYTES = 8 * 1024 * 1024
+MAX_QUEUED_FRAMES = 20_000
+
+
+class Inbox:
+    """Frames in order, then one ending: silence after close(), or an UpstreamError."""
+
+    def __init__(self) -> None:
+        self._frames: deque[bytes] = deque()
+        self._queued_bytes = 0
+        self._reader: asyncio.Future[None] | None = None
+        self._ended = False
+        self._error: UpstreamError | None = None
+
+    @property
+    def ended(self) -> bool:
+        return self._ended
+
+    def put(self, frame: bytes) -> bool:
+        """Queue a frame; return False when it is one too many, which ends the inbox with upstream_flooded."""
+        if self._ended:
+            return True
+        if self._queued_bytes + len(frame) > MAX_QUEUED_BYTES or len(self._frames) >= MAX_QUEUED_FRAMES:
+            # Another connection to the same model would not be read any faster.
+            self.discard(UpstreamError("upstream_flooded", retryable=False))
+            return False
+        self._frames.append(frame)
+        self._queued_bytes += len(frame)
+        self._wake()
+        return True
+
+    def finish(self, error: UpstreamError | None) -> None:
+        """End after the frames already queued. The first ending counts."""
+        if not self._ended:
+            self._ended, self._error = True, error
+            self._wake()
+
+    def discard(self, error: UpstreamError) -> None:
+        """End now: what is queued comes from an upstream that is not to be believed."""
+        self._frames.clear()
+        self._queued_bytes = 0
+        self.finish(error)
+
+    async def get(self) -> bytes:
+        """Return the next frame; raise StopAsyncIteration after a clean ending, UpstreamError after any other."""
+        while not self._frames:
+            if self._ended:
+                raise self._error or StopAsyncIteration
+            self._reader = asyncio.get_running_loop().create_future()
+            await self._reader
+        frame = self._frames.popleft()
+        self._queued_bytes -= len(frame)
+        return frame
+
+    def _wake(self) -> None:
+        if self._reader is not None and not self._reader.done():
+            self._reader.set_result(None)

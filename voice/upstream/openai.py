@@ -1,0 +1,201 @@
+"""Talk to OpenAI's Realtime API over a websocket: frames pass through untouched, both ways.
+
+picows, because it took the least CPU per frame of the clients measured: it calls back on every frame and needs no task.
+"""
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import AsyncIterator
+from urllib.parse import urlencode, urlsplit, urlunsplit
+
+from picows import WSCloseCode, WSError, WSFrame, WSHandshakeError, WSListener, WSMsgType, WSTransport, ws_connect
+
+from voice.realtime_events import InvalidEvent, event_type
+from voice.upstream.base import Capabilities, Endpoint
+from voice.upstream.errors import UpstreamDropped, UpstreamError, UpstreamTimeout, refusal_of
+from voice.upstream.inbox import Inbox
+
+# A retrieved item with a minute of speech fits; a single delta is a thousand times smaller.
+MAX_FRAME_BYTES = 4 * 1024 * 1024
+# A minute of the caller's audio that the upstream has not taken: it will not catch up.
+MAX_UNSENT_BYTES = 4 * 1024 * 1024
+PING_AFTER_S = 20.0
+CLOSE_WITHIN_S = 2.0
+
+# Going away, restarting, overloaded, lost: the codes the official client reconnects on, and a plain 1000, which also
+# ends a session that reached its 60 minutes. Any other (1008, 4000...) is a verdict on what we sent.
+_RETRYABLE_CLOSES = {1000, 1001, 1005, 1006, 1011, 1012, 1013, 1015}
+
+# picows writes the handshake, key included, at its lowest debug level, and tracebacks for what we report as errors.
+_picows_log = logging.getLogger("picows.voice_upstream")
+_picows_log.setLevel(logging.CRITICAL)
+
+
+async def dial(endpoint: Endpoint, timeout_s: float) -> "OpenAIUpstream":
+    """Open the websocket and return the upstream; raise UpstreamRefused, UpstreamTimeout or UpstreamDropped."""
+    connection = _Connection()
+    try:
+        async with asyncio.timeout(timeout_s):
+            await ws_connect(
+                lambda: connection,
+                _url(endpoint),
+                extra_headers=_headers(endpoint),
+                # A redirect would carry the key to another host.
+                max_redirects=0,
+                max_frame_size=MAX_FRAME_BYTES,
+                websocket_handshake_timeout=timeout_s + 1,
+                enable_auto_ping=True,
+                auto_ping_idle_timeout=PING_AFTER_S,
+                auto_ping_reply_timeout=PING_AFTER_S,
+                logger_name=_picows_log,
+            )
+    except TimeoutError:
+        connection.abandon()
+        raise UpstreamTimeout("upstream_connect_timeout", retryable=True) from None
+    except asyncio.CancelledError:
+        connection.abandon()
+        raise
+    except WSHandshakeError as refusal:
+        raise refusal_of(int(refusal.response.status) if refusal.response is not None else 0) from None
+    except OSError:
+        # No route, no name, nothing listening, no trusted certificate: often gone a second later.
+        raise UpstreamDropped("upstream_unreachable", retryable=True) from None
+    return OpenAIUpstream(endpoint.capabilities, connection)
+
+
+class OpenAIUpstream:
+    """One Realtime session over one websocket."""
+
+    def __init__(self, capabilities: Capabilities, connection: "_Connection") -> None:
+        self.capabilities = capabilities
+        self._connection = connection
+
+    async def send(self, frame: bytes) -> None:
+        self._connection.send(frame)
+
+    def __aiter__(self) -> AsyncIterator[bytes]:
+        return self
+
+    async def __anext__(self) -> bytes:
+        return await self._connection.inbox.get()
+
+    async def close(self) -> None:
+        await self._connection.close()
+
+
+class _Connection(WSListener):  # type: ignore[misc]
+    """The callbacks of one websocket; nothing here may raise, for picows would log it."""
+
+    def __init__(self) -> None:
+        self.inbox = Inbox()
+        self._transport: WSTransport | None = None
+        self._abandoned = False
+        self._pieces: list[bytes] = []
+        self._close_code: int | None = None
+
+    def on_ws_connected(self, transport: WSTransport) -> None:
+        self._transport = transport
+        if self._abandoned:
+            transport.disconnect(graceful=False)
+
+    def on_ws_frame(self, transport: WSTransport, frame: WSFrame) -> None:
+        if frame.payload_size > MAX_FRAME_BYTES:
+            # picows objects to it, and delivers it all the same.
+            self._hang_up_on_garbage()
+        elif frame.msg_type in (WSMsgType.TEXT, WSMsgType.CONTINUATION):
+            self._take(frame.get_payload_as_bytes(), last=bool(frame.fin))
+        elif frame.msg_type == WSMsgType.CLOSE:
+            self._close_code = int.from_bytes(frame.get_payload_as_bytes()[:2]) or 1005
+            transport.send_close(WSCloseCode.OK)
+            transport.disconnect()
+        elif frame.msg_type == WSMsgType.BINARY:
+            self._hang_up_on_garbage()
+
+    def on_ws_disconnected(self, transport: WSTransport) -> None:
+        code = self._close_code
+        if code is None and _broke_the_protocol(transport):
+            self.inbox.discard(_garbage())
+        elif code is None:
+            self.inbox.finish(UpstreamDropped("upstream_dropped", retryable=True))
+        else:
+            retryable = code in _RETRYABLE_CLOSES
+            self.inbox.finish(UpstreamDropped("upstream_closed", retryable=retryable, close_code=code))
+
+    def send(self, frame: bytes) -> None:
+        transport = self._transport
+        if transport is None or self.inbox.ended or transport.is_disconnected or transport.is_close_frame_sent:
+            raise UpstreamDropped("upstream_gone", retryable=True)
+        if transport.underlying_transport.get_write_buffer_size() > MAX_UNSENT_BYTES:
+            # Its network or its process is stuck, another connection need not be.
+            raise UpstreamError("upstream_stalled", retryable=True)
+        transport.send(WSMsgType.TEXT, frame)
+
+    async def close(self) -> None:
+        self.inbox.finish(None)
+        if self._transport is None:
+            return
+        self._transport.send_close(WSCloseCode.OK)
+        # A protocol error that ended the connection is raised here; the reader has been told of it already.
+        with contextlib.suppress(TimeoutError, WSError):
+            try:
+                async with asyncio.timeout(CLOSE_WITHIN_S):
+                    await self._transport.wait_disconnected()
+            finally:
+                self._transport.disconnect(graceful=False)
+
+    def abandon(self) -> None:
+        """Drop the connection now, or as soon as a handshake still under way succeeds."""
+        self._abandoned = True
+        if self._transport is not None:
+            self._transport.disconnect(graceful=False)
+
+    def _take(self, payload: bytes, *, last: bool) -> None:
+        self._pieces.append(payload)
+        if len(self._pieces) > 1 and sum(map(len, self._pieces)) > MAX_FRAME_BYTES:
+            return self._hang_up_on_garbage()
+        if not last:
+            return
+        frame = payload if len(self._pieces) == 1 else b"".join(self._pieces)
+        self._pieces.clear()
+        if not _looks_like_an_event(frame):
+            return self._hang_up_on_garbage()
+        if not self.inbox.put(frame):
+            self.abandon()
+
+    def _hang_up_on_garbage(self) -> None:
+        self.inbox.discard(_garbage())
+        self.abandon()
+
+
+def _url(endpoint: Endpoint) -> str:
+    parts = urlsplit(endpoint.base_url)
+    query = "&".join(filter(None, [parts.query, urlencode({"model": endpoint.model})]))
+    return urlunsplit(parts._replace(query=query))
+
+
+def _headers(endpoint: Endpoint) -> dict[str, str]:
+    headers = {}
+    if endpoint.api_key:
+        headers["Authorization"] = f"Bearer {endpoint.api_key}"
+    if endpoint.safety_identifier:
+        # Lets the provider act against one abusive caller instead of our whole account.
+        headers["OpenAI-Safety-Identifier"] = endpoint.safety_identifier
+    return headers
+
+
+def _garbage() -> UpstreamError:
+    # What talks like this is no Realtime server, now or after a second dial.
+    return UpstreamError("upstream_garbage", retryable=False)
+
+
+def _looks_like_an_event(frame: bytes) -> bool:
+    try:
+        return bool(event_type(frame)) and frame.rstrip().endswith(b"}")
+    except InvalidEvent:
+        return False
+
+
+def _broke_the_protocol(transport: WSTransport) -> bool:
+    handshake = transport.close_handshake
+    return handshake is not None and handshake.sent is not None and handshake.sent.code.value in (1002, 1007, 1009)

@@ -1,0 +1,19 @@
+"""The adapters by name: the one way to an upstream."""
+
+from collections.abc import Awaitable, Callable
+
+from voice.upstream import openai
+from voice.upstream.base import Endpoint, Upstream
+from voice.upstream.errors import UpstreamRefused
+
+_DIALLERS: dict[str, Callable[[Endpoint, float], Awaitable[Upstream]]] = {
+    "openai": openai.dial,
+}
+
+
+async def dial(endpoint: Endpoint, *, timeout_s: float = 10.0) -> Upstream:
+    """Connect to a model within timeout_s; raise UpstreamRefused, UpstreamTimeout or UpstreamDropped."""
+    dialler = _DIALLERS.get(endpoint.adapter)
+    if dialler is None:
+        raise UpstreamRefused("upstream_unknown_adapter", retryable=False)
+    return await dialler(endpoint, timeout_s)
