@@ -5,6 +5,8 @@ from typing import Any
 from django.conf import settings
 from django.core.checks import CheckMessage, Error, register
 
+from billing.ledger import MAX_AMOUNT_MICRO, MICRO
+
 
 @register
 def ledger_can_lock(**_: Any) -> list[CheckMessage]:
@@ -22,3 +24,11 @@ def ledger_can_lock(**_: Any) -> list[CheckMessage]:
             id="billing.E001",
         )
     ]
+
+
+@register
+def sign_up_credits_fit(**_: Any) -> list[CheckMessage]:
+    if settings.SIGN_UP_CREDITS * MICRO <= MAX_AMOUNT_MICRO:
+        return []
+    most = MAX_AMOUNT_MICRO // MICRO
+    return [Error(f"SIGN_UP_CREDITS is more than the ledger moves at once ({most}).", id="billing.E002")]

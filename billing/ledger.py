@@ -1,7 +1,7 @@
 """The only code that changes a wallet: entries, holds, captures and their settlement.
 
-Amounts are integers in micro-credits (1 credit = 1 000 000). `available = balance - the full amount of every open hold`,
-its captured part included: captures leave the balance alone, and closing the hold writes the one usage entry.
+Amounts are integers in micro-credits (1 credit = 1 000 000). `available = balance - the full amount of every open
+hold`, its captured part included: captures leave the balance alone, and closing the hold writes the one usage entry.
 
 Every function owns its transaction (or joins the caller's), locks the wallet's row, checks, and then takes. Everything
 is idempotent: a repeat with the same key returns what the first call did, and the same key for something else raises
@@ -150,9 +150,7 @@ def adjust(organisation_id: UUID, amount_micro: int, *, key: str, reason: str, a
     return _post(organisation_id, EntryKind.ADJUSTMENT, amount_micro, key=key, description=reason, actor=actor)
 
 
-def open_hold(
-    organisation_id: UUID, amount_micro: int, *, key: str, reference: str, expires_at: datetime
-) -> HoldState:
+def open_hold(organisation_id: UUID, amount_micro: int, *, key: str, reference: str, expires_at: datetime) -> HoldState:
     """Set credits (positive) aside until they are settled or `expires_at` has passed.
 
     A repeat returns the same hold in whatever state it is now. Raises InsufficientCredits, WalletNotOpen, KeyReused,
@@ -284,7 +282,7 @@ def hold_state(hold_id: UUID) -> HoldState:
 
 
 def _lock_wallet(organisation_id: UUID) -> Wallet:
-    # SQLite has no row locks: there the transaction itself is IMMEDIATE (billing.checks insists), so writers take turns.
+    # SQLite has no row locks: its transactions are IMMEDIATE instead (billing.checks insists), so writers take turns.
     try:
         return Wallet.objects.select_for_update().get(organisation_id=organisation_id)
     except Wallet.DoesNotExist:
@@ -408,13 +406,13 @@ def _check_text(field: str, text: str, most: int, *, least: int = 0) -> None:
 
 
 def _hold_state(hold: Hold) -> HoldState:
-    return HoldState(hold.id, hold.amount_micro, hold.captured_micro, hold.uncollected_micro, hold.status)
+    return HoldState(hold.id, hold.amount_micro, hold.captured_micro, hold.uncollected_micro, str(hold.status))
 
 
 def _entry_view(entry: Entry) -> EntryView:
     return EntryView(
         entry.id,
-        entry.kind,
+        str(entry.kind),
         entry.amount_micro,
         entry.balance_after_micro,
         entry.reference,

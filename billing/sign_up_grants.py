@@ -64,8 +64,8 @@ def _take_from_today(amount_micro: int) -> bool:
     today = timezone.localdate()
     SignUpDay.objects.get_or_create(day=today)
     # One conditional UPDATE: it locks the day's row until the commit, and the count it tests is never stale.
-    left_micro = settings.SIGN_UP_CREDITS_A_DAY * ledger.MICRO - amount_micro
-    within = SignUpDay.objects.filter(day=today, granted_micro__lte=left_micro)
+    ceiling_micro = min(settings.SIGN_UP_CREDITS_A_DAY * ledger.MICRO, ledger.MAX_TOTAL_MICRO)
+    within = SignUpDay.objects.filter(day=today, granted_micro__lte=ceiling_micro - amount_micro)
     return within.update(granted_micro=F("granted_micro") + amount_micro) == 1
 
 

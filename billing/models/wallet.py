@@ -20,6 +20,7 @@ class Wallet(models.Model):
 
     class Meta:
         ordering = ["organisation__name"]
+        permissions = [("adjust_wallet", "Can adjust a wallet by hand")]
         constraints = [
             models.CheckConstraint(condition=models.Q(held_micro__gte=0), name="wallet_held_not_negative"),
         ]
