@@ -227,7 +227,6 @@ WHITENOISE_USE_FINDERS = DEBUG
 LANGUAGE_CODE = "en"
 TIME_ZONE = env.text("TIME_ZONE", "UTC")
 USE_TZ = True
-FORMS_URLFIELD_ASSUME_HTTPS = True
 
 LOGGING_CONFIG = None
 LOG_FORMAT = env.choice("LOG_FORMAT", "text" if DEBUG else "json", {"text", "json"})

@@ -1,0 +1,25 @@
+"""How much one browser may send."""
+
+from voice.gateway.inbound_limits import InboundLimits
+
+
+def test_a_microphone_in_real_time_is_within_the_limits():
+    limits = InboundLimits()
+    assert all(limits.excess(audio_bytes=1920, now=n * 0.04) is None for n in range(1000))
+
+
+def test_audio_at_three_times_real_time_is_too_much():
+    limits = InboundLimits()
+    assert any(limits.excess(audio_bytes=1920, now=n * 0.04 / 3) == "too_much_audio" for n in range(1000))
+
+
+def test_a_burst_after_a_pause_of_the_network_is_forgiven():
+    limits = InboundLimits()
+    assert all(limits.excess(audio_bytes=1920, now=5.0) is None for _ in range(50))
+
+
+def test_a_flood_of_messages_is_refused():
+    limits = InboundLimits()
+    answers = [limits.excess(messages=1, now=1.0) for _ in range(101)]
+    assert answers[:100] == [None] * 100
+    assert answers[100] == "too_many_messages"

@@ -1,0 +1,88 @@
+"""GA events as a browser is told of them."""
+
+import json
+
+from voice.gateway.widget_translation import WidgetTranslation, heard_text
+from voice.realtime_events import AudioDelta, dump
+
+
+def told(translation: WidgetTranslation, kind: str, **fields) -> list[dict]:
+    return [json.loads(message) for message in translation.messages(dump({"type": kind, **fields}))]
+
+
+def test_audio_is_announced_once_an_item():
+    translation = WidgetTranslation()
+    delta = AudioDelta("item_1", "resp_1", b"\0\0")
+    announced = [json.loads(message)["type"] for message in translation.before_audio(delta)]
+    assert announced == ["state.changed", "audio.begin"]
+    assert translation.before_audio(delta) == []
+
+
+def test_the_end_of_an_items_audio_is_told():
+    translation = WidgetTranslation()
+    translation.before_audio(AudioDelta("item_1", "resp_1", b"\0\0"))
+    assert told(translation, "response.output_audio.done", item_id="item_1") == [
+        {"type": "audio.end", "item_id": "item_1"}
+    ]
+
+
+def test_the_agents_words_come_as_deltas_and_then_whole():
+    translation = WidgetTranslation()
+    assert told(translation, "response.output_audio_transcript.delta", item_id="i", delta="Hel") == [
+        {"type": "caption.delta", "speaker": "agent", "item_id": "i", "text": "Hel"}
+    ]
+    assert told(translation, "response.output_audio_transcript.done", item_id="i", transcript="Hello.") == [
+        {"type": "caption.final", "speaker": "agent", "item_id": "i", "text": "Hello.", "interrupted": False}
+    ]
+
+
+def test_a_typed_turn_is_captioned_as_it_was_typed():
+    item = {"id": "typed_1", "role": "user", "content": [{"type": "input_text", "text": "Hi"}]}
+    assert told(WidgetTranslation(), "conversation.item.added", item=item) == [
+        {"type": "caption.final", "speaker": "caller", "item_id": "typed_1", "text": "Hi", "interrupted": False}
+    ]
+
+
+def test_a_spoken_turn_is_captioned_when_it_has_been_transcribed():
+    translation = WidgetTranslation()
+    item = {"id": "item_1", "role": "user", "content": [{"type": "input_audio", "transcript": None}]}
+    assert told(translation, "conversation.item.added", item=item) == []
+    kind = "conversation.item.input_audio_transcription.completed"
+    assert told(translation, kind, item_id="item_1", transcript=" Ten thirty. ")[0]["text"] == "Ten thirty."
+
+
+def test_an_interrupted_answer_ends_with_the_words_that_were_heard():
+    translation = WidgetTranslation()
+    told(translation, "response.output_audio_transcript.delta", item_id="i", delta="one two three four")
+    told(translation, "parley.interrupted", item_id="i")
+    final = told(translation, "parley.truncated", item_id="i", heard_ms=500, sent_ms=1000)
+    assert (final[0]["text"], final[0]["interrupted"]) == ("one two", True)
+
+
+def test_an_interrupted_answer_is_not_made_whole_again_by_late_events():
+    translation = WidgetTranslation()
+    told(translation, "response.output_audio_transcript.delta", item_id="i", delta="one two")
+    told(translation, "parley.interrupted", item_id="i")
+    assert told(translation, "response.output_audio_transcript.done", item_id="i", transcript="one two three") == []
+
+
+def test_a_state_is_told_once():
+    translation = WidgetTranslation()
+    assert told(translation, "input_audio_buffer.speech_stopped") == [{"type": "state.changed", "state": "thinking"}]
+    assert told(translation, "response.created", response={"id": "r"}) == []
+
+
+def test_events_that_mean_nothing_to_a_browser_are_not_told():
+    assert told(WidgetTranslation(), "rate_limits.updated", rate_limits=[]) == []
+
+
+def test_captions_kept_for_interruptions_are_bounded():
+    translation = WidgetTranslation()
+    for n in range(1000):
+        told(translation, "response.output_audio_transcript.delta", item_id=f"i{n}", delta="x")
+    assert len(translation._captions) <= 64
+
+
+def test_what_was_heard_is_cut_at_a_word():
+    assert heard_text("one two three", 600, 1000) == "one"
+    assert heard_text("one two three", 1000, 1000) == "one two three"

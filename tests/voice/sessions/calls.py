@@ -1,0 +1,34 @@
+"""A call to test with."""
+
+import uuid
+
+from voice.sessions.call import Call, CollectedField
+from voice.upstream.base import Capabilities, Endpoint
+
+CAPABILITIES = Capabilities(
+    audio=True, images=False, reasoning=False, transcribes_input=True, context_tokens=32_000, max_output_tokens=4_096
+)
+
+
+def make_call(**changes) -> Call:
+    fields = {
+        "session_id": uuid.uuid4(),
+        "organisation_id": uuid.uuid4(),
+        "client_ip": "198.51.100.7",
+        "is_voice": True,
+        "agent_name": "Riverside Dental",
+        "instructions": "You are the receptionist of Riverside Dental.",
+        "greeting": "Riverside Dental, how can I help?",
+        "language": "en",
+        "task_name": "book_appointment",
+        "collects": (CollectedField("name", "full name"), CollectedField("time", "day and time")),
+        "shows_prices": True,
+        "model_asked": "gpt-realtime-mini",
+        "model_served": "gpt-realtime-mini",
+        "endpoint": Endpoint("openai", "gpt-realtime-mini", "ws://127.0.0.1:1/", "", CAPABILITIES, voice="marin"),
+        "transcription_model": "gpt-4o-mini-transcribe",
+        "max_output_tokens": 1024,
+        "max_duration_s": 600,
+        "silence_timeout_s": 20,
+    }
+    return Call(**fields | changes)
