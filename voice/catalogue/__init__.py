@@ -1,0 +1,1 @@
+"""Which models are on offer, and what they cost."""

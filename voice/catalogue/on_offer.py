@@ -1,0 +1,105 @@
+"""Which model serves a call: the one asked for, or what stands in for it and why."""
+
+from collections import deque
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import date
+
+from django.conf import settings
+from django.utils import formats, timezone
+
+from accounts.models import Organisation
+from voice.models import CatalogueModel, ModelStatus
+from voice.models.catalogue import ModelKind
+
+# The catalogue is an operator's: lists may be long, and may lead in circles.
+_MOST_TRIED = 20
+# Session.model_reason's length.
+_LONGEST_REASON = 200
+
+
+class ModelNotOffered(Exception):
+    """`code`: model_unknown (no such realtime model) or model_unavailable (neither it nor what stands in for it)."""
+
+    def __init__(self, code: str, slug: str) -> None:
+        super().__init__(code, slug)
+        self.code = code
+        self.slug = slug
+
+
+@dataclass(frozen=True, slots=True)
+class Resolved:
+    """`reason` is a sentence for the caller when `served` is not what was asked for, else empty."""
+
+    asked: CatalogueModel
+    served: CatalogueModel
+    reason: str
+
+
+def resolve_model(slug: str, organisation: Organisation, today: date | None = None) -> Resolved:
+    """Return what serves a call that asks for `slug`. Raises ModelNotOffered.
+
+    Every organisation is offered the same; `organisation` is here because who asks may one day decide.
+    """
+    today = today or timezone.localdate()
+    asked = CatalogueModel.objects.filter(slug=slug, kind=ModelKind.REALTIME).first()
+    if asked is None:
+        raise ModelNotOffered("model_unknown", slug)
+    for model in _ladder(asked, today):
+        if not why_not(model, today):
+            return Resolved(asked, model, _reason(asked, model, today))
+    raise ModelNotOffered("model_unavailable", slug)
+
+
+def transcription_of(served: CatalogueModel, today: date | None = None) -> CatalogueModel | None:
+    """Return the model that writes down what callers say to `served`; None when nothing does.
+
+    A transcription model that is gone is replaced by its successors, as realtime models are.
+    """
+    today = today or timezone.localdate()
+    model = CatalogueModel.objects.filter(slug=served.transcription_slug, kind=ModelKind.TRANSCRIPTION).first()
+    if model is None:
+        return None
+    return next((candidate for candidate in _ladder(model, today) if not why_not(candidate, today)), None)
+
+
+def why_not(model: CatalogueModel, today: date) -> str:
+    """Return why a model cannot serve today, as the end of a sentence that begins with its name; "" when it can."""
+    if _is_gone(model, today):
+        return "has been shut down"
+    if model.status == ModelStatus.MAINTENANCE:
+        return f"is under maintenance{_until(model)}"
+    if model.adapter == "openai" and not settings.OPENAI_API_KEY:
+        return "needs an OpenAI key, and this server has none"
+    return ""
+
+
+def _ladder(asked: CatalogueModel, today: date) -> Iterator[CatalogueModel]:
+    """Yield the model and then what stands in for it: a gone one's successor first, then the fallbacks in order."""
+    seen, queue = {asked.slug}, deque([asked])
+    while queue and len(seen) <= _MOST_TRIED:
+        model = queue.popleft()
+        yield model
+        successors = [model.successor_slug] if _is_gone(model, today) and model.successor_slug else []
+        for slug in [*successors, *(str(slug) for slug in model.fallback_slugs)]:
+            if slug in seen:
+                continue
+            seen.add(slug)
+            if found := CatalogueModel.objects.filter(slug=slug, kind=asked.kind).first():
+                queue.append(found)
+
+
+def _is_gone(model: CatalogueModel, today: date) -> bool:
+    return model.status == ModelStatus.RETIRED or (model.shutdown_on is not None and model.shutdown_on <= today)
+
+
+def _until(model: CatalogueModel) -> str:
+    if model.expected_back_at is None:
+        return ""
+    return f" until about {formats.date_format(timezone.localtime(model.expected_back_at), 'j F, H:i')}"
+
+
+def _reason(asked: CatalogueModel, served: CatalogueModel, today: date) -> str:
+    if served.slug == asked.slug:
+        return ""
+    return f"{asked.name} {why_not(asked, today)}: {served.name} answers instead."[:_LONGEST_REASON]

@@ -1,0 +1,100 @@
+"""Rate cards from the database: which prices hold for a model on a day."""
+
+from dataclasses import dataclass
+from datetime import date
+
+from voice.catalogue.rate_card import (
+    UNITS_PER_RATE,
+    Kind,
+    RateCard,
+    RateMissing,
+    affordable_output_tokens,
+    worst_case_micro,
+)
+from voice.models import CatalogueModel, Rate
+
+__all__ = ["Prices", "RateCard", "RateMissing", "prices_of", "rate_card"]
+
+# Everything a realtime model's usage can name.
+_REALTIME_KINDS = (
+    Kind.TEXT_IN,
+    Kind.TEXT_CACHED_IN,
+    Kind.TEXT_OUT,
+    Kind.AUDIO_IN,
+    Kind.AUDIO_CACHED_IN,
+    Kind.AUDIO_OUT,
+)
+_IMAGE_KINDS = (Kind.IMAGE_IN, Kind.IMAGE_CACHED_IN)
+_TOKEN_TRANSCRIPTION_KINDS = (Kind.TEXT_IN, Kind.AUDIO_IN, Kind.TEXT_OUT)
+
+# A caller's turn is transcribed while its answer is made, so each response is covered together with a minute of speech
+# being written down. A longer monologue's last seconds may end up uncollected, which is recorded.
+_TRANSCRIBED_S = 60
+_TRANSCRIBED_TOKENS_IN = 600
+_TRANSCRIBED_TOKENS_OUT = 400
+
+
+@dataclass(frozen=True, slots=True)
+class Prices:
+    """What a call is rated by: its responses, and the transcription of what the caller says (None: not done)."""
+
+    response: RateCard
+    transcription: RateCard | None
+
+    @property
+    def transcription_reserve_micro(self) -> int:
+        card = self.transcription
+        if card is None:
+            return 0
+        by_time_micro = -(-_TRANSCRIBED_S * card.micro_per_million.get(Kind.SECONDS, 0) // UNITS_PER_RATE)
+        if Kind.TEXT_OUT not in card.micro_per_million:
+            return by_time_micro
+        by_tokens_micro = worst_case_micro(
+            card, context_tokens=_TRANSCRIBED_TOKENS_IN, max_output_tokens=_TRANSCRIBED_TOKENS_OUT
+        )
+        return max(by_time_micro, by_tokens_micro)
+
+    def worst_case_micro(self, *, context_tokens: int, max_output_tokens: int) -> int:
+        """Return what must be held before a response starts."""
+        response_micro = worst_case_micro(
+            self.response, context_tokens=context_tokens, max_output_tokens=max_output_tokens
+        )
+        return response_micro + self.transcription_reserve_micro
+
+    def affordable_output_tokens(self, *, context_tokens: int, budget_micro: int) -> int:
+        """Return the longest response whose `worst_case_micro` fits the budget; 0 or less: none does."""
+        return affordable_output_tokens(
+            self.response,
+            context_tokens=context_tokens,
+            budget_micro=budget_micro - self.transcription_reserve_micro,
+        )
+
+
+def rate_card(model_slug: str, on: date) -> RateCard:
+    """Return the prices of a model, or of the one it is rated as. Raises RateMissing when there are none."""
+    model = CatalogueModel.objects.filter(slug=model_slug).first()
+    rated_slug = (model.rated_as_slug or model.slug) if model else model_slug
+    rates = Rate.objects.filter(model__slug=rated_slug, valid_from__lte=on).order_by("valid_from")
+    # Later ones replace earlier ones. A kind that this version does not know cannot be measured either.
+    known = set(Kind)
+    prices = {Kind(rate.kind): rate.micro_per_million for rate in rates if rate.kind in known}
+    if not prices:
+        raise RateMissing(model_slug)
+    return RateCard(model_slug, prices)
+
+
+def prices_of(served: CatalogueModel, transcription_slug: str, on: date) -> Prices:
+    """Return what a call on `served` is rated by; `transcription_slug` "": the caller's speech is not written down.
+
+    Raises RateMissing unless everything that the models can report has a rate: usage without a rate refuses the call.
+    """
+    response = rate_card(served.slug, on)
+    response.require(*_REALTIME_KINDS)
+    if served.sees_images:
+        response.require(*_IMAGE_KINDS)
+    if not transcription_slug:
+        return Prices(response, None)
+    transcription = rate_card(transcription_slug, on)
+    if Kind.SECONDS not in transcription.micro_per_million:
+        transcription.require(*_TOKEN_TRANSCRIPTION_KINDS)
+    return Prices(response, transcription)

@@ -1,0 +1,1 @@
+"""From what a model reports having used to what the wallet pays."""
