@@ -1,5 +1,6 @@
 """What the launcher prints: lines with the name of who said them, and one live line while something takes long."""
 
+import contextlib
 import os
 import sys
 import threading
@@ -67,9 +68,7 @@ class Screen:
         return f"\033[{COLOURS.get(name, '34')}m{label}\033[0m " if self._colour else f"{label} "
 
     def _write(self, text: str) -> None:
-        try:
+        # Nobody may be reading any more (a closed window, `| head`), but what runs must still end cleanly.
+        with contextlib.suppress(OSError):
             self._stream.write(text)
             self._stream.flush()
-        except OSError:
-            # The terminal or the pipe behind us is gone (closed window, `| head`), but what runs must still end cleanly.
-            pass

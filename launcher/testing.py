@@ -75,7 +75,9 @@ class Runner:
         data = self._data / part.name.replace(" ", "-")
         data.mkdir()
         with log.open("wb") as output:
-            process = self._guardian.start(part.command, env=test_environment(data), cwd=places.ROOT, output=output)
+            process = self._guardian.start(
+                part.command, env=environment_for_tests(data), cwd=places.ROOT, output=output
+            )
             self._processes[part.name] = process
             try:
                 return_code = process.wait(PART_LIMIT_S)
@@ -91,7 +93,7 @@ class Runner:
         return self._logs / f"{part.name.replace(' ', '-')}.log"
 
 
-def test_environment(data_dir: Path, environ: Mapping[str, str] = os.environ) -> dict[str, str]:
+def environment_for_tests(data_dir: Path, environ: Mapping[str, str] = os.environ) -> dict[str, str]:
     """The tests see Parley's defaults, never the settings (or keys) of the installation they run beside."""
     ours = set(places.read_env_file(places.ROOT / ".env.example"))
     kept = {name: value for name, value in environ.items() if name not in ours}
