@@ -10,7 +10,7 @@ from launcher import places, testing
 from launcher.processes import Guardian
 from launcher.screen import Screen
 from launcher.tally import Tally, tally_of_check, tally_of_node, tally_of_pytest
-from launcher.testing import Part, Runner, exit_code, summary, environment_for_tests
+from launcher.testing import Part, Runner, environment_for_tests, exit_code, summary
 
 REPORT = """<?xml version="1.0"?><testsuites><testsuite>
 <testcase name="a"/><testcase name="b"/>
