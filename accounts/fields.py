@@ -5,6 +5,8 @@ from typing import Any
 from django import forms
 from django.conf import settings
 from django.core.exceptions import ValidationError
+from django.template.loader import render_to_string
+from django.utils.safestring import SafeString
 
 from accounts import captcha
 
@@ -21,9 +23,9 @@ _SENTENCES = {
 class CaptchaWidget(forms.Widget):
     template_name = "accounts/_captcha.html"
 
-    def get_context(self, name: str, value: Any, attrs: dict[str, Any] | None) -> dict[str, Any]:
-        context = super().get_context(name, None, attrs)
-        return {**context, "kind": settings.CAPTCHA, "site_key": settings.RECAPTCHA_PUBLIC_KEY}
+    def render(self, name: str, value: Any, attrs: Any = None, renderer: Any = None) -> SafeString:
+        context = {"name": name, "kind": settings.CAPTCHA, "site_key": settings.RECAPTCHA_PUBLIC_KEY}
+        return render_to_string(self.template_name, context)
 
     def value_from_datadict(self, data: Any, files: Any, name: str) -> Any:
         return data.get(_GOOGLES_NAME if settings.CAPTCHA == "recaptcha" else name)
