@@ -107,7 +107,7 @@ if REDIS_URL:
         "default": {"BACKEND": "channels_redis.pubsub.RedisPubSubChannelLayer", "CONFIG": {"hosts": [REDIS_URL]}}
     }
 else:
-    CACHES = {"default": {"BACKEND": "config.sqlite_cache.SqliteCache", "LOCATION": DATA_DIR / "cache.sqlite3"}}
+    CACHES = {"default": {"BACKEND": "config.sqlite_cache.SqliteCache", "LOCATION": str(DATA_DIR / "cache.sqlite3")}}
     CHANNEL_LAYERS = {"default": {"BACKEND": "channels.layers.InMemoryChannelLayer"}}
 # The cache's counters are atomic (SQLite upsert, Redis INCR); the check knows only two other backends by name.
 SILENCED_SYSTEM_CHECKS = ["django_ratelimit.W001"]

@@ -9,4 +9,3 @@ from voice.gateway.widget_consumer import WidgetConsumer
 websocket_urlpatterns: list[Any] = [
     path("v1/voice/widget", WidgetConsumer.as_asgi()),
 ]
-

@@ -1,4 +1,4 @@
-"""The widget protocol, version 1 (docs/widget-protocol.md): text to messages and back. Pure, as its twin protocol.js."""
+"""The widget protocol, version 1 (docs/widget-protocol.md): text to messages and back. Pure, like protocol.js."""
 
 import json
 from collections.abc import Callable, Mapping

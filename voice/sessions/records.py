@@ -64,9 +64,7 @@ def end(
         has_task = bool(session.agent and session.agent.task_name)
         outcome = outcome_of(reason, has_task=has_task, task_completed=bool(task_completed), was_answered=was_answered)
         session.outcome = outcome
-        session.save(
-            update_fields=["state", "ended_at", "end_reason", "duration_ms", "task_completed", "outcome"]
-        )
+        session.save(update_fields=["state", "ended_at", "end_reason", "duration_ms", "task_completed", "outcome"])
         Turn.objects.bulk_create(_turn_row(session, index, turn) for index, turn in enumerate(turns))
     return outcome
 

@@ -1,4 +1,4 @@
-"""The live conversation: what the caller does goes up, what the model does comes down, and each changes what is next."""
+"""The live conversation: what the caller does goes up, what the model does comes down."""
 
 import asyncio
 import time
@@ -68,9 +68,7 @@ class Relay:
             tell=caller.send,
             send=upstream.send,
         )
-        self._limits = Limits(
-            max_duration_s=call.max_duration_s, silence_timeout_s=call.silence_timeout_s, now=now
-        )
+        self._limits = Limits(max_duration_s=call.max_duration_s, silence_timeout_s=call.silence_timeout_s, now=now)
         self._appended_bytes = 0
         self._upstream_alive_at = now
         self._goodbye_since: float | None = None
@@ -281,13 +279,15 @@ class Relay:
         except (UpstreamError, InvalidEvent, KeyError, TypeError, ValueError, AttributeError, TimeoutError):
             log.info("usage of the last response never came")
         self.gate.record_estimate()
-        now = time.monotonic()
+        self._note_what_was_heard(time.monotonic())
+        await self.gate.finish()
+
+    def _note_what_was_heard(self, now: float) -> None:
+        playing = self.playback.playing(now)
         for turn in self.turns.all():
             if turn.speaker == "agent" and turn.heard_ms is None:
-                self.turns.heard(
-                    turn.item_id, self.playback.heard_ms(turn.item_id), interrupted=self.playback.playing(now) == turn.item_id
-                )
-        await self.gate.finish()
+                heard_ms = self.playback.heard_ms(turn.item_id)
+                self.turns.heard(turn.item_id, heard_ms, interrupted=turn.item_id == playing)
 
     async def _wait_for_last_usage(self) -> None:
         async for frame in self._upstream:

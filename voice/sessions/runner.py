@@ -109,9 +109,7 @@ async def _keep_alive(call: Call) -> EndReason:
             return reason
 
 
-async def _close(
-    call: Call, relay: Relay, upstream: Upstream, meter: Meter, reason: EndReason, code: str
-) -> Ended:
+async def _close(call: Call, relay: Relay, upstream: Upstream, meter: Meter, reason: EndReason, code: str) -> Ended:
     try:
         async with asyncio.timeout(_CLOSING_S_MAX):
             await relay.close()

@@ -67,10 +67,15 @@ def test_the_tool_calls_of_a_finished_response_are_returned_in_order():
     output = [
         {"type": "message"},
         {"type": "function_call", "name": "book", "call_id": "c1", "arguments": "{}"},
-        {"type": "function_call", "name": "end_call", "call_id": "c2", "arguments": None},
+        {"type": "function_call", "name": "end_call", "call_id": "c2", "arguments": "{}"},
     ]
     calls = function_calls(done(output=output)["response"])
-    assert [(call.name, call.call_id, call.arguments) for call in calls] == [("book", "c1", "{}"), ("end_call", "c2", "{}")]
+    assert [(call.name, call.call_id) for call in calls] == [("book", "c1"), ("end_call", "c2")]
+
+
+def test_a_tool_call_without_arguments_has_an_empty_object():
+    output = [{"type": "function_call", "name": "end_call", "call_id": "c2", "arguments": None}]
+    assert function_calls(done(output=output)["response"])[0].arguments == "{}"
 
 
 def test_the_tool_calls_of_a_cancelled_response_are_not_run():

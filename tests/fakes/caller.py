@@ -1,0 +1,41 @@
+"""A caller who does what a test says and keeps what it is told."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from typing import Any
+
+from voice.realtime_events import AudioDelta
+from voice.sessions.caller import CallerEvent, CallerGone
+
+
+class FakeCaller:
+    """`told` holds the events it was sent as dicts, `heard` the audio as (item_id, bytes)."""
+
+    def __init__(self) -> None:
+        self.told: list[dict[str, Any]] = []
+        self.heard: list[tuple[str, bytes]] = []
+        self._doings: asyncio.Queue[CallerEvent | None] = asyncio.Queue()
+
+    def does(self, *events: CallerEvent) -> None:
+        for event in events:
+            self._doings.put_nowait(event)
+
+    def vanishes(self) -> None:
+        self._doings.put_nowait(None)
+
+    async def __aiter__(self) -> AsyncIterator[CallerEvent]:
+        while True:
+            event = await self._doings.get()
+            if event is None:
+                raise CallerGone
+            yield event
+
+    async def send(self, frame: bytes) -> None:
+        self.told.append(json.loads(frame))
+
+    async def send_audio(self, delta: AudioDelta, frame: bytes) -> None:
+        self.heard.append((delta.item_id, delta.pcm))
+
+    def told_types(self) -> list[str]:
+        return [event["type"] for event in self.told]
