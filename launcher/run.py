@@ -1,5 +1,6 @@
 """`./parley run`: install, prepare the database, start everything, say where it is, and end it all together."""
 
+import http.client
 import ipaddress
 import os
 import time
@@ -154,13 +155,24 @@ def manage(stage: str, arguments: list[str], plan: Plan, screen: Screen) -> None
         raise Halt(f"'manage.py {' '.join(arguments)}' failed (all of it is in {log}); its last lines were:\n{lines}")
 
 
+class NoRedirect(urllib.request.HTTPRedirectHandler):
+    """A redirect (to https, say) is an answer, and where it leads may not exist on this machine."""
+
+    def redirect_request(self, *_: object) -> None:
+        return None
+
+
 def answers(url: str) -> bool:
-    """True if `url` answers 200. No proxy: both servers are on this machine."""
-    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+    """True if the server at `url` takes requests: one it refuses (a host name it does not serve) shows that too."""
+    # No proxy: the servers are on this machine.
+    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}), NoRedirect)
     try:
-        with opener.open(url, timeout=2.0) as response:
-            return bool(response.status == 200)
-    except (OSError, ValueError, urllib.error.URLError):
+        with opener.open(url, timeout=2.0):
+            return True
+    except urllib.error.HTTPError as error:
+        error.close()
+        return error.code < 500
+    except (OSError, http.client.HTTPException):
         return False
 
 
