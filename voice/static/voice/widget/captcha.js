@@ -18,7 +18,8 @@ function within(promise, timeout_ms) {
 
 const noCaptcha = () => ({ solve: async () => "" });
 
-function altcha(widget) {
+function altcha(widget, challengeUrl) {
+  widget.setAttribute("challenge", challengeUrl);
   return {
     async solve() {
       await within(customElements.whenDefined("altcha-widget"), READY_TIMEOUT_MS);
@@ -80,9 +81,9 @@ function recaptcha(container, siteKey) {
 }
 
 /** solve() answers the payload for the server, new for each call; throws CaptchaFailed. */
-export function createCaptcha(kind, { widget, container, siteKey }) {
+export function createCaptcha(kind, { widget, challengeUrl, container, siteKey }) {
   if (kind === "altcha" && widget) {
-    return altcha(widget);
+    return altcha(widget, challengeUrl);
   }
   return kind === "recaptcha" ? recaptcha(container, siteKey) : noCaptcha();
 }

@@ -78,7 +78,7 @@ export class Connection {
 
   closed(closeCode) {
     if (this.socket) {
-      this.finish(closeCode === NORMAL_CLOSE ? "closed" : (protocol.CLOSE_CODES[closeCode] ?? "network_lost"));
+      this.finish(protocol.CLOSE_CODES[closeCode] ?? "network_lost");
     }
   }
 

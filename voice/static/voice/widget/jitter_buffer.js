@@ -31,7 +31,20 @@ class Item {
     this.ended = false;
     this.firstArrival_ms = null;
     this.waitingSince_ms = null; // first arrival since the start, or since the buffer last ran dry
-    this.need_ms = 0;
+    this.earliest_ms = 0; // the least late any chunk has been
+    this.need_ms = 0; // the delay that would have hidden every late chunk
+  }
+
+  /** Learn from when the next chunk came, before it is counted as received. */
+  noteArrival(now_ms) {
+    // How late it would have been, had the item been heard from its first arrival on; below 0, how far ahead.
+    const late_ms = now_ms - this.firstArrival_ms - ms_of(this.received);
+    this.earliest_ms = Math.max(-FIRST_DELAY_MS, Math.min(this.earliest_ms, late_ms));
+    // Compared with the earliest, not with the first: the first may have been late itself. Where the sender is far
+    // ahead, a pause in sending is no jitter: what is buffered bridges it.
+    if (late_ms > -FIRST_DELAY_MS) {
+      this.need_ms = Math.min(DELAY_MS_MAX, Math.max(this.need_ms, late_ms - this.earliest_ms));
+    }
   }
 
   get buffered() {
@@ -78,9 +91,7 @@ export class JitterBuffer {
     }
     item.firstArrival_ms ??= now_ms;
     item.waitingSince_ms ??= now_ms;
-    // How late this chunk would have been, had the item been heard from its first arrival on.
-    const late_ms = now_ms - item.firstArrival_ms - ms_of(item.received);
-    item.need_ms = Math.min(DELAY_MS_MAX, Math.max(item.need_ms, late_ms));
+    item.noteArrival(now_ms);
     item.chunks.push(samples);
     item.received += samples.length;
   }

@@ -93,7 +93,7 @@ function check(message, known) {
   if (!isObject(message)) {
     throw new InvalidMessage("A message is a JSON object.");
   }
-  if (!Object.hasOwn(known, message.type)) {
+  if (!isString(message.type) || !Object.hasOwn(known, message.type)) {
     throw new InvalidMessage("The message's type is unknown.");
   }
   for (const [field, isValid] of Object.entries(known[message.type])) {

@@ -4,6 +4,12 @@
 export const SPEAKING_HOLD_MS = 500;
 const NOTICES_MAX = 4;
 
+// Refusals that waiting cures, and those that only the operator or the owner can lift. All others are failures.
+const BUSY = new Set(["rate_limited", "too_many_calls", "daily_ceiling_reached"]);
+const MAINTENANCE = new Set(["organisation_suspended", "agent_paused", "calls_paused", "model_unavailable", "upstream_unavailable"]);
+
+const severityOf = (code) => (BUSY.has(code) ? "busy" : MAINTENANCE.has(code) ? "maintenance" : "failed");
+
 const ACTIVE = new Set(["asking", "solving", "connecting", "live"]);
 
 const IDLE = Object.freeze({
@@ -28,11 +34,17 @@ const IDLE = Object.freeze({
   notices: [],
   tasks: [],
   ended: null,
-  failure: null, // { code, message, severity: failed | busy | maintenance, retry_after_s }
+  failure: null, // { code, message, severity: failed | busy | maintenance, retry_at_ms: number or null }
 });
 
 export function newSession(choices = {}) {
-  return { ...IDLE, holdToTalk: Boolean(choices.holdToTalk), shows_prices: Boolean(choices.shows_prices) };
+  return {
+    ...IDLE,
+    voice: choices.voice ?? true,
+    holdToTalk: Boolean(choices.holdToTalk),
+    shows_prices: Boolean(choices.shows_prices),
+    agent_name: choices.agent_name ?? "",
+  };
 }
 
 /** The one word for what is going on: what the label, the button and the tests go by. */
@@ -68,9 +80,10 @@ function settleLabel(session, now_ms) {
   return { ...session, quietSince_ms: since };
 }
 
-function fail(session, failure) {
-  const { code, message = "", severity = "failed", retry_after_s = null } = failure;
-  return { ...session, phase: "failed", explaining: false, quietSince_ms: null, failure: { code, message, severity, retry_after_s } };
+function fail(session, { code, message = "", retry_after_s = null }, now_ms) {
+  const retry_at_ms = retry_after_s === null ? null : now_ms + retry_after_s * 1000;
+  const failure = { code, message, severity: severityOf(code), retry_at_ms };
+  return { ...session, phase: "failed", explaining: false, quietSince_ms: null, failure };
 }
 
 const MESSAGES = {
@@ -93,7 +106,8 @@ const MESSAGES = {
   "meter.changed": (session, message) => ({ ...session, used_micro: message.used_micro }),
   notice: (session, message) => withNotice(session, message),
   "task.completed": (session, message) => ({ ...session, tasks: [...session.tasks, { name: message.name, fields: message.fields }] }),
-  error: (session, message) => (message.fatal ? fail(session, message) : withNotice(session, message)),
+  error: (session, message, now_ms) =>
+    message.fatal ? fail(session, { code: message.code, message: message.message }, now_ms) : withNotice(session, message),
   "session.ended": (session, message) => ({
     ...session,
     phase: "ended",
@@ -156,12 +170,12 @@ const EVENTS = {
   notice_dismissed: (session, event) => ({ ...session, notices: session.notices.filter((notice) => notice.code !== event.code) }),
   hanging_up: (session) => (session.phase === "live" ? { ...session, ending: true } : session),
   cancelled: (session) => (["asking", "solving", "connecting"].includes(session.phase) ? newSession(session) : session),
-  failed: (session, event) => (isActive(session) ? fail(session, event.failure) : session),
+  failed: (session, event, now_ms) => (isActive(session) ? fail(session, event.failure, now_ms) : session),
   closed(session, event, now_ms) {
     if (!isActive(session)) {
       return session;
     }
-    return session.ending ? endedWithoutReceipt(session, now_ms) : fail(session, { code: event.code });
+    return session.ending ? endedWithoutReceipt(session, now_ms) : fail(session, { code: event.code }, now_ms);
   },
 };
 

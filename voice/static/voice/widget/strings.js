@@ -36,6 +36,7 @@ export const BUTTONS = {
   mute: "Mute",
   unmute: "Unmute",
   holdToTalk: "Hold to talk",
+  dismiss: "Dismiss",
   copied: "Copied",
   copySessionId: "Copy session ID",
 };
@@ -73,38 +74,35 @@ export const RATING = {
   failed: "Your rating could not be saved. Try again.",
 };
 
-const trouble = (title, remedy, severity = "failed", canRetry = true) => ({ title, remedy, severity, canRetry });
+const trouble = (title, remedy, canRetry = true) => ({ title, remedy, canRetry });
 
 // One entry for every code that a refusal, an error or a close can carry: what happened, and what to do about it.
 export const TROUBLES = {
   organisation_suspended: trouble(
     "This assistant is not taking calls",
     "Its account is suspended. Please contact the business in another way.",
-    "maintenance",
     false,
   ),
-  agent_paused: trouble("This assistant is paused", "Its owner has switched it off for now. Please try again later.", "maintenance"),
-  agent_not_found: trouble("This assistant no longer exists", "Check the address, or ask whoever gave you the link.", "failed", false),
-  calls_paused: trouble("Calls are paused", "The operator has stopped new calls for a moment. Please try again soon.", "maintenance"),
-  model_unavailable: trouble("The voice service is being worked on", "Try again in a few minutes, or type instead.", "maintenance"),
-  upstream_unavailable: trouble("The voice service cannot be reached", "Nothing was charged. Try again in a minute.", "maintenance"),
+  agent_paused: trouble("This assistant is paused", "Its owner has switched it off for now. Please try again later."),
+  agent_not_found: trouble("This assistant no longer exists", "Check the address, or ask whoever gave you the link.", false),
+  calls_paused: trouble("Calls are paused", "The operator has stopped new calls for a moment. Please try again soon."),
+  model_unavailable: trouble("The voice service is being worked on", "Try again in a few minutes, or type instead."),
+  upstream_unavailable: trouble("The voice service cannot be reached", "Nothing was charged. Try again in a minute."),
   origin_not_allowed: trouble(
     "This page may not place calls",
     "The assistant's owner has to add this website to its list of allowed sites.",
-    "failed",
     false,
   ),
   captcha_required: trouble("We need to check that you are a person", "Try again: the check runs by itself."),
   captcha_failed: trouble("The check did not succeed", "Try again. If it keeps failing, reload the page."),
   captcha_used: trouble("That check was already used", "Try again: a new one runs by itself."),
-  network_blocked: trouble("Calls from your network are blocked", "Try from another network, or contact the business.", "failed", false),
-  rate_limited: trouble("That was a lot of calls in a short time", "Wait a little, then try again.", "busy"),
-  too_many_calls: trouble("All lines are busy", "Another call has to end first. Try again in a minute.", "busy"),
-  daily_ceiling_reached: trouble("That is all for today", "This assistant has used its budget for the day. Please come back tomorrow.", "busy", false),
+  network_blocked: trouble("Calls from your network are blocked", "Try from another network, or contact the business.", false),
+  rate_limited: trouble("That was a lot of calls in a short time", "Wait a little, then try again."),
+  too_many_calls: trouble("All lines are busy", "Another call has to end first. Try again in a minute."),
+  daily_ceiling_reached: trouble("That is all for today", "This assistant has used its budget for the day. Please come back tomorrow.", false),
   insufficient_credits: trouble(
     "There is no credit left for this call",
     "The assistant's owner has to top up before it can answer again.",
-    "failed",
   ),
   invalid_request: trouble("The call could not be started", "Reload the page and try again."),
 
@@ -119,8 +117,8 @@ export const TROUBLES = {
   ),
   microphone_missing: trouble("No microphone was found", "Plug one in or switch it on, then try again."),
   microphone_busy: trouble("Another program is using your microphone", "Close other calls or recorders, then try again."),
-  microphone_insecure: trouble("Microphones need a secure page", "Open this page with https:// at the front.", "failed", false),
-  microphone_unsupported: trouble("This browser cannot use a microphone here", "Use a current Chrome, Edge, Firefox or Safari.", "failed", false),
+  microphone_insecure: trouble("Microphones need a secure page", "Open this page with https:// at the front.", false),
+  microphone_unsupported: trouble("This browser cannot use a microphone here", "Use a current Chrome, Edge, Firefox or Safari.", false),
   microphone_failed: trouble("Your microphone could not be started", "Unplug it and plug it in again, then try again."),
   audio_unavailable: trouble("Sound could not be started", "Reload the page, or restart the browser."),
 
@@ -138,7 +136,7 @@ export const TROUBLES = {
 
 const UNKNOWN = trouble("That did not work", "Try again. If it happens again, send us the session ID.");
 
-/** Title, remedy and kind for a code; a code that is not known yet gets the server's own sentence. */
+/** Title, remedy and whether trying again helps, for a code; a code that is not known yet gets the server's own sentence. */
 export function troubleFor(code, message = "") {
   const known = Object.hasOwn(TROUBLES, code) ? TROUBLES[code] : null;
   return known ?? (message ? { ...UNKNOWN, title: message } : UNKNOWN);

@@ -1,0 +1,220 @@
+import assert from "node:assert/strict";
+import test from "node:test";
+
+import { isActive, newSession, reduce, SPEAKING_HOLD_MS, stateOf, tickDueAt } from "../../voice/static/voice/widget/session.js";
+
+const STARTED = {
+  type: "session.started",
+  version: 1,
+  session_id: "s-1",
+  agent_name: "Brightside Dental",
+  model_asked: "a",
+  model_served: "a",
+  voice: true,
+  max_duration_ms: 600_000,
+  shows_prices: true,
+};
+const RECEIPT = { lines: [], total_micro: 3_420_000, uncollected_micro: 0 };
+const ENDED = { type: "session.ended", reason: "silence", outcome: "cut", duration_ms: 5000, receipt: RECEIPT, rating_token: "rt" };
+
+const said = (message) => ({ type: "message", message });
+const assistant = (state) => said({ type: "state.changed", state });
+const play = (playing) => ({ type: "playback", playing });
+const run = (session, ...events) => events.reduce((current, [event, now_ms = 0]) => reduce(current, event, now_ms), session);
+
+const connecting = () =>
+  run(
+    newSession(),
+    [{ type: "start", voice: true, explained: true }],
+    [{ type: "microphone_ready" }],
+    [{ type: "captcha_solved" }],
+    [{ type: "admitted", session_id: "s-1" }],
+  );
+const live = () => run(connecting(), [said(STARTED), 1000]);
+const listening = () => run(live(), [assistant("listening"), 1000]);
+const failedWith = (code, details = {}) => run(connecting(), [{ type: "failed", failure: { code, ...details } }, 500]);
+
+test("a call goes through microphone, captcha and connecting before it is live", () => {
+  const steps = [
+    [{ type: "start", voice: true, explained: true }, "asking"],
+    [{ type: "microphone_ready" }, "solving"],
+    [{ type: "captcha_solved" }, "connecting"],
+    [{ type: "admitted", session_id: "s-1" }, "connecting"],
+    [said(STARTED), "thinking"],
+    [assistant("speaking"), "speaking"],
+  ];
+  let session = newSession();
+  assert.equal(stateOf(session), "idle");
+  for (const [event, state] of steps) {
+    session = reduce(session, event, 0);
+    assert.equal(stateOf(session), state);
+  }
+});
+
+test("a typed conversation asks for no microphone", () => {
+  const session = reduce(newSession(), { type: "start", voice: false, explained: false }, 0);
+  assert.equal(stateOf(session), "solving");
+  assert.equal(session.explaining, false);
+});
+
+test("the microphone prompt is explained until it has been once", () => {
+  const first = reduce(newSession(), { type: "start", voice: true, explained: false }, 0);
+  assert.equal(first.explaining, true);
+  assert.equal(reduce(first, { type: "explained" }, 0).explaining, false);
+  assert.equal(reduce(newSession(), { type: "start", voice: true, explained: true }, 0).explaining, false);
+});
+
+test("a second press of Talk during a call starts nothing", () => {
+  const session = listening();
+  assert.equal(reduce(session, { type: "start", voice: true, explained: true }, 0), session);
+});
+
+for (const state of ["listening", "thinking", "working", "speaking"]) {
+  test(`the label says ${state} when the server does`, () => {
+    assert.equal(stateOf(run(live(), [assistant(state), 1000])), state);
+  });
+}
+
+test("the label stays on speaking while sound is still heard", () => {
+  const session = run(live(), [assistant("speaking"), 1000], [play(true), 1000], [assistant("listening"), 2000], [{ type: "tick" }, 9000]);
+  assert.equal(stateOf(session), "speaking");
+  assert.equal(tickDueAt(session), null);
+});
+
+test("listening is shown only after half a second of quiet", () => {
+  const quiet = run(live(), [play(true), 1000], [assistant("listening"), 1500], [play(false), 2000]);
+  assert.equal(stateOf(quiet), "speaking");
+  assert.equal(tickDueAt(quiet), 2000 + SPEAKING_HOLD_MS);
+  assert.equal(stateOf(run(quiet, [{ type: "tick" }, 2000 + SPEAKING_HOLD_MS - 1])), "speaking");
+  assert.equal(stateOf(run(quiet, [{ type: "tick" }, 2000 + SPEAKING_HOLD_MS])), "listening");
+});
+
+test("a pause inside an answer does not flicker", () => {
+  const session = run(live(), [assistant("listening"), 1000], [play(true), 1100], [play(false), 2000], [play(true), 2300], [{ type: "tick" }, 2600]);
+  assert.equal(stateOf(session), "speaking");
+});
+
+test("thinking replaces speaking at once", () => {
+  assert.equal(stateOf(run(live(), [assistant("speaking"), 1000], [assistant("thinking"), 1010])), "thinking");
+});
+
+test("an interruption ends what was playing", () => {
+  const session = run(live(), [play(true), 1000], [assistant("listening"), 1000], [said({ type: "audio.clear", item_id: "i" }), 1100], [{ type: "tick" }, 1700]);
+  assert.equal(stateOf(session), "listening");
+});
+
+test("muted shows while the assistant listens and not while it speaks", () => {
+  const muted = run(listening(), [{ type: "muted", muted: true }]);
+  assert.equal(stateOf(muted), "muted");
+  assert.equal(stateOf(run(muted, [assistant("speaking")])), "speaking");
+  assert.equal(stateOf(run(muted, [{ type: "muted", muted: false }])), "listening");
+});
+
+test("a new call is not muted", () => {
+  const again = run(listening(), [{ type: "muted", muted: true }], [said(ENDED)], [{ type: "start", voice: true, explained: true }]);
+  assert.equal(again.muted, false);
+  assert.equal(again.ended, null);
+});
+
+test("the end carries receipt, reason and rating token", () => {
+  const session = run(listening(), [said(ENDED)]);
+  assert.equal(stateOf(session), "ended");
+  assert.deepEqual(session.ended.receipt, RECEIPT);
+  assert.equal(session.ended.rating_token, "rt");
+  assert.equal(session.used_micro, 3_420_000);
+});
+
+test("a close after the end changes nothing", () => {
+  const session = run(listening(), [said(ENDED)]);
+  assert.equal(reduce(session, { type: "closed", code: "network_lost" }, 0), session);
+});
+
+test("a close in mid-call is a failure with its cause", () => {
+  const session = run(listening(), [{ type: "closed", code: "network_lost" }]);
+  assert.equal(stateOf(session), "failed");
+  assert.equal(session.failure.code, "network_lost");
+  assert.equal(session.session_id, "s-1");
+});
+
+test("a fatal error keeps its own cause when the close follows", () => {
+  const session = run(listening(), [said({ type: "error", code: "internal_error", message: "x", fatal: true })], [{ type: "closed", code: "network_lost" }]);
+  assert.equal(session.failure.code, "internal_error");
+});
+
+test("an error that is not fatal is a notice", () => {
+  const session = run(listening(), [said({ type: "error", code: "too_many_messages", message: "Slow down.", fatal: false })]);
+  assert.equal(stateOf(session), "listening");
+  assert.deepEqual(session.notices, [{ code: "too_many_messages", message: "Slow down." }]);
+});
+
+test("a call that was hung up ends even if the receipt never comes", () => {
+  const session = run(listening(), [{ type: "hanging_up" }, 1000], [{ type: "closed", code: "network_lost" }, 4000]);
+  assert.equal(stateOf(session), "ended");
+  assert.equal(session.ended.receipt, null);
+  assert.equal(session.ended.duration_ms, 3000);
+});
+
+for (const [code, state] of [
+  ["rate_limited", "busy"],
+  ["too_many_calls", "busy"],
+  ["daily_ceiling_reached", "busy"],
+  ["calls_paused", "maintenance"],
+  ["model_unavailable", "maintenance"],
+  ["agent_paused", "maintenance"],
+  ["microphone_blocked", "failed"],
+  ["insufficient_credits", "failed"],
+]) {
+  test(`${code} shows as ${state}`, () => {
+    assert.equal(stateOf(failedWith(code)), state);
+  });
+}
+
+test("a refusal that says when to come back is counted from now", () => {
+  assert.equal(failedWith("rate_limited", { retry_after_s: 20 }).failure.retry_at_ms, 20_500);
+  assert.equal(failedWith("rate_limited").failure.retry_at_ms, null);
+});
+
+test("cancelling before the call is live goes back to the start", () => {
+  assert.equal(stateOf(run(connecting(), [{ type: "cancelled" }])), "idle");
+  assert.equal(stateOf(run(listening(), [{ type: "cancelled" }])), "listening");
+});
+
+test("the same notice is shown once, and can be dismissed", () => {
+  const notice = said({ type: "notice", code: "low_credit", message: "Little is left." });
+  const session = run(listening(), [notice], [notice]);
+  assert.equal(session.notices.length, 1);
+  assert.deepEqual(run(session, [{ type: "notice_dismissed", code: "low_credit" }]).notices, []);
+});
+
+test("notices do not pile up without end", () => {
+  const notices = [..."abcdefgh"].map((code) => [said({ type: "notice", code, message: code })]);
+  assert.deepEqual(run(listening(), ...notices).notices.map(({ code }) => code), ["e", "f", "g", "h"]);
+});
+
+test("completed tasks and the meter are kept", () => {
+  const session = run(
+    listening(),
+    [said({ type: "task.completed", name: "book_appointment", fields: { time: "Wednesday 10:00" } })],
+    [said({ type: "meter.changed", used_micro: 42 })],
+  );
+  assert.deepEqual(session.tasks, [{ name: "book_appointment", fields: { time: "Wednesday 10:00" } }]);
+  assert.equal(session.used_micro, 42);
+});
+
+test("messages that come when no call is on change nothing", () => {
+  const session = newSession();
+  assert.equal(reduce(session, assistant("speaking"), 0), session);
+  assert.equal(reduce(session, said(STARTED), 0), session);
+});
+
+test("push to talk is remembered from one call to the next", () => {
+  const session = run(newSession({ holdToTalk: true }), [{ type: "start", voice: true, explained: true }]);
+  assert.equal(session.holdToTalk, true);
+});
+
+test("only a call under way is active", () => {
+  assert.equal(isActive(newSession()), false);
+  assert.equal(isActive(connecting()), true);
+  assert.equal(isActive(listening()), true);
+  assert.equal(isActive(failedWith("network_lost")), false);
+});

@@ -1,0 +1,357 @@
+// The only code that touches the page: shows a session in the call's markup (_call.html) and passes on what is pressed.
+
+import * as format from "./format.js";
+import { isActive, stateOf } from "./session.js";
+import * as strings from "./strings.js";
+import { CaptionsView } from "./view_captions.js";
+import { EndedView } from "./view_ended.js";
+import { Visualiser } from "./visualiser.js";
+
+// A second press this soon after the button changed its meaning was meant for the first meaning.
+const PRESS_GUARD_MS = 600;
+const COPIED_MS = 2000;
+// What can still be typed about when speaking fails.
+const TYPING_HELPS = /^(microphone_|audio_|model_unavailable|connection_too_slow)/;
+
+const PRIMARY = {
+  talk: { label: strings.BUTTONS.talk, icon: "microphone" },
+  cancel: { label: strings.BUTTONS.cancel, icon: "close" },
+  end: { label: strings.BUTTONS.end, icon: "phone" },
+  retry: { label: strings.BUTTONS.retry, icon: "microphone" },
+  again: { label: strings.BUTTONS.again, icon: "microphone" },
+};
+
+function kindOfPrimary(session) {
+  if (session.phase === "live") {
+    return "end";
+  }
+  return isActive(session) ? "cancel" : { idle: "talk", failed: "retry", ended: "again" }[session.phase];
+}
+
+function hintFor(session, isPressed) {
+  const state = stateOf(session);
+  if (session.phase !== "live") {
+    return "";
+  }
+  if (session.ending) {
+    return strings.HINTS.ending;
+  }
+  if (!session.voice) {
+    return state === "listening" ? strings.HINTS.typed : "";
+  }
+  if (session.holdToTalk && !session.muted) {
+    return isPressed ? strings.HINTS.holdToTalkPressed : strings.HINTS.holdToTalk;
+  }
+  return strings.HINTS[state] ?? "";
+}
+
+// Text set again is announced again: only touch what changed.
+function setText(element, text) {
+  if (element.textContent !== text) {
+    element.textContent = text;
+  }
+}
+
+const isTypingIn = (element) => element.closest?.("input, textarea, select, button, a, summary, [contenteditable]") !== null;
+
+export class View {
+  /** handlers: onPrimary, onTypeInstead, onContinue, onMute, onDevice(id), onHoldChoice(bool), onHold(bool), onText(text),
+   *  onRate({stars, comment}), onDismiss(code). */
+  constructor(root, handlers) {
+    this.root = root;
+    this.handlers = handlers;
+    this.parts = new Map([...root.querySelectorAll("[data-role]")].map((element) => [element.dataset.role, element]));
+    this.captions = new CaptionsView(this.part("captions"));
+    this.ended = new EndedView((name) => this.part(name), handlers.onRate);
+    this.visualiser = new Visualiser(this.part("bars"));
+    this.isPressed = false;
+    this.primaryChangedAt_ms = 0;
+    this.listen();
+  }
+
+  part(name) {
+    return this.parts.get(name);
+  }
+
+  get config() {
+    return this.root.dataset;
+  }
+
+  listen() {
+    const { handlers } = this;
+    this.onClick("primary", () => this.pressPrimary());
+    this.onClick("type-instead", handlers.onTypeInstead);
+    this.onClick("continue", handlers.onContinue);
+    this.onClick("mute", handlers.onMute);
+    this.onClick("trouble-copy", () => this.copySessionId("trouble-copy"));
+    this.onClick("ended-copy", () => this.copySessionId("ended-copy"));
+    this.part("devices").addEventListener("change", (event) => handlers.onDevice(event.target.value));
+    this.part("hold-choice").addEventListener("change", (event) => handlers.onHoldChoice(event.target.checked));
+    this.part("composer").addEventListener("submit", (event) => this.submitText(event));
+    this.listenToHold();
+  }
+
+  onClick(name, handler) {
+    this.part(name).addEventListener("click", () => handler());
+  }
+
+  pressPrimary() {
+    const isTooSoon = performance.now() - this.primaryChangedAt_ms < PRESS_GUARD_MS;
+    if (!isTooSoon && this.part("primary").getAttribute("aria-disabled") !== "true") {
+      this.handlers.onPrimary();
+    }
+  }
+
+  submitText(event) {
+    event.preventDefault();
+    const field = event.target.elements.text;
+    const text = field.value.trim();
+    if (text !== "" && this.handlers.onText(text)) {
+      field.value = "";
+    }
+  }
+
+  // Push to talk: the button by pointer or keyboard, and the space bar anywhere nothing else wants it.
+  listenToHold() {
+    const button = this.part("hold");
+    const press = () => this.hold(true);
+    const release = () => this.hold(false);
+    button.addEventListener("pointerdown", (event) => {
+      button.setPointerCapture(event.pointerId);
+      press();
+    });
+    for (const type of ["pointerup", "pointercancel", "blur"]) {
+      button.addEventListener(type, release);
+    }
+    button.addEventListener("contextmenu", (event) => event.preventDefault());
+    document.addEventListener("keydown", (event) => {
+      const isForUs = event.target === button || !isTypingIn(event.target);
+      if (event.code === "Space" && isForUs && !button.hidden) {
+        event.preventDefault();
+        press();
+      }
+    });
+    document.addEventListener("keyup", (event) => event.code === "Space" && release());
+    window.addEventListener("blur", release);
+  }
+
+  hold(isPressed) {
+    const isChange = isPressed !== this.isPressed && (!isPressed || !this.part("hold").hidden);
+    if (isChange) {
+      this.isPressed = isPressed;
+      this.part("hold").setAttribute("aria-pressed", String(isPressed));
+      this.handlers.onHold(isPressed);
+    }
+  }
+
+  /** Show a session. now_ms is on the session's clock. */
+  render(session, captions, now_ms) {
+    const state = stateOf(session);
+    this.root.dataset.state = state;
+    this.root.dataset.typed = String(!session.voice && session.phase === "live");
+    setText(this.part("state"), this.stateText(session, state));
+    setText(this.part("hint"), hintFor(session, this.isPressed));
+    this.renderPrimary(session, now_ms);
+    this.renderControls(session);
+    this.renderMeter(session, now_ms);
+    this.renderTrouble(session);
+    this.renderNotices(session);
+    this.renderTasks(session);
+    this.captions.render(captions, session.agent_name || this.config.agentName);
+    this.ended.render(session);
+    this.renderPanels(session, captions);
+    this.followState(session, state);
+  }
+
+  stateText(session, state) {
+    return state === "listening" && !session.voice ? strings.HINTS.typedListening : strings.STATES[state];
+  }
+
+  renderPanels(session, captions) {
+    const isLive = session.phase === "live";
+    this.part("explain").hidden = !session.explaining;
+    this.part("check").hidden = session.phase !== "solving" && !(session.phase === "failed" && /^captcha/.test(session.failure.code));
+    this.part("composer").hidden = !isLive || session.ending;
+    this.part("ended").hidden = session.phase !== "ended";
+    const isTalking = isLive || session.phase === "ended" || session.phase === "failed" || captions.entries.length > 0;
+    this.part("conversation").hidden = !isTalking;
+  }
+
+  renderPrimary(session, now_ms) {
+    const kind = kindOfPrimary(session);
+    const button = this.part("primary");
+    const wait_s = this.secondsToWait(session, now_ms);
+    if (button.dataset.kind !== kind) {
+      button.dataset.kind = kind;
+      this.primaryChangedAt_ms = performance.now();
+      this.part("primary-icon").setAttribute("href", `#icon-${PRIMARY[kind].icon}`);
+    }
+    button.hidden = session.phase === "failed" && !strings.troubleFor(session.failure.code).canRetry;
+    button.setAttribute("aria-disabled", String(wait_s > 0 || session.ending));
+    setText(this.part("primary-label"), wait_s > 0 ? strings.retryIn(wait_s) : PRIMARY[kind].label);
+  }
+
+  secondsToWait(session, now_ms) {
+    const retryAt_ms = session.failure?.retry_at_ms ?? null;
+    return session.phase !== "failed" || retryAt_ms === null ? 0 : Math.max(0, Math.ceil((retryAt_ms - now_ms) / 1000));
+  }
+
+  renderControls(session) {
+    const isVoiceLive = session.phase === "live" && session.voice;
+    const isResting = !isActive(session);
+    const typingHelps = session.phase !== "failed" || TYPING_HELPS.test(session.failure.code);
+    const mute = this.part("mute");
+    this.part("microphone").hidden = !isVoiceLive;
+    mute.setAttribute("aria-pressed", String(session.muted));
+    this.part("hold").hidden = !isVoiceLive || !session.holdToTalk || session.muted;
+    this.part("type-instead").hidden = !isResting || !typingHelps;
+    this.part("hold-option").hidden = !(session.phase === "idle" || isVoiceLive);
+    this.part("hold-choice").checked = session.holdToTalk;
+  }
+
+  renderMeter(session, now_ms) {
+    const isLive = session.phase === "live";
+    this.part("meter").hidden = !isLive;
+    if (isLive) {
+      setText(this.part("elapsed"), format.clock(now_ms - session.started_at_ms));
+      setText(this.part("credits"), format.credits(session.used_micro));
+      this.part("credits-pair").hidden = !session.shows_prices;
+    }
+  }
+
+  renderTrouble(session) {
+    const isFailed = session.phase === "failed";
+    const panel = this.part("trouble");
+    if (isFailed && session.failure !== this.shownFailure) {
+      const { title, remedy } = strings.troubleFor(session.failure.code, session.failure.message);
+      panel.dataset.code = session.failure.code;
+      setText(this.part("trouble-title"), title);
+      setText(this.part("trouble-remedy"), remedy);
+    }
+    this.shownFailure = session.failure;
+    panel.hidden = !isFailed;
+    this.part("trouble-copy").hidden = session.session_id === "";
+    this.sessionId = session.session_id;
+  }
+
+  renderNotices(session) {
+    if (session.notices === this.shownNotices) {
+      return;
+    }
+    this.shownNotices = session.notices;
+    const box = this.part("notices");
+    const isShown = (notice) => [...box.children].some((element) => element.dataset.code === notice.code);
+    for (const element of [...box.children]) {
+      if (!session.notices.some((notice) => notice.code === element.dataset.code)) {
+        element.remove();
+      }
+    }
+    box.append(...session.notices.filter((notice) => !isShown(notice)).map((notice) => this.noticeElement(notice)));
+  }
+
+  noticeElement(notice) {
+    const element = document.createElement("div");
+    const text = document.createElement("p");
+    const button = document.createElement("button");
+    element.className = "call__notice";
+    element.dataset.code = notice.code;
+    text.textContent = strings.noticeText(notice);
+    button.type = "button";
+    button.setAttribute("aria-label", strings.BUTTONS.dismiss);
+    button.append(icon("close"));
+    button.addEventListener("click", () => this.handlers.onDismiss(notice.code));
+    element.append(text, button);
+    return element;
+  }
+
+  renderTasks(session) {
+    if (session.tasks !== this.shownTasks) {
+      this.shownTasks = session.tasks;
+      this.part("tasks").replaceChildren(...session.tasks.map(taskElement));
+    }
+  }
+
+  // Move the focus along when the element that had it goes away, and to what needs reading when a call is over.
+  followState(session, state) {
+    if (state === this.followedState && session.explaining === this.wasExplaining) {
+      return;
+    }
+    const hadFocus = this.root.contains(document.activeElement);
+    const lostFocus = document.activeElement === document.body && this.followedState !== undefined;
+    if (session.explaining && !this.wasExplaining) {
+      this.part("continue").focus();
+    } else if (hadFocus && document.activeElement.closest("[hidden]")) {
+      this.part("primary").focus();
+    } else if (lostFocus && this.wasExplaining) {
+      this.part("primary").focus();
+    }
+    if (session.phase === "live" && !session.voice && !isActivePhase(this.followedState)) {
+      this.part("composer").elements.text.focus();
+    }
+    this.followedState = state;
+    this.wasExplaining = session.explaining;
+    this.announce("state", { state, session_id: session.session_id });
+  }
+
+  renderDevices(devices, currentId) {
+    const options = devices.map(({ deviceId, label }, index) => {
+      const option = document.createElement("option");
+      option.value = deviceId;
+      option.textContent = label || strings.DEVICE_UNNAMED(index + 1);
+      option.selected = deviceId === currentId;
+      return option;
+    });
+    this.part("devices").replaceChildren(...options);
+  }
+
+  async copySessionId(name) {
+    const label = this.part(name).querySelector("span");
+    try {
+      await navigator.clipboard.writeText(this.sessionId);
+      label.textContent = strings.BUTTONS.copied;
+    } catch {
+      // No clipboard (an insecure page, a refusal): show it, so that it can be selected.
+      label.textContent = this.sessionId;
+      return;
+    }
+    setTimeout(() => {
+      label.textContent = strings.BUTTONS.copySessionId;
+    }, COPIED_MS);
+  }
+
+  /** Tell the page around the call, as a DOM event "parley:<name>". */
+  announce(name, detail) {
+    this.root.dispatchEvent(new CustomEvent(`parley:${name}`, { bubbles: true, detail }));
+  }
+}
+
+const isActivePhase = (state) => ["listening", "thinking", "working", "speaking", "muted"].includes(state);
+
+function icon(name) {
+  const namespace = "http://www.w3.org/2000/svg";
+  const svg = document.createElementNS(namespace, "svg");
+  const use = document.createElementNS(namespace, "use");
+  svg.setAttribute("class", "icon");
+  svg.setAttribute("aria-hidden", "true");
+  use.setAttribute("href", `#icon-${name}`);
+  svg.append(use);
+  return svg;
+}
+
+function taskElement(task) {
+  const card = document.createElement("div");
+  const title = document.createElement("h2");
+  const facts = document.createElement("dl");
+  card.className = "call__task";
+  facts.className = "facts";
+  title.append(icon("check"), strings.TASKS[task.name] ?? format.humanised(task.name));
+  for (const [name, value] of Object.entries(task.fields)) {
+    const term = document.createElement("dt");
+    const description = document.createElement("dd");
+    term.textContent = format.humanised(name);
+    description.textContent = value;
+    facts.append(term, description);
+  }
+  card.append(title, facts);
+  return card;
+}
