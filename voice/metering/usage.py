@@ -10,10 +10,11 @@ from typing import Any
 
 from voice.catalogue.rate_card import Kind
 
-__all__ = ["Kind", "quantities_of_response", "quantities_of_transcription"]
+__all__ = ["Kind", "quantities_of_response", "quantities_of_transcription", "storable_usage"]
 
 # Ten times the largest context there is, in tokens or seconds: above it, a report is garbage, and sums stay small.
 _MOST = 10_000_000
+_MOST_FIELDS = 40
 
 Quantities = dict[Kind, int]
 
@@ -79,3 +80,24 @@ def _mapping(value: Any) -> Mapping[str, Any]:
 
 def _without_zeros(quantities: Quantities) -> Quantities:
     return {kind: quantity for kind, quantity in quantities.items() if quantity}
+
+
+def storable_usage(usage: Any) -> dict[str, Any]:
+    """Return a report's numbers and short words, as deep as reports go, in a form every database takes as JSON."""
+    return _storable(usage, depth=3) if isinstance(usage, Mapping) else {}
+
+
+def _storable(report: Mapping[str, Any], depth: int) -> dict[str, Any]:
+    kept: dict[str, Any] = {}
+    for name, value in list(report.items())[:_MOST_FIELDS]:
+        if not isinstance(name, str) or not _is_short_word(name):
+            continue
+        if isinstance(value, Mapping) and depth > 1:
+            kept[name] = _storable(value, depth - 1)
+        elif value is None or _is_short_word(value) or (isinstance(value, int | float) and abs(value) < 10**15):
+            kept[name] = value
+    return kept
+
+
+def _is_short_word(value: Any) -> bool:
+    return isinstance(value, str) and len(value) <= 60 and (value.isprintable() or not value)

@@ -1,0 +1,210 @@
+"""May this call start? Read `admit` from top to bottom: it is the order in which that is decided."""
+
+import json
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from uuid import uuid4
+
+import structlog
+from django.conf import settings
+from django.contrib.auth.models import AnonymousUser
+from django.db import transaction
+from django.utils import timezone
+
+from accounts.models import Membership, User
+from billing import ledger
+from billing.exceptions import InsufficientCredits
+from voice.admission import ip_limits, networks, origins, tickets
+from voice.admission.captcha_memory import PersonCheck
+from voice.admission.concurrency import check_room
+from voice.admission.refusals import Refusal
+from voice.catalogue.ceilings import remaining_today_micro, start_of_day
+from voice.catalogue.on_offer import ModelNotOffered, Resolved, resolve_model, transcription_of
+from voice.catalogue.rates import Prices, RateMissing, prices_of
+from voice.models import Agent, Session, Switches
+
+log = structlog.get_logger(__name__)
+
+# Beside the agent's own words the model reads our manners and tools (sessions/prompt.py, tools.py): about 1.5 kB.
+_OWN_WORDS_BYTES = 2000
+# No tokenizer in use makes more than one token of two bytes, on average over a text.
+_BYTES_PER_TOKEN = 2
+# A hold outlives the longest call by this much; the sweep settles a dead call long before.
+_HOLD_OUTLIVES_S = 900
+
+_DEMO_USED_UP = "The demo has used up its credits for now. Sign up to talk with credits of your own."
+
+
+@dataclass(frozen=True, slots=True)
+class CallRequest:
+    """Who wants to call whom, from where. `scheme` and `host` are how this request reached us."""
+
+    agent_key: str
+    user: User | AnonymousUser
+    client_ip: str
+    origin: str
+    scheme: str
+    host: str
+    person: PersonCheck
+    visitor_id: str = ""
+    is_voice: bool = True
+    language: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Admission:
+    """A session that holds credits and waits for its ticket."""
+
+    session: Session
+    ticket: str
+
+
+@dataclass(frozen=True, slots=True)
+class _Terms:
+    """What is agreed before a place is taken."""
+
+    is_member: bool
+    model: Resolved
+    prices: Prices
+
+
+def admit(call: CallRequest) -> Admission:
+    """Open a session with a hold on its wallet and return it with its ticket.
+
+    Raises Refusal. Any other exception (the ledger, the database or the cache cannot be reached) means that nothing
+    was opened. A process that dies before the ticket is sent leaves an unused session, which the sweep releases.
+    """
+    ip_limits.count_attempt(call.client_ip)
+    _refuse_blocked(call.client_ip)
+    _refuse_paused(Switches.objects.filter(id=1).first())
+    agent = _find_agent(call.agent_key)
+    is_ours = origins.is_ours(call.origin, scheme=call.scheme, host=call.host)
+    # A page of somebody else's cannot use a member's rights, even where it may show the agent.
+    is_member = is_ours and _is_member(call.user, agent)
+    _refuse_hidden(agent, is_member)
+    _refuse_inactive(agent)
+    model, prices = _model_and_prices(agent, call.is_voice)
+    if not is_ours and not origins.is_listed(call.origin, agent):
+        raise Refusal("origin_not_allowed")
+    if not is_member:
+        call.person.require()
+    ip_limits.count_start(call.client_ip, agent.id)
+    session = _take_place(call, agent, _Terms(is_member, model, prices), timezone.now())
+    log.info("call admitted", session_id=str(session.id), agent_id=str(agent.id), model=session.model_served)
+    return Admission(session, tickets.issue(session.id))
+
+
+@transaction.atomic
+def _take_place(call: CallRequest, agent: Agent, terms: _Terms, now: datetime) -> Session:
+    """Check what others change at the same time, and take the place in the same transaction, so that limits are exact.
+
+    The row of Switches is the queue: one admission at a time, so a few milliseconds each.
+    """
+    switches, _ = Switches.objects.select_for_update().get_or_create(id=1)
+    _refuse_paused(switches)
+    # Locked against the meters of its live calls, which claim more of the day's ceiling as they go.
+    agent = Agent.objects.select_for_update(no_key=True, of=("self",)).select_related("organisation").get(id=agent.id)
+    _refuse_inactive(agent)
+    check_room(agent, call.client_ip, now)
+    hold_micro = _first_hold_micro(agent, terms)
+    if not terms.is_member:
+        _refuse_over_ceiling(agent, hold_micro, now)
+    expires_at = now + timedelta(seconds=settings.TICKET_LIFETIME_S)
+    session = Session(
+        id=uuid4(),
+        organisation=agent.organisation,
+        agent=agent,
+        is_voice=call.is_voice,
+        language=call.language or agent.language,
+        model_asked=terms.model.asked.slug,
+        model_served=terms.model.served.slug,
+        model_reason=terms.model.reason,
+        visitor_id=call.visitor_id,
+        client_ip=call.client_ip,
+        is_member=terms.is_member,
+        spend_cap_micro=None if terms.is_member else hold_micro,
+        created_at=now,
+        ticket_expires_at=expires_at,
+    )
+    hold_expires_at = expires_at + timedelta(seconds=agent.max_duration_s + _HOLD_OUTLIVES_S)
+    session.hold_id = _open_hold(session, hold_micro, hold_expires_at).id
+    session.save(force_insert=True)
+    return session
+
+
+def _find_agent(key: str) -> Agent:
+    agent = Agent.objects.select_related("organisation").filter(public_key=key).first()
+    if agent is None:
+        raise Refusal("agent_not_found")
+    return agent
+
+
+def _is_member(user: User | AnonymousUser, agent: Agent) -> bool:
+    return user.is_authenticated and Membership.objects.filter(user=user, organisation=agent.organisation_id).exists()
+
+
+def _refuse_blocked(client_ip: str) -> None:
+    if networks.is_blocked(client_ip):
+        raise Refusal("network_blocked")
+
+
+def _refuse_paused(switches: Switches | None) -> None:
+    if switches and switches.calls_paused:
+        raise Refusal("calls_paused", message=switches.pause_message)
+
+
+def _refuse_hidden(agent: Agent, is_member: bool) -> None:
+    # The answer of an agent that does not exist: a stranger learns nothing of a private one.
+    if not agent.is_public and not is_member:
+        raise Refusal("agent_not_found")
+
+
+def _refuse_inactive(agent: Agent) -> None:
+    if not agent.organisation.is_active:
+        raise Refusal("organisation_suspended")
+    if not agent.is_active:
+        raise Refusal("agent_paused")
+
+
+def _model_and_prices(agent: Agent, is_voice: bool) -> tuple[Resolved, Prices]:
+    today = timezone.localdate()
+    try:
+        model = resolve_model(agent.model_slug, agent.organisation, today)
+        transcription = transcription_of(model.served, today) if is_voice else None
+        return model, prices_of(model.served, transcription.slug if transcription else "", today)
+    except ModelNotOffered as error:
+        raise Refusal(error.code) from None
+    except RateMissing as error:
+        log.error("call refused for want of a rate", model=error.model_slug, kind=error.kind)
+        raise Refusal("model_not_priced") from None
+
+
+def _first_hold_micro(agent: Agent, terms: _Terms) -> int:
+    """Return the worst case of the first response, the greeting, which reads the instructions and the tools."""
+    words = [agent.instructions, agent.greeting, json.dumps(agent.collects, ensure_ascii=False)]
+    read_bytes = _OWN_WORDS_BYTES + sum(len(text.encode()) for text in words)
+    worst_micro = terms.prices.worst_case_micro(
+        context_tokens=read_bytes // _BYTES_PER_TOKEN,
+        max_output_tokens=min(agent.max_output_tokens, terms.model.served.max_output_tokens),
+    )
+    return max(1, worst_micro)
+
+
+def _refuse_over_ceiling(agent: Agent, hold_micro: int, now: datetime) -> None:
+    if remaining_today_micro(agent, now) < hold_micro:
+        until_midnight = start_of_day(now) + timedelta(days=1) - now
+        raise Refusal("daily_ceiling_reached", retry_after_s=max(1, int(until_midnight.total_seconds())))
+
+
+def _open_hold(session: Session, amount_micro: int, expires_at: datetime) -> ledger.HoldState:
+    try:
+        return ledger.open_hold(
+            session.organisation_id,
+            amount_micro,
+            key=session.reference,
+            reference=session.reference,
+            expires_at=expires_at,
+        )
+    except InsufficientCredits:
+        message = _DEMO_USED_UP if session.organisation.is_house else ""
+        raise Refusal("out_of_credit", message=message) from None

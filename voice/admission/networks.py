@@ -1,0 +1,37 @@
+"""Callers' networks: the unit in which callers are counted, and the ones the operator keeps out."""
+
+import ipaddress
+
+import structlog
+from django.db.models import Q
+from django.utils import timezone
+
+from voice.models import BlockedNetwork
+
+log = structlog.get_logger(__name__)
+
+# What one household or phone is given; counting single IPv6 addresses would give everybody 2**64 of them.
+_IPV6_PREFIX = 64
+
+
+def network_of(address: str) -> str:
+    """Return what counts as one caller: an IPv4 address, or the /64 of an IPv6 one. Raises ValueError on garbage."""
+    parsed = ipaddress.ip_address(address)
+    if parsed.version == 4:
+        return str(parsed)
+    return str(ipaddress.ip_network((parsed, _IPV6_PREFIX), strict=False))
+
+
+def is_blocked(address: str) -> bool:
+    """Return whether the operator keeps this address out. Raises ValueError on garbage."""
+    parsed = ipaddress.ip_address(address)
+    in_force = BlockedNetwork.objects.filter(Q(expires_at=None) | Q(expires_at__gt=timezone.now()))
+    return any(_contains(row, parsed) for row in in_force)
+
+
+def _contains(row: BlockedNetwork, address: ipaddress.IPv4Address | ipaddress.IPv6Address) -> bool:
+    try:
+        return address in ipaddress.ip_network(row.network, strict=False)
+    except ValueError:
+        log.error("blocked network cannot be read", row=row.pk)
+        return False

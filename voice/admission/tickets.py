@@ -1,0 +1,67 @@
+"""Tickets: a signed permission to open the one socket of one session, once and soon."""
+
+from uuid import UUID
+
+from django.conf import settings
+from django.core import signing
+from django.core.cache import cache
+from django.utils import timezone
+
+from voice.admission import networks
+from voice.models import Session, SessionState, Switches
+
+_SALT = "voice.admission.tickets"
+_LONGEST = 300
+
+
+class TicketInvalid(Exception):
+    """`code`: invalid (forged or garbage), expired, used, or revoked (what allowed the call has changed since)."""
+
+    def __init__(self, code: str) -> None:
+        super().__init__(code)
+        self.code = code
+
+
+def issue(session_id: UUID) -> str:
+    return signing.dumps(session_id.hex, salt=_SALT)
+
+
+def redeem(ticket: str) -> UUID:
+    """Use a ticket up and return its session's id. Raises TicketInvalid.
+
+    The session stays admitted: whoever begins it marks it live under a lock, which is what makes a ticket single-use
+    even if the cache forgets. The cache refuses the second of two that come at once before any work is done.
+    """
+    session_id = _session_id_of(ticket)
+    session = Session.objects.select_related("agent", "organisation").filter(id=session_id).first()
+    if session is None:
+        raise TicketInvalid("invalid")
+    if session.state != SessionState.ADMITTED:
+        raise TicketInvalid("used")
+    if session.ticket_expires_at <= timezone.now():
+        raise TicketInvalid("expired")
+    if not _is_still_allowed(session):
+        raise TicketInvalid("revoked")
+    if not cache.add(f"ticket:{session_id.hex}", 1, settings.TICKET_LIFETIME_S + 60):
+        raise TicketInvalid("used")
+    return session_id
+
+
+def _session_id_of(ticket: str) -> UUID:
+    if not ticket or len(ticket) > _LONGEST:
+        raise TicketInvalid("invalid")
+    try:
+        return UUID(hex=signing.loads(ticket, salt=_SALT, max_age=settings.TICKET_LIFETIME_S))
+    except signing.SignatureExpired:
+        raise TicketInvalid("expired") from None
+    except signing.BadSignature:
+        raise TicketInvalid("invalid") from None
+
+
+def _is_still_allowed(session: Session) -> bool:
+    """Ask again what the operator may have decided in the minute since: pause, suspension, a blocked network."""
+    if session.agent is None or not session.agent.is_active or not session.organisation.is_active:
+        return False
+    if Switches.objects.filter(calls_paused=True).exists():
+        return False
+    return session.client_ip is None or not networks.is_blocked(session.client_ip)

@@ -1,0 +1,1 @@
+"""The REST edge: JSON in, JSON out, one shape of error."""

@@ -1,0 +1,38 @@
+"""Threads for ledger work, apart from the one thread that all of Channels' database access shares."""
+
+import asyncio
+import contextvars
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from typing import ParamSpec, TypeVar
+
+from django.db import close_old_connections
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+# A ledger call takes milliseconds and a call makes one every few seconds: eight threads serve hundreds of calls, and
+# hold at most eight database connections.
+_THREADS = 8
+
+_executor = ThreadPoolExecutor(_THREADS, thread_name_prefix="ledger")
+
+
+async def in_ledger_thread(fn: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+    """Run `fn` with a database connection of its own thread, and return what it returns.
+
+    Cancelling the caller does not stop `fn`: what it writes is written, or not at all.
+    """
+    context = contextvars.copy_context()
+    call = partial(context.run, _with_fresh_connection, partial(fn, *args, **kwargs))
+    return await asyncio.get_running_loop().run_in_executor(_executor, call)
+
+
+def _with_fresh_connection(call: Callable[[], T]) -> T:
+    # What a request's start and end do elsewhere: drop connections that are broken or past their age.
+    close_old_connections()
+    try:
+        return call()
+    finally:
+        close_old_connections()

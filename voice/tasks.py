@@ -1,0 +1,24 @@
+"""Voice's work off the request: each task is safe to run twice and takes nothing but plain values."""
+
+from datetime import timedelta
+
+from celery import shared_task
+from django.conf import settings
+from django.utils import timezone
+
+from voice.metering.sweep import settle_dead_sessions
+from voice.models import Session, SessionState
+
+
+@shared_task
+def sweep_sessions() -> None:
+    """Settle what nobody will settle any more."""
+    settle_dead_sessions(timezone.now())
+
+
+@shared_task
+def forget_client_addresses() -> None:
+    """Remove callers' addresses once they are of no use against abuse."""
+    limit = timezone.now() - timedelta(days=settings.CLIENT_IP_KEPT_DAYS)
+    old = Session.objects.filter(state=SessionState.ENDED, created_at__lt=limit)
+    old.exclude(client_ip=None).update(client_ip=None)
