@@ -5,6 +5,7 @@ import base64
 import contextlib
 
 import pytest
+from django.db import OperationalError
 
 from tests.fakes.caller import FakeCaller
 from tests.fakes.meter import FakeMeter
@@ -330,3 +331,54 @@ async def test_turns_are_kept_with_what_was_heard_of_them():
         await call.relay.close()
         turns = [(turn.speaker, turn.heard_ms, turn.interrupted) for turn in call.relay.turns.all()]
         assert turns == [("agent", 1000, False), ("caller", None, False)]
+
+
+async def test_usage_that_was_being_recorded_when_the_call_ended_is_recorded_all_the_same():
+    class SlowMeter(FakeMeter):
+        async def record_response(self, response, served_model):
+            await asyncio.sleep(0.05)
+            return await super().record_response(response, served_model)
+
+    async with live_call(SlowMeter()) as call:
+        await call.response_starts("r1")
+        await call.response_ends("r1")
+        for part in call.parts.values():
+            part.cancel()
+        await asyncio.gather(*call.parts.values(), return_exceptions=True)
+        await call.relay.close()
+        assert call.meter.recorded == ["r1"]
+
+
+async def test_usage_is_recorded_although_nobody_is_left_to_be_told():
+    async with live_call() as call:
+        await call.response_starts("r1")
+        for part in call.parts.values():
+            part.cancel()
+        await asyncio.gather(*call.parts.values(), return_exceptions=True)
+
+        async def gone(frame):
+            raise CallerGone
+
+        call.caller.send = gone
+        closing = asyncio.create_task(call.relay.close())
+        await call.response_ends("r1", status="cancelled")
+        await closing
+        assert call.meter.recorded == ["r1"]
+
+
+async def test_a_ledger_that_is_away_for_a_moment_loses_nothing(monkeypatch):
+    monkeypatch.setattr("voice.sessions.gate._RETRY_PAUSES_S", (0.0, 0.0))
+
+    class MovingMeter(FakeMeter):
+        failures = 2
+
+        async def record_response(self, response, served_model):
+            if self.failures:
+                self.failures -= 1
+                raise OperationalError("database is restarting")
+            return await super().record_response(response, served_model)
+
+    async with live_call(MovingMeter()) as call:
+        await call.response_starts("r1")
+        await call.response_ends("r1")
+        assert call.meter.recorded == ["r1"]
