@@ -1,5 +1,6 @@
 """Refuse to start where the ledger's locking would not hold."""
 
+from collections.abc import Mapping
 from typing import Any
 
 from django.conf import settings
@@ -8,22 +9,19 @@ from django.core.checks import CheckMessage, Error, register
 from billing.ledger import MAX_AMOUNT_MICRO, MICRO
 
 
+def can_lock(database: Mapping[str, Any]) -> bool:
+    """SQLite knows no row locks: only IMMEDIATE transactions keep two writers from reading the same balance."""
+    if not database["ENGINE"].endswith("sqlite3"):
+        return True
+    return str(database.get("OPTIONS", {}).get("transaction_mode")).upper() in ("IMMEDIATE", "EXCLUSIVE")
+
+
 @register
 def ledger_can_lock(**_: Any) -> list[CheckMessage]:
-    """SQLite knows no row locks: only IMMEDIATE transactions keep two writers from reading the same balance."""
-    database = settings.DATABASES["default"]
-    if not database["ENGINE"].endswith("sqlite3"):
+    if can_lock(settings.DATABASES["default"]):
         return []
-    mode = str(database.get("OPTIONS", {}).get("transaction_mode", "")).upper()
-    if mode in ("IMMEDIATE", "EXCLUSIVE"):
-        return []
-    return [
-        Error(
-            "The ledger needs IMMEDIATE transactions on SQLite.",
-            hint='Set OPTIONS = {"transaction_mode": "IMMEDIATE"} in DATABASES.',
-            id="billing.E001",
-        )
-    ]
+    hint = 'Set OPTIONS = {"transaction_mode": "IMMEDIATE"} in DATABASES.'
+    return [Error("The ledger needs IMMEDIATE transactions on SQLite.", hint=hint, id="billing.E001")]
 
 
 @register

@@ -14,12 +14,11 @@ def credits_of(amount_micro: int) -> Decimal:
 
 
 def micro_of(amount_credits: Decimal) -> int:
-    """Return the amount in micro-credits. Raises ValueError when it has more than six decimals."""
+    """Return the amount in micro-credits. Raises ValueError when it is no number of at most six decimals."""
     scaled = amount_credits.scaleb(MICRO_DECIMALS)
-    amount_micro = int(scaled)
-    if amount_micro != scaled:
+    if not scaled.is_finite() or scaled != int(scaled):
         raise ValueError("A credit has six decimals.")
-    return amount_micro
+    return int(scaled)
 
 
 def format_credits(amount_micro: int) -> str:

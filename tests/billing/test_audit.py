@@ -1,0 +1,105 @@
+"""The audit finds every way in which the books can be wrong, and names the row."""
+
+from io import StringIO
+
+import pytest
+from django.core.management import CommandError, call_command
+from django.db import connection
+
+from billing import ledger
+from billing.audit import audit_ledger
+from billing.models import Entry, Hold, Wallet
+from tests.billing.money import an_organisation, hold
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture
+def busy():
+    """A wallet with an open hold, a settled one and a released one."""
+    organisation = an_organisation(credits_micro=100)
+    for key, captured_micro, settle in [("open", 5, False), ("settled", 7, True), ("released", 0, True)]:
+        state = hold(organisation, 20, key=key)
+        if captured_micro:
+            ledger.capture(state.id, captured_micro, key="r1")
+        if settle:
+            ledger.settle_hold(state.id)
+    return organisation
+
+
+def run_sql(statement, *values):
+    """Change a row past the models, which refuse."""
+    with connection.cursor() as cursor:
+        cursor.execute(statement, values)
+        assert cursor.rowcount == 1
+
+
+def found():
+    return [finding.row for finding in audit_ledger()]
+
+
+def test_nothing_is_found_in_books_that_are_right(busy):
+    assert found() == []
+
+
+def test_a_balance_that_is_not_the_sum_of_its_entries_is_found(busy):
+    wallet = Wallet.objects.get()
+    Wallet.objects.update(balance_micro=94)
+    assert found() == [f"Wallet {wallet.pk}"]
+
+
+def test_held_credits_without_an_open_hold_are_found(busy):
+    wallet = Wallet.objects.get()
+    Wallet.objects.update(held_micro=21)
+    assert found() == [f"Wallet {wallet.pk}"]
+
+
+def test_captures_that_do_not_add_up_to_their_hold_are_found(busy):
+    state = Hold.objects.get(key="open")
+    run_sql("UPDATE billing_hold SET captured_micro = 6 WHERE key = 'open'")
+    assert found() == [f"Hold {state.pk}"]
+
+
+def test_uncollected_usage_that_is_not_in_the_captures_is_found(busy):
+    state = Hold.objects.get(key="open")
+    run_sql("UPDATE billing_hold SET uncollected_micro = 6 WHERE key = 'open'")
+    assert found() == [f"Hold {state.pk}"]
+
+
+def test_a_settled_hold_without_its_entry_is_found(busy):
+    state, wallet = Hold.objects.get(key="settled"), Wallet.objects.get()
+    run_sql("DELETE FROM billing_entry WHERE kind = 'usage'")
+    assert found() == [f"Wallet {wallet.pk}", f"Hold {state.pk}"]
+
+
+def test_an_entry_for_another_amount_than_was_captured_is_found(busy):
+    entry = Entry.objects.get(kind="usage")
+    run_sql("UPDATE billing_entry SET amount_micro = -8, balance_after_micro = 92 WHERE kind = 'usage'")
+    assert f"Entry {entry.pk}" in found()
+
+
+def test_an_entry_of_a_hold_that_is_still_open_is_found(busy):
+    entry = Entry.objects.get(kind="usage")
+    run_sql("UPDATE billing_hold SET status = 'open', settled_at = NULL WHERE key = 'settled'")
+    assert f"Entry {entry.pk}" in found()
+
+
+def test_a_break_in_the_chain_of_balances_is_found(busy):
+    entry = Entry.objects.get(kind="usage")
+    run_sql("UPDATE billing_entry SET balance_before_micro = 99, balance_after_micro = 92 WHERE kind = 'usage'")
+    assert found() == [f"Entry {entry.pk}"]
+
+
+def test_the_command_ends_well_when_the_books_are_right(busy):
+    out = StringIO()
+    call_command("audit_ledger", stdout=out)
+    assert out.getvalue() == "The ledger adds up.\n"
+
+
+def test_the_command_names_the_row_and_fails_when_they_are_not(busy):
+    wallet, out = Wallet.objects.get(), StringIO()
+    Wallet.objects.update(balance_micro=94)
+    with pytest.raises(CommandError, match="1 row") as failure:
+        call_command("audit_ledger", stdout=out)
+    assert failure.value.returncode == 1
+    assert out.getvalue() == f"Wallet {wallet.pk}: balance_micro is 94, its entries add up to 93\n"
