@@ -84,7 +84,7 @@ class OpenAIUpstream:
         await self._connection.close()
 
 
-class _Connection(WSListener):  # type: ignore[misc]
+class _Connection(WSListener):
     """The callbacks of one websocket; nothing here may raise, for picows would log it."""
 
     def __init__(self) -> None:

@@ -1,0 +1,222 @@
+"""What has been said so far: the items of a conversation, as GA events show them and as a chat model reads them."""
+
+import copy
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from voice.audio import bytes_of, input_tokens_of, ms_of, output_tokens_of
+from voice.upstream.pipeline.requests import InvalidRequest, member
+from voice.upstream.pipeline.usage import Piece, text_tokens_of
+
+# Beyond these a conversation forgets its oldest items; no call comes near.
+MAX_ITEMS = 400
+MAX_ITEM_BYTES = 64 * 1024
+MAX_ID_CHARS = 128
+
+_CONTENT_OF_ROLE = {"system": {"input_text"}, "user": {"input_text", "input_audio"}, "assistant": {"output_text"}}
+
+
+@dataclass(frozen=True, slots=True)
+class Spoken:
+    """A clause an assistant said, and how many bytes of audio it took."""
+
+    text: str
+    n_bytes: int
+
+
+@dataclass(slots=True)
+class Item:
+    """One item. `data` is the GA item; `audio_bytes` how much a caller said, `spoken` what an assistant did."""
+
+    data: dict[str, Any]
+    audio_bytes: int = 0
+    spoken: list[Spoken] = field(default_factory=list)
+
+    @property
+    def id(self) -> str:
+        return str(self.data["id"])
+
+    @property
+    def text(self) -> str:
+        parts = self.data.get("content", [])
+        return " ".join(text for part in parts if (text := part.get("text") or part.get("transcript")))
+
+    @property
+    def spoken_bytes(self) -> int:
+        return sum(clause.n_bytes for clause in self.spoken)
+
+    def snapshot(self) -> dict[str, Any]:
+        return copy.deepcopy(self.data)
+
+    def piece(self) -> Piece:
+        audio_tokens = input_tokens_of(self.audio_bytes) + output_tokens_of(self.spoken_bytes)
+        # A caller's words are counted as audio; only what was typed, or said by us, is text as well.
+        return Piece(self.id, 0 if self.audio_bytes else text_tokens_of(self._written()), audio_tokens)
+
+    def cut_to(self, audio_end_ms: int) -> None:
+        """Forget what was not heard: whole clauses after the cut, and the last words of the clause it falls into."""
+        left = bytes_of(audio_end_ms)
+        heard: list[Spoken] = []
+        for clause in self.spoken:
+            if left <= 0:
+                break
+            heard.append(_beginning_of(clause, left))
+            left -= clause.n_bytes
+        self.spoken = heard
+        for part in self.data["content"]:
+            part["transcript"] = "".join(clause.text for clause in heard).rstrip()
+
+    def _written(self) -> str:
+        named = [str(self.data.get(name, "")) for name in ("name", "arguments", "output")]
+        return "".join([self.text, *named])
+
+
+class Conversation:
+    """The items in order."""
+
+    def __init__(self) -> None:
+        self._items: list[Item] = []
+
+    def __iter__(self) -> Iterator[Item]:
+        return iter(self._items)
+
+    def get(self, item_id: str) -> Item | None:
+        return next((item for item in self._items if item.id == item_id), None)
+
+    def add(self, item: Item, after: str | None = None) -> str | None:
+        """Put an item behind another, behind all of them, or ("root") before; return the id of the one before it."""
+        position = len(self._items)
+        if after == "root":
+            position = 0
+        elif after is not None:
+            position = self._position(after) + 1
+        self._items.insert(position, item)
+        if len(self._items) > MAX_ITEMS:
+            self._items.pop(0)
+        return self._items[position - 1].id if position else None
+
+    def delete(self, item: Item) -> None:
+        self._items.remove(item)
+
+    def readable(self, instructions: str, tools: Sequence[Any], most_tokens: int) -> tuple[list[Piece], list[Item]]:
+        """Return what a response reads, oldest first: as many of the newest items as fit into most_tokens.
+
+        Raise InvalidRequest when not even the instructions do.
+        """
+        opening = [Piece(instructions, text_tokens_of(instructions))]
+        if tools:
+            written = json.dumps(tools)
+            opening.append(Piece(written, text_tokens_of(written)))
+        left = most_tokens - sum(piece.tokens for piece in opening)
+        if left < 0:
+            raise InvalidRequest("context_length_exceeded", "The instructions do not fit into the model's context.")
+        items: list[Item] = []
+        for item in reversed(self._items):
+            left -= item.piece().tokens
+            if left < 0:
+                break
+            items.insert(0, item)
+        return [*opening, *(item.piece() for item in items)], items
+
+    def _position(self, item_id: str) -> int:
+        for position, item in enumerate(self._items):
+            if item.id == item_id:
+                return position
+        raise InvalidRequest("invalid_value", "previous_item_id names no item.", "previous_item_id")
+
+
+def messages_of(instructions: str, items: Sequence[Item]) -> list[dict[str, Any]]:
+    """Return items as messages of the chat completions API."""
+    outputs = {item.data["call_id"]: item.data["output"] for item in items if _is(item, "function_call_output")}
+    messages = [{"role": "system", "content": instructions}] if instructions else []
+    for item in items:
+        if _is(item, "message"):
+            messages.append({"role": item.data["role"], "content": item.text})
+        elif _is(item, "function_call") and item.data["call_id"] in outputs:
+            # Chat models want every call answered at once: one still waiting for its output is left out.
+            messages += _call_and_answer(item.data, outputs[item.data["call_id"]])
+    return messages
+
+
+def chat_tools(tools: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """Return a session's functions as tools of the chat completions API."""
+    fields = ("name", "description", "parameters")
+    return [{"type": "function", "function": {name: tool[name] for name in fields}} for tool in tools]
+
+
+def chat_tool_choice(choice: Any) -> Any:
+    return {"type": "function", "function": {"name": choice["name"]}} if isinstance(choice, dict) else choice
+
+
+def new_item(raw: Mapping[str, Any], item_id: str) -> Item:
+    """Return the item a client asks to create; raise InvalidRequest."""
+    if len(json.dumps(raw)) > MAX_ITEM_BYTES:
+        raise InvalidRequest("invalid_value", f"An item may have {MAX_ITEM_BYTES} bytes.", "item")
+    chosen_id = member(raw, "id", str, "") or item_id
+    if len(chosen_id) > MAX_ID_CHARS:
+        raise InvalidRequest("invalid_value", "item.id is too long.", "item.id")
+    common = {"id": chosen_id, "object": "realtime.item", "type": raw.get("type"), "status": "completed"}
+    if common["type"] == "message":
+        return Item(common | _message_fields(raw))
+    if common["type"] == "function_call":
+        return Item(common | {name: member(raw, name, str) for name in ("call_id", "name", "arguments")})
+    if common["type"] == "function_call_output":
+        return Item(common | {name: member(raw, name, str) for name in ("call_id", "output")})
+    raise InvalidRequest("invalid_value", "item.type is not supported by this model.", "item.type")
+
+
+def truncated_at(item: Item | None, audio_end_ms: int) -> Item:
+    """Return the item to truncate if it can be, there; raise InvalidRequest."""
+    if item is None:
+        raise InvalidRequest("item_truncate_invalid_item_id", "There is no such item.", "item_id")
+    if item.data.get("role") != "assistant" or not any(part["type"] == "output_audio" for part in item.data["content"]):
+        message = "Only model output audio messages can be truncated."
+        raise InvalidRequest("invalid_value", message, "item_id")
+    if not 0 <= audio_end_ms <= ms_of(item.spoken_bytes):
+        message = f"Audio content of {ms_of(item.spoken_bytes)}ms is already shorter than {audio_end_ms}ms."
+        raise InvalidRequest("invalid_value", message, "audio_end_ms")
+    return item
+
+
+def _message_fields(raw: Mapping[str, Any]) -> dict[str, Any]:
+    role = member(raw, "role", str)
+    allowed = _CONTENT_OF_ROLE.get(role)
+    if allowed is None:
+        raise InvalidRequest("invalid_value", "item.role must be system, user or assistant.", "item.role")
+    content = [_part(part, allowed) for part in member(raw, "content", list)]
+    return {"role": role, "content": content}
+
+
+def _part(part: Any, allowed: set[str]) -> dict[str, Any]:
+    kind = part.get("type") if isinstance(part, dict) else None
+    if kind not in allowed:
+        message = f"The content of such an item must be one of {sorted(allowed)}."
+        raise InvalidRequest("invalid_value", message, "item.content")
+    if kind == "input_audio":
+        # Audio that was never appended is known by its transcript.
+        return {"type": kind, "transcript": member(part, "transcript", str)}
+    return {"type": kind, "text": member(part, "text", str)}
+
+
+def _call_and_answer(call: Mapping[str, Any], output: str) -> list[dict[str, Any]]:
+    function = {"name": call["name"], "arguments": call["arguments"]}
+    tool_call = {"id": call["call_id"], "type": "function", "function": function}
+    return [
+        {"role": "assistant", "content": None, "tool_calls": [tool_call]},
+        {"role": "tool", "tool_call_id": call["call_id"], "content": output},
+    ]
+
+
+def _beginning_of(clause: Spoken, n_bytes: int) -> Spoken:
+    if n_bytes >= clause.n_bytes:
+        return clause
+    reach = len(clause.text) * n_bytes // clause.n_bytes
+    # Only words heard to their end.
+    ends = [index for index, letter in enumerate(clause.text[: reach + 1]) if letter.isspace()]
+    return Spoken(clause.text[: ends[-1]] if ends else "", n_bytes)
+
+
+def _is(item: Item, kind: str) -> bool:
+    return bool(item.data["type"] == kind)
