@@ -37,7 +37,6 @@ class Part:
     command: Sequence[str] = ()
     count: Callable[[Path, int], Tally] = lambda _log, return_code: tally_of_check(return_code)
     reason: str = ""
-    env: Mapping[str, str] = field(default_factory=dict)
     tally: Tally = field(default_factory=Tally)
     took_s: float = 0.0
 
@@ -76,8 +75,9 @@ class Runner:
         data = self._data / part.name.replace(" ", "-")
         data.mkdir()
         with log.open("wb") as output:
-            env = {**environment_for_tests(data), **part.env}
-            process = self._guardian.start(part.command, env=env, cwd=places.ROOT, output=output)
+            process = self._guardian.start(
+                part.command, env=environment_for_tests(data), cwd=places.ROOT, output=output
+            )
             self._processes[part.name] = process
             try:
                 return_code = process.wait(PART_LIMIT_S)
@@ -145,17 +145,6 @@ def bulk_part(reports: Path) -> Part:
     return pytest_part("tests", reports, ["-n", "2", "--ignore=tests/browser", "tests"])
 
 
-def postgresql_part(reports: Path) -> Part:
-    """People and money once more, on the database of many machines: its locks are not SQLite's."""
-    url = os.environ.get("PARLEY_TEST_POSTGRES_URL", "")
-    if not url:
-        return Part("postgresql", reason="no PostgreSQL is named")
-    folders = [f"tests/{name}" for name in ("accounts", "billing") if (places.ROOT / "tests" / name).is_dir()]
-    part = pytest_part("postgresql", reports, ["-p", "no:xdist", *folders])
-    part.env = {"PARLEY_TEST_DATABASE_URL": url}
-    return part
-
-
 def browser_parts(reports: Path) -> list[Part]:
     """Real time and real audio: one process, on its own, so that nothing else on the machine makes it stutter."""
     found = (places.ROOT / "tests" / "browser").is_dir()
@@ -206,7 +195,7 @@ def test(arguments: Sequence[str], strict: bool, screen: Screen) -> int:
     logs = prepare(screen)
     if arguments:
         return run_stages([[[chosen_part(logs, arguments)]]], strict, screen, logs)
-    first = [[javascript_part(), *check_parts(), postgresql_part(logs)], [bulk_part(logs)]]
+    first = [[javascript_part(), *check_parts()], [bulk_part(logs)]]
     return run_stages([first, [browser_parts(logs)]], strict, screen, logs)
 
 
