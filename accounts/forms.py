@@ -89,7 +89,7 @@ class SignUpForm(SignupForm):  # type: ignore[misc]
         get_adapter().stash_verified_email(request, user.email)
 
 
-class OrganisationForm(forms.ModelForm[Organisation]):
+class OrganisationForm(forms.ModelForm):  # type: ignore[type-arg]
     country = forms.ChoiceField(
         choices=[("", "Not said"), *COUNTRIES], required=False, help_text="For the currency and tax on your receipts."
     )
@@ -99,7 +99,7 @@ class OrganisationForm(forms.ModelForm[Organisation]):
         fields = ["name", "country"]
 
 
-class ProfileForm(forms.ModelForm[User]):
+class ProfileForm(forms.ModelForm):  # type: ignore[type-arg]
     class Meta:
         model = User
         fields = ["name"]

@@ -1,0 +1,1 @@
+"""Pages: the front page, the talk page, and the console's agents and calls."""

@@ -1,0 +1,204 @@
+"""The form behind an agent: what people type, bounded and turned into what the model keeps."""
+
+import re
+from typing import Any
+from urllib.parse import urlsplit
+
+from django import forms
+from django.core.exceptions import ValidationError
+from django.db.models import Q
+from django.utils import timezone
+
+from billing.ledger import MICRO
+from voice.models import Agent, CatalogueModel, ModelStatus
+from voice.models.catalogue import ModelKind
+
+MOST_FIELDS = 10
+MOST_ORIGINS = 20
+LANGUAGES = [
+    ("en", "English"), ("ar", "Arabic"), ("bn", "Bengali"), ("zh", "Chinese"), ("nl", "Dutch"), ("fr", "French"),
+    ("de", "German"), ("gu", "Gujarati"), ("hi", "Hindi"), ("id", "Indonesian"), ("it", "Italian"), ("ja", "Japanese"),
+    ("kn", "Kannada"), ("ko", "Korean"), ("ml", "Malayalam"), ("mr", "Marathi"), ("pl", "Polish"), ("pt", "Portuguese"),
+    ("pa", "Punjabi"), ("ru", "Russian"), ("es", "Spanish"), ("ta", "Tamil"), ("te", "Telugu"), ("tr", "Turkish"),
+    ("uk", "Ukrainian"), ("ur", "Urdu"), ("vi", "Vietnamese"),
+]  # fmt: skip
+# The tools every assistant has; a task of the same name would hide one of them.
+_TAKEN_NAMES = {"end_call", "request_callback"}
+_FIELD_NAME = re.compile(r"[a-z][a-z0-9_]{0,39}")
+_LONGEST_DESCRIPTION = 200
+
+
+class CollectsField(forms.CharField):
+    """One field a line, "name: what it is", as [{"name", "description"}]."""
+
+    widget = forms.Textarea
+
+    def prepare_value(self, value: Any) -> Any:
+        if isinstance(value, list):
+            return "\n".join(f"{each['name']}: {each['description']}" for each in value)
+        return value
+
+    def clean(self, value: Any) -> list[dict[str, str]]:
+        lines = [line.strip() for line in str(super().clean(value)).splitlines() if line.strip()]
+        if len(lines) > MOST_FIELDS:
+            raise ValidationError(f"At most {MOST_FIELDS}: callers lose patience long before that.")
+        fields = [_field_of(line) for line in lines]
+        if len({field["name"] for field in fields}) < len(fields):
+            raise ValidationError("Two of them have the same name.")
+        return fields
+
+
+class OriginsField(forms.CharField):
+    """One site a line, as a list of origins: scheme and host, and a port where there is one."""
+
+    widget = forms.Textarea
+
+    def prepare_value(self, value: Any) -> Any:
+        return "\n".join(value) if isinstance(value, list) else value
+
+    def clean(self, value: Any) -> list[str]:
+        origins = [_origin_of(line.strip()) for line in str(super().clean(value)).splitlines() if line.strip()]
+        if len(origins) > MOST_ORIGINS:
+            raise ValidationError(f"At most {MOST_ORIGINS}.")
+        return list(dict.fromkeys(origins))
+
+
+class AgentForm(forms.ModelForm):  # type: ignore[type-arg]
+    """Everything a member may decide about an agent; `fields` are the model's, ready for voice.agents."""
+
+    collects = CollectsField(
+        label="What to find out",
+        required=False,
+        max_length=4000,
+        help_text="One a line, in the order of asking, as “name: what it is”. For example “time: the day and time”.",
+    )
+    allowed_origins = OriginsField(
+        label="Sites that may embed it",
+        required=False,
+        max_length=4000,
+        help_text="One a line, such as https://www.example.com. Its page on this server always works.",
+    )
+    language = forms.ChoiceField(choices=LANGUAGES)
+    voice = forms.ChoiceField()
+    model_slug = forms.ChoiceField(label="Model")
+    max_minutes = forms.IntegerField(
+        label="Longest call, in minutes",
+        min_value=1,
+        max_value=60,
+        help_text="A caller is told a minute before the end.",
+    )
+    silence_timeout_s = forms.IntegerField(
+        label="Ask after silence, in seconds",
+        min_value=5,
+        max_value=120,
+        help_text="Then “are you still there?”, and later the call ends.",
+    )
+    max_output_tokens = forms.IntegerField(
+        label="Longest answer, in tokens", min_value=128, max_value=4096, help_text="20 tokens are a second of speech."
+    )
+    daily_ceiling_credits = forms.IntegerField(
+        label="Public calls may cost, in credits a day",
+        min_value=0,
+        max_value=1_000_000,
+        help_text="When it is reached, the agent takes no more public calls until tomorrow.",
+    )
+
+    class Meta:
+        model = Agent
+        fields = ["name", "greeting", "instructions", "task_name", "is_public", "shows_prices"]
+        labels = {
+            "greeting": "First sentence",
+            "task_name": "Name of the task",
+            "is_public": "Anyone may call it",
+            "shows_prices": "Show callers what the call costs",
+        }
+        help_texts = {
+            "greeting": "Said as soon as the call begins.",
+            "instructions": "Who it is, what it does, and the facts it may tell. Lines such as “Opening hours: …” and "
+            "“Q: … / A: …” are understood by every model, the embedded one included.",
+            "task_name": "What it does once everything is confirmed, for example book_appointment.",
+            "is_public": "On its own page and the sites below, after a CAPTCHA. Otherwise members only.",
+            "shows_prices": "",
+        }
+        widgets = {"instructions": forms.Textarea(attrs={"rows": 16, "maxlength": 8000})}
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.fields["collects"].widget.attrs.update(rows=4)
+        self.fields["allowed_origins"].widget.attrs.update(rows=3)
+        self._offer("model_slug", _models_on_offer(self.instance.model_slug))
+        self._offer("voice", [(voice, voice.capitalize()) for voice in _voices()])
+        self._take_from_instance()
+
+    def _offer(self, name: str, choices: list[tuple[str, str]]) -> None:
+        field = self.fields[name]
+        assert isinstance(field, forms.ChoiceField)
+        field.choices = choices
+
+    def _take_from_instance(self) -> None:
+        agent = self.instance
+        for name in ("collects", "allowed_origins", "language", "voice", "silence_timeout_s", "max_output_tokens"):
+            self.initial.setdefault(name, getattr(agent, name))
+        self.initial.setdefault("model_slug", agent.model_slug)
+        self.initial.setdefault("max_minutes", agent.max_duration_s // 60)
+        self.initial.setdefault("daily_ceiling_credits", agent.daily_ceiling_micro // MICRO)
+
+    def clean_task_name(self) -> str:
+        name = str(self.cleaned_data["task_name"]).replace("-", "_").lower()
+        if name in _TAKEN_NAMES:
+            raise ValidationError("Every agent can do that already. Choose another name.")
+        return name
+
+    def clean(self) -> dict[str, Any]:
+        cleaned = super().clean() or self.cleaned_data
+        if cleaned.get("collects") and not cleaned.get("task_name") and "task_name" not in self.errors:
+            self.add_error("task_name", "Name the task that this information is for.")
+        return cleaned
+
+    @property
+    def agent_fields(self) -> dict[str, Any]:
+        """The validated fields by the model's own names and units."""
+        fields = dict(self.cleaned_data)
+        fields["max_duration_s"] = fields.pop("max_minutes") * 60
+        fields["daily_ceiling_micro"] = fields.pop("daily_ceiling_credits") * MICRO
+        return fields
+
+
+def _field_of(line: str) -> dict[str, str]:
+    name, _, description = (part.strip() for part in line.partition(":"))
+    name = name.lower().replace(" ", "_").replace("-", "_")
+    if not _FIELD_NAME.fullmatch(name):
+        raise ValidationError(f"“{line[:40]}” needs a short name of letters first, as in “time: the day and time”.")
+    if len(description) > _LONGEST_DESCRIPTION:
+        raise ValidationError(f"The description of {name} is longer than {_LONGEST_DESCRIPTION} characters.")
+    return {"name": name, "description": description or name.replace("_", " ")}
+
+
+def _origin_of(line: str) -> str:
+    try:
+        parts = urlsplit(line.lower())
+        port = f":{parts.port}" if parts.port else ""
+        host = (parts.hostname or "").encode("idna").decode("ascii")
+    except ValueError:
+        parts, port, host = urlsplit(""), "", ""
+    is_local = host in {"localhost", "127.0.0.1"}
+    if not host or parts.path not in {"", "/"} or parts.query or parts.fragment or parts.username:
+        raise ValidationError(f"“{line[:60]}” is no site's address. Write it as https://www.example.com.")
+    if parts.scheme != "https" and not (parts.scheme == "http" and is_local):
+        raise ValidationError(f"“{line[:60]}” must begin with https://: browsers give no microphone to other sites.")
+    return f"{parts.scheme}://{host}{port}"
+
+
+def _models_on_offer(current: str) -> list[tuple[str, str]]:
+    is_shut_down = Q(status=ModelStatus.RETIRED) | Q(shutdown_on__lte=timezone.localdate())
+    models = CatalogueModel.objects.filter(kind=ModelKind.REALTIME).exclude(is_shut_down).order_by("name")
+    choices = [(model.slug, model.name) for model in models]
+    if current and current not in dict(choices):
+        choices.append((current, f"{current} (no longer on offer)"))
+    return choices
+
+
+def _voices() -> list[str]:
+    lists = CatalogueModel.objects.filter(kind=ModelKind.REALTIME).values_list("voices", flat=True)
+    voices = sorted({str(voice) for voices in lists for voice in voices})
+    return voices or [str(Agent._meta.get_field("voice").default)]
