@@ -24,7 +24,7 @@ def count_challenge(client_ip: str) -> None:
 
 
 def count_start(client_ip: str, agent_id: UUID) -> None:
-    """Count a call that is about to start; raises Refusal when its network, or all callers of its agent, have too many."""
+    """Count a call that is about to start; raises Refusal when its network or its agent has too many."""
     _count("call_starts", network_of(client_ip), settings.CALL_STARTS_PER_IP, "too_many_calls")
     _count("agent_call_starts", agent_id.hex, settings.CALL_STARTS_PER_AGENT, "agent_too_many_calls")
 
