@@ -83,6 +83,9 @@ class OpenAICompatibleServer:
                 pass
         except (ConnectionError, asyncio.IncompleteReadError):
             self.hang_ups += 1
+        except asyncio.CancelledError:
+            # Ours: the client hung up, or the test is over. Nobody awaits this task who would want to know.
+            pass
         finally:
             self._tasks.discard(task)
             writer.close()

@@ -1,5 +1,6 @@
 """An Upstream that follows a script: what it expects to be sent, and what it answers."""
 
+import base64
 import itertools
 import json
 from collections.abc import Mapping, Sequence
@@ -72,6 +73,60 @@ def session_created(model: str = "gpt-realtime-mini") -> dict[str, Any]:
 def with_id(event: Mapping[str, Any]) -> dict[str, Any]:
     """Return an event with an event_id, as every event of a real server has one."""
     return {"type": event["type"], "event_id": f"event_{next(_serial)}", **event}
+
+
+def usage(
+    text_in: int = 0, audio_in: int = 0, text_out: int = 0, audio_out: int = 0, cached_text: int = 0
+) -> dict[str, Any]:
+    """Return the usage of a response."""
+    return {
+        "total_tokens": text_in + audio_in + text_out + audio_out,
+        "input_tokens": text_in + audio_in,
+        "output_tokens": text_out + audio_out,
+        "input_token_details": {
+            "text_tokens": text_in, "audio_tokens": audio_in, "image_tokens": 0, "cached_tokens": cached_text,
+            "cached_tokens_details": {"text_tokens": cached_text, "audio_tokens": 0, "image_tokens": 0},
+        },
+        "output_token_details": {"text_tokens": text_out, "audio_tokens": audio_out},
+    }  # fmt: skip
+
+
+def spoken_answer(
+    words: str,
+    pcm: bytes,
+    *,
+    response_id: str = "resp_1",
+    item_id: str = "item_1",
+    used: Mapping[str, Any] | None = None,
+) -> list[dict[str, Any]]:
+    """Return what a Realtime server says while it speaks an answer, in its order, response.created to response.done."""
+    item = {"id": item_id, "object": "realtime.item", "type": "message", "role": "assistant"}
+    begun = item | {"status": "in_progress", "content": []}
+    said = item | {"status": "completed", "content": [{"type": "output_audio", "transcript": words}]}
+    response = {
+        "object": "realtime.response",
+        "id": response_id,
+        "status_details": None,
+        "output_modalities": ["audio"],
+    }
+    created = response | {"status": "in_progress", "output": [], "usage": None, "metadata": None}
+    done = response | {"status": "completed", "output": [said], "metadata": None}
+    of = {"response_id": response_id, "output_index": 0}
+    place = of | {"item_id": item_id, "content_index": 0}
+    return [
+        {"type": "response.created", "response": created},
+        {"type": "response.output_item.added", **of, "item": begun},
+        {"type": "conversation.item.added", "previous_item_id": None, "item": begun},
+        {"type": "response.content_part.added", **place, "part": {"type": "audio", "transcript": ""}},
+        {"type": "response.output_audio_transcript.delta", **place, "delta": words},
+        {"type": "response.output_audio.delta", **place, "delta": base64.b64encode(pcm).decode()},
+        {"type": "response.output_audio.done", **place},
+        {"type": "response.output_audio_transcript.done", **place, "transcript": words},
+        {"type": "response.content_part.done", **place, "part": {"type": "audio", "transcript": words}},
+        {"type": "conversation.item.done", "previous_item_id": None, "item": said},
+        {"type": "response.output_item.done", **of, "item": said},
+        {"type": "response.done", "response": done | {"usage": used or usage(text_out=1, audio_out=1)}},
+    ]
 
 
 class ScriptedUpstream:

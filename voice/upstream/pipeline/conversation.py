@@ -167,6 +167,13 @@ def new_item(raw: Mapping[str, Any], item_id: str) -> Item:
     raise InvalidRequest("invalid_value", "item.type is not supported by this model.", "item.type")
 
 
+def said_item(item_id: str, pcm: bytes) -> Item:
+    """Return the item of a caller's turn, its words still unknown."""
+    content = [{"type": "input_audio", "transcript": None}]
+    data = {"id": item_id, "object": "realtime.item", "type": "message", "status": "completed", "role": "user"}
+    return Item({**data, "content": content}, audio_bytes=len(pcm))
+
+
 def truncated_at(item: Item | None, audio_end_ms: int) -> Item:
     """Return the item to truncate if it can be, there; raise InvalidRequest."""
     if item is None:

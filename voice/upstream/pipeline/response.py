@@ -46,7 +46,7 @@ class Response:
         voice: str,
         read_before: list[Piece],
         emit: Emit,
-        new_id: Callable[[str], str],
+        new_item_id: Callable[[], str],
     ) -> None:
         self.id = response_id
         self.read: list[Piece] = []
@@ -60,7 +60,7 @@ class Response:
         self._voice = voice
         self._read_before = read_before
         self._emit = emit
-        self._new_id = new_id
+        self._new_item_id = new_item_id
         self._audio = session["output_modalities"] == ["audio"]
         self._output: list[Item] = []
         self._message: Item | None = None
@@ -224,7 +224,7 @@ class Response:
         self._finish_item(message, status)
 
     def _add_item(self, fields: dict[str, Any]) -> Item:
-        item = Item({"id": self._new_id("item"), "object": "realtime.item", "status": "in_progress", **fields})
+        item = Item({"id": self._new_item_id(), "object": "realtime.item", "status": "in_progress", **fields})
         self._output.append(item)
         self._previous = self._conversation.add(item)
         where = {"response_id": self.id, "output_index": len(self._output) - 1}
