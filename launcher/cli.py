@@ -2,8 +2,10 @@
 
 import argparse
 import errno
+import signal
 import subprocess
 from collections.abc import Sequence
+from types import FrameType
 
 from launcher import install, places, testing
 from launcher.doctor import doctor
@@ -64,6 +66,7 @@ def parser() -> argparse.ArgumentParser:
 def main(arguments: Sequence[str]) -> int:
     """Run one command; returns the process's exit code. Whatever a person can mend is said in one sentence."""
     screen = Screen()
+    unwind_on_signals()
     try:
         return dispatch(list(arguments), screen)
     except Halt as halt:
@@ -78,6 +81,17 @@ def main(arguments: Sequence[str]) -> int:
         screen.finish_progress()
         screen.line(f"parley: {explain_os_error(error)}")
         return 1
+
+
+def unwind_on_signals() -> None:
+    """Make SIGTERM and a closed terminal end things in order, as Ctrl-C does: what was started is ended on the way."""
+    for name in ("SIGTERM", "SIGHUP"):
+        if hasattr(signal, name):
+            signal.signal(getattr(signal, name), _interrupt)
+
+
+def _interrupt(_number: int, _frame: FrameType | None) -> None:
+    raise KeyboardInterrupt
 
 
 def explain_os_error(error: OSError) -> str:

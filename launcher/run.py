@@ -121,17 +121,15 @@ def web_command(plan: Plan) -> list[str]:
         return ["uvicorn", "--host", *where, *options, *quiet, "config.asgi:application"]
     limits = ["--websocket-max-message-size", limit, "--websocket-max-frame-size", limit]
     # A call's last words to the ledger need a moment after the browser has gone.
-    return ["daphne", "--verbosity", "0", "--application-close-timeout", "15", "-b", *where, *limits] + [
-        "config.asgi:application"
-    ]
+    options = ["--verbosity", "0", "--application-close-timeout", "15", *limits]
+    return ["daphne", "-b", *where, *options, "config.asgi:application"]
 
 
 def worker_command(plan: Plan) -> list[str]:
-    schedule = str(plan.data_dir / "celerybeat-schedule")
-    return ["celery", "-A", "config", "worker", "-B", "-s", schedule, "-P", "threads", "-c", "2"] + [
-        "--loglevel",
-        "WARNING",
-    ]
+    schedule = ["-B", "-s", str(plan.data_dir / "celerybeat-schedule")]
+    # Threads: tasks wait for models and other machines; processes would each load the whole project.
+    pool = ["-P", "threads", "-c", "2"]
+    return ["celery", "--quiet", "-A", "config", "worker", *schedule, *pool, "--loglevel", "WARNING"]
 
 
 def prepare_database(plan: Plan, screen: Screen) -> None:

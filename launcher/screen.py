@@ -44,7 +44,8 @@ class Screen:
             elapsed = f"{now_s - self._stage_started_s:.0f} s"
             text = f"{stage} ... {', '.join(part for part in (detail, elapsed) if part)}"
             if self._terminal:
-                self._show(text)
+                if text != self._live:
+                    self._show(text)
             elif fresh:
                 self._write(f"{stage} ...\n")
             elif now_s >= self._next_word_s:

@@ -111,6 +111,7 @@ class Supervisor:
     def _spawn(self, running: Running) -> None:
         service = running.service
         running.restart_at_s, running.started_s = None, time.monotonic()
+        running.last_lines.clear()
         running.process = self._guardian.start(
             service.command, env=service.env, cwd=service.cwd, output=subprocess.PIPE
         )

@@ -1,7 +1,6 @@
 """`./parley test` and `./parley check`: run every part, two lanes at a time, and say plainly what came of each."""
 
 import os
-import signal
 import subprocess
 import tempfile
 import threading
@@ -9,7 +8,6 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from types import FrameType
 
 from launcher import install, machine, places
 from launcher.processes import Guardian, last_lines
@@ -207,7 +205,6 @@ def check(screen: Screen) -> int:
 def run_stages(stages: Sequence[Sequence[Sequence[Part]]], strict: bool, screen: Screen, logs: Path) -> int:
     """Run the stages one after the other, the lanes of a stage side by side, the parts of a lane in order."""
     parts = [part for lanes in stages for lane in lanes for part in lane]
-    end_on_signals()
     with tempfile.TemporaryDirectory(prefix="parley-test-") as data, Guardian() as guardian:
         runner = Runner(guardian, screen, logs, Path(data))
         for lanes in stages:
@@ -224,13 +221,3 @@ def show_failure(part: Part, log: Path, screen: Screen) -> None:
     screen.line(f"\n=== {part.name} failed; all of it is in {log}")
     for line in last_lines(log, SHOWN_LINES):
         screen.line(line)
-
-
-def end_on_signals() -> None:
-    """Make SIGTERM unwind like Ctrl-C does: the guardian then ends what is still running."""
-    if hasattr(signal, "SIGTERM"):
-        signal.signal(signal.SIGTERM, _interrupt)
-
-
-def _interrupt(_number: int, _frame: FrameType | None) -> None:
-    raise KeyboardInterrupt

@@ -72,6 +72,10 @@ import os, pathlib, sys
 with open(os.path.join(os.environ["FAKES"], "pip.calls"), "a") as file:
     file.write(" ".join(sys.argv[1:]) + "\\n")
 print("Collecting django==5.2\\nCollecting asgiref\\nInstalling collected packages: asgiref, django")
+if os.environ.get("FAKE_PIP") == "hangs":
+    import time
+    pathlib.Path(os.environ["FAKES"], "pip.pids").write_text(str(os.getpid()))
+    time.sleep(3600)
 print(os.environ.get("FAKE_PIP_SAYS", ""))
 sys.exit(1 if "FAKE_PIP_SAYS" in os.environ else 0)
 """

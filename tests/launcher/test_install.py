@@ -57,6 +57,15 @@ def test_only_a_changed_requirement_file_is_installed_anew(tree):
     assert last.endswith(f"-r {tree.root / 'requirements.txt'}")
 
 
+def test_an_installation_ends_with_the_launcher(tree, running, eventually):
+    launcher = tree.start("run", FAKE_PIP="hangs")
+    eventually(lambda: tree.pids("pip"))
+    launcher.terminate()
+    assert launcher.wait(60) == 130
+    assert not running(tree.pids("pip")[0])
+    assert tree.output.endswith("parley: stopped.\n")
+
+
 def test_no_package_index_is_named(tree):
     tree.finish("run", FAKE_MANAGE="fails")
     assert not any("index-url" in call or "://" in call for call in tree.calls("pip"))
