@@ -83,7 +83,7 @@ function settleLabel(session, now_ms) {
 function fail(session, { code, message = "", retry_after_s = null }, now_ms) {
   const retry_at_ms = retry_after_s === null ? null : now_ms + retry_after_s * 1000;
   const failure = { code, message, severity: severityOf(code), retry_at_ms };
-  return { ...session, phase: "failed", explaining: false, quietSince_ms: null, failure };
+  return { ...session, phase: "failed", explaining: false, quietSince_ms: null, notices: [], failure };
 }
 
 const MESSAGES = {
@@ -112,6 +112,7 @@ const MESSAGES = {
     ...session,
     phase: "ended",
     quietSince_ms: null,
+    notices: [],
     used_micro: message.receipt.total_micro,
     ended: {
       reason: message.reason,
@@ -133,6 +134,7 @@ const endedWithoutReceipt = (session, now_ms) => ({
   ...session,
   phase: "ended",
   quietSince_ms: null,
+  notices: [],
   ended: {
     reason: "caller_hung_up",
     outcome: "given_up",

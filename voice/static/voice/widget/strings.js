@@ -2,6 +2,7 @@
 
 export const STATES = {
   idle: "Ready when you are",
+  explaining: "Before we start",
   asking: "Waiting for your microphone",
   solving: "Checking that you are a person",
   connecting: "Connecting",

@@ -65,7 +65,7 @@ export class View {
     this.ended = new EndedView((name) => this.part(name), handlers.onRate);
     this.visualiser = new Visualiser(this.part("bars"));
     this.isPressed = false;
-    this.primaryChangedAt_ms = 0;
+    this.primaryChangedAt_ms = -PRESS_GUARD_MS;
     this.listen();
   }
 
@@ -151,6 +151,7 @@ export class View {
     this.root.dataset.typed = String(!session.voice && session.phase === "live");
     setText(this.part("state"), this.stateText(session, state));
     setText(this.part("hint"), hintFor(session, this.isPressed));
+    this.part("state").hidden = this.part("hint").hidden = session.phase === "failed";
     this.renderPrimary(session, now_ms);
     this.renderControls(session);
     this.renderMeter(session, now_ms);
@@ -164,6 +165,9 @@ export class View {
   }
 
   stateText(session, state) {
+    if (session.explaining) {
+      return strings.STATES.explaining;
+    }
     return state === "listening" && !session.voice ? strings.HINTS.typedListening : strings.STATES[state];
   }
 
@@ -173,7 +177,7 @@ export class View {
     this.part("check").hidden = session.phase !== "solving" && !(session.phase === "failed" && /^captcha/.test(session.failure.code));
     this.part("composer").hidden = !isLive || session.ending;
     this.part("ended").hidden = session.phase !== "ended";
-    const isTalking = isLive || session.phase === "ended" || session.phase === "failed" || captions.entries.length > 0;
+    const isTalking = isLive || session.phase === "ended" || captions.entries.length > 0;
     this.part("conversation").hidden = !isTalking;
   }
 
@@ -182,12 +186,12 @@ export class View {
     const button = this.part("primary");
     const wait_s = this.secondsToWait(session, now_ms);
     if (button.dataset.kind !== kind) {
+      this.primaryChangedAt_ms = button.dataset.kind ? performance.now() : -PRESS_GUARD_MS;
       button.dataset.kind = kind;
-      this.primaryChangedAt_ms = performance.now();
       this.part("primary-icon").setAttribute("href", `#icon-${PRIMARY[kind].icon}`);
     }
     button.hidden = session.phase === "failed" && !strings.troubleFor(session.failure.code).canRetry;
-    button.setAttribute("aria-disabled", String(wait_s > 0 || session.ending));
+    button.setAttribute("aria-disabled", String(wait_s > 0 || (session.phase === "live" && session.ending)));
     setText(this.part("primary-label"), wait_s > 0 ? strings.retryIn(wait_s) : PRIMARY[kind].label);
   }
 
@@ -230,7 +234,7 @@ export class View {
     }
     this.shownFailure = session.failure;
     panel.hidden = !isFailed;
-    this.part("trouble-copy").hidden = session.session_id === "";
+    this.part("trouble-copy").hidden = !isFailed || session.session_id === "";
     this.sessionId = session.session_id;
   }
 

@@ -31,10 +31,32 @@ export class CaptionsView {
   constructor(log) {
     this.log = log;
     this.lines = new Map(); // key -> { entry, element }
+    this.isFollowing = true;
+    log.addEventListener("scroll", () => this.scrolled());
+    new ResizeObserver(() => this.follow()).observe(log);
+  }
+
+  // A reader who scrolls up stops following; a log that changes its size under the reader is no scrolling.
+  scrolled() {
+    const { scrollHeight, scrollTop, clientHeight } = this.log;
+    if (scrollHeight === this.scrollHeight && clientHeight === this.clientHeight) {
+      this.isFollowing = scrollHeight - scrollTop - clientHeight < FOLLOWING_PX;
+    }
+  }
+
+  follow() {
+    if (this.isFollowing) {
+      this.log.scrollTop = this.log.scrollHeight;
+    }
+    this.scrollHeight = this.log.scrollHeight;
+    this.clientHeight = this.log.clientHeight;
   }
 
   render(captions, agentName) {
-    const isFollowing = this.log.scrollHeight - this.log.scrollTop - this.log.clientHeight < FOLLOWING_PX;
+    if (captions === this.shown) {
+      return;
+    }
+    this.shown = captions;
     const kept = new Map();
     let before = null;
     for (const entry of captions.entries) {
@@ -48,9 +70,7 @@ export class CaptionsView {
     }
     this.dropOthers(kept);
     this.lines = kept;
-    if (isFollowing) {
-      this.log.scrollTop = this.log.scrollHeight;
-    }
+    this.follow();
   }
 
   elementFor(entry, agentName) {
