@@ -44,23 +44,27 @@ class Runner:
 
     def __init__(self, guardian: Guardian, screen: Screen, logs: Path, data: Path) -> None:
         self._guardian, self._screen, self._logs, self._data = guardian, screen, logs, data
-        self._processes: dict[str, subprocess.Popen[bytes]] = {}
+        self._running: list[str] = []
+        self._stopped = False
 
     def run(self, lanes: Sequence[Sequence[Part]]) -> None:
+        self._stopped = False
         threads = [threading.Thread(target=self._run_lane, args=(lane,), daemon=True) for lane in lanes]
         for thread in threads:
             thread.start()
         try:
             while any(thread.is_alive() for thread in threads):
-                if running := ", ".join(list(self._processes)):
+                if running := ", ".join(self._running):
                     self._screen.progress("running the tests and checks", running)
                 time.sleep(0.2)
         finally:
+            self._stopped = True
             self._screen.finish_progress()
 
     def _run_lane(self, lane: Sequence[Part]) -> None:
         for part in lane:
-            self._run_part(part)
+            if not self._stopped:
+                self._run_part(part)
 
     def _run_part(self, part: Part) -> None:
         started_s = time.monotonic()
@@ -76,14 +80,14 @@ class Runner:
             process = self._guardian.start(
                 part.command, env=environment_for_tests(data), cwd=places.ROOT, output=output
             )
-            self._processes[part.name] = process
+            self._running.append(part.name)
             try:
                 return_code = process.wait(PART_LIMIT_S)
             except subprocess.TimeoutExpired:
                 output.write(f"\nparley: still running after {PART_LIMIT_S} s, so it was ended.\n".encode())
                 return_code = 1
             finally:
-                del self._processes[part.name]
+                self._running.remove(part.name)
                 self._guardian.end(process)
         return part.count(log, return_code)
 

@@ -89,6 +89,24 @@ if os.environ.get("FAKE_MANAGE") == "fails":
 """
 
 
+FAKE_PYTEST = (
+    NOTE_PID
+    + """
+note("pytest")
+report = next(word.partition("=")[2] for word in sys.argv if word.startswith("--junitxml="))
+kind = os.environ.get("FAKE_PYTEST", "passes")
+if kind == "hangs":
+    time.sleep(3600)
+body = {"passes": "", "fails": "<failure/>", "skips": "<skipped message='Chromium is not here'/>"}[kind]
+pathlib.Path(report).write_text(
+    f"<testsuites><testsuite><testcase name='a'/><testcase name='b'>{body}</testcase></testsuite></testsuites>"
+)
+print("pytest was given", sys.argv[-1])
+sys.exit(kind == "fails")
+"""
+)
+
+
 class Tree:
     """A throw-away Parley: `start` launches it, `pids` and `calls` say what the fakes did."""
 
@@ -119,6 +137,7 @@ class Tree:
             "pip": FAKE_PIP,
             "daphne": 'NAME = "web"\n' + FAKE_SERVER,
             "celery": FAKE_WORKER,
+            "pytest": FAKE_PYTEST,
         }.items():
             (packages / name).mkdir()
             (packages / name / "__init__.py").touch()

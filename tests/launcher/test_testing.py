@@ -144,6 +144,30 @@ def test_the_tests_do_not_see_the_keys_of_the_installation(tmp_path, monkeypatch
     assert "DEBUG" not in seen
 
 
+@pytest.mark.parametrize(
+    ("kind", "flags", "code", "last_line"),
+    [
+        ("passes", ["--strict"], 0, "2 passed, 0 failed, 0 skipped"),
+        ("fails", [], 1, "1 passed, 1 failed, 0 skipped"),
+        ("skips", [], 0, "1 passed, 0 failed, 1 skipped"),
+        ("skips", ["--strict"], 1, "1 passed, 0 failed, 1 skipped"),
+    ],
+)
+def test_what_a_person_sees_of_the_tests_they_asked_for(tree, kind, flags, code, last_line):
+    seen, output = tree.finish("test", *flags, "--", "tests/billing", FAKE_PYTEST=kind)
+    assert (seen, output.splitlines()[-1]) == (code, last_line)
+    assert ("pytest was given tests/billing" in output) == (kind == "fails")
+
+
+def test_ended_tests_leave_nothing_running(tree, running, eventually):
+    launcher = tree.start("test", "--", "tests/billing", FAKE_PYTEST="hangs")
+    eventually(lambda: tree.pids("pytest"))
+    launcher.terminate()
+    assert launcher.wait(60) == 130
+    eventually(lambda: not running(tree.pids("pytest")[0]))
+    assert "Traceback" not in tree.output
+
+
 def test_arguments_for_pytest_run_on_two_cores_unless_they_say_otherwise(tmp_path):
     assert "-n" in testing.chosen_part(tmp_path, ["tests/billing", "-k", "hold"]).command
     assert testing.chosen_part(tmp_path, ["-n0", "tests/billing"]).command.count("-n") == 0
