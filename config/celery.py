@@ -4,8 +4,11 @@ import os
 
 from celery import Celery
 
+from config.filesystem_broker import use_whole_messages
+
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
 
+use_whole_messages()
 app = Celery("parley")
 app.config_from_object("django.conf:settings", namespace="CELERY")
 
