@@ -1,0 +1,250 @@
+"""The operator's pages: everything is shown and found, nothing can be edited, and adjusting asks twice."""
+
+import re
+import uuid
+
+import pytest
+from django.contrib.auth import get_user_model
+from django.contrib.auth.models import Permission
+from django.urls import reverse
+
+from billing import ledger
+from billing.models import Capture, Entry, Hold, SignUpDay, SignUpGrant, Wallet
+from billing.sign_up_grants import grant_sign_up_credits
+from tests.billing.money import LATER, balance, give, hold
+
+pytestmark = pytest.mark.django_db
+
+MODELS = [Wallet, Entry, Hold, SignUpGrant, SignUpDay]
+
+
+@pytest.fixture
+def office(client, operator):
+    client.force_login(operator)
+    return client
+
+
+@pytest.fixture
+def busy(alice, settings):
+    """Something on every page: 12.5 credits granted, a live call with a capture, a sign-up grant."""
+    settings.SIGN_UP_CREDITS, settings.SIGN_UP_CREDITS_A_DAY = 1000, 5000
+    give(alice, 12_500_000)
+    state = hold(alice, 2_000_000, key="live-call", reference="voice_session:live")
+    ledger.capture(state.id, 500_000, key="resp_1")
+    grant_sign_up_credits(alice.id, "person-one")
+    return alice
+
+
+def listing(model):
+    return reverse(f"admin:billing_{model._meta.model_name}_changelist")
+
+
+def page(row):
+    return reverse(f"admin:billing_{row._meta.model_name}_change", args=[row.pk])
+
+
+def adjusting(organisation):
+    return reverse("admin:billing_wallet_adjust", args=[Wallet.objects.get(organisation=organisation).pk])
+
+
+def text(response):
+    assert response.status_code == 200
+    return response.content.decode()
+
+
+@pytest.mark.parametrize("model", MODELS)
+def test_every_list_and_every_row_has_a_page(office, busy, model):
+    row = model.objects.latest("pk")
+    assert page(row) in text(office.get(listing(model)))
+    assert "Close" in text(office.get(page(row)))
+
+
+@pytest.mark.parametrize("model", MODELS)
+def test_nothing_can_be_added_changed_or_deleted(office, busy, model):
+    row = model.objects.latest("pk")
+    name = f"admin:billing_{model._meta.model_name}"
+    assert office.get(reverse(f"{name}_add")).status_code == 403
+    assert office.post(page(row), {}).status_code == 403
+    assert office.post(reverse(f"{name}_delete", args=[row.pk]), {"post": "yes"}).status_code == 403
+
+
+@pytest.mark.parametrize(
+    ("model", "query"),
+    [
+        (Wallet, "Plumbing"),
+        (Wallet, "{organisation.id}"),
+        (Entry, "Plumbing"),
+        (Entry, "sign_up:person-one"),
+        (Hold, "voice_session:live"),
+        (Hold, "live-call"),
+        (Hold, "{hold.id}"),
+        (SignUpGrant, "{organisation.id}"),
+        (SignUpGrant, "person-one"),
+    ],
+)
+def test_rows_are_found_by_what_an_operator_has_at_hand(office, busy, model, query):
+    rows = {
+        Wallet: busy.wallet,
+        Entry: Entry.objects.get(key="sign_up:person-one"),
+        Hold: Hold.objects.get(),
+        SignUpGrant: SignUpGrant.objects.get(),
+    }
+    query = query.format(organisation=busy, hold=rows[Hold])
+    assert page(rows[model]) in text(office.get(listing(model), {"q": query}))
+
+
+def test_a_search_does_not_find_others(office, busy, mallory):
+    assert page(mallory.wallet) not in text(office.get(listing(Wallet), {"q": "Plumbing"}))
+
+
+@pytest.mark.parametrize(
+    ("model", "filters", "is_found"),
+    [
+        (Wallet, {"balance": "held"}, True),
+        (Wallet, {"balance": "negative"}, False),
+        (Wallet, {"balance": "spent"}, False),
+        (Hold, {"uncollected": "yes"}, False),
+        (Hold, {"uncollected": "no"}, True),
+        (Hold, {"status": "open"}, True),
+        (Entry, {"kind": "grant"}, True),
+        (Entry, {"kind": "usage"}, False),
+    ],
+)
+def test_lists_can_be_narrowed(office, busy, model, filters, is_found):
+    assert (page(model.objects.latest("pk")) in text(office.get(listing(model), filters))) == is_found
+
+
+def test_lists_of_many_rows_ask_the_database_a_fixed_number_of_times(office, alice, django_assert_max_num_queries):
+    for _ in range(30):
+        give(alice, 1)
+    with django_assert_max_num_queries(14):
+        office.get(listing(Entry))
+
+
+def test_a_wallets_page_shows_its_credits_its_live_calls_and_what_moved_it(office, busy):
+    shown = text(office.get(page(busy.wallet)))
+    for amount in ["1,012.5001", "1,010.5001", "2.00", "0.50", "voice_session:live", "Credits to start with"]:
+        assert amount in shown
+
+
+def test_a_wallet_that_does_not_exist_is_not_an_error(office):
+    for nobody in ["0", "999", "x", "9" * 30]:
+        assert office.get(f"{listing(Wallet)}{nobody}/change/").status_code == 302
+
+
+def test_a_holds_page_shows_its_captures(office, busy):
+    assert "resp_1" in text(office.get(page(Hold.objects.get())))
+    assert Capture.objects.count() == 1
+
+
+def an_adjustment(office, organisation, **fields):
+    form = {"credits": "-12.50", "reason": "Granted by mistake", "key": str(uuid.uuid4())} | fields
+    return office.post(adjusting(organisation), form)
+
+
+def test_adjusting_starts_with_a_form_that_carries_a_new_key(office, alice):
+    keys = {re.search(r'name="key" value="([0-9a-f-]{36})"', text(office.get(adjusting(alice))))[1] for _ in range(2)}
+    assert len(keys) == 2
+
+
+def test_the_form_first_asks_whether_that_is_what_was_meant(office, alice):
+    asked = text(an_adjustment(office, alice))
+    assert "-12.4999" in asked
+    assert 'name="confirmed"' in asked
+    assert balance(alice) == (100, 0, 100)
+
+
+def test_a_confirmed_adjustment_moves_the_wallet_and_says_who_and_why(office, alice):
+    assert an_adjustment(office, alice, confirmed="yes").url == page(alice.wallet)
+    made = Entry.objects.get(kind="adjustment")
+    assert (made.amount_micro, made.description) == (-12_500_000, "Granted by mistake")
+    assert made.actor == "olga@example.com"
+
+
+def test_an_adjustment_sent_twice_moves_the_wallet_once(office, alice):
+    key = str(uuid.uuid4())
+    for _ in range(2):
+        assert an_adjustment(office, alice, confirmed="yes", key=key).status_code == 302
+    assert Entry.objects.filter(kind="adjustment").count() == 1
+
+
+def test_a_form_sent_again_with_another_amount_is_refused(office, alice):
+    key = str(uuid.uuid4())
+    an_adjustment(office, alice, confirmed="yes", key=key)
+    again = text(an_adjustment(office, alice, confirmed="yes", key=key, credits="5"))
+    assert "sent before with another amount" in again
+    assert 'name="confirmed"' not in again
+
+
+def test_an_adjustment_beyond_what_a_wallet_can_hold_is_refused(office, alice):
+    Wallet.objects.filter(organisation=alice).update(balance_micro=ledger.MAX_TOTAL_MICRO)
+    assert "larger than a wallet can hold" in text(an_adjustment(office, alice, confirmed="yes", credits="1"))
+    Wallet.objects.filter(organisation=alice).update(balance_micro=100)
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"reason": ""},
+        {"reason": "   "},
+        {"reason": "a\tb"},
+        {"reason": "x" * 301},
+        {"credits": "0"},
+        {"credits": ""},
+        {"credits": "ten"},
+        {"credits": "NaN"},
+        {"credits": "0.0000001"},
+        {"credits": "1000000001"},
+        {"credits": "1e30"},
+        {"key": ""},
+        {"key": "not-a-key"},
+    ],
+)
+def test_a_form_that_makes_no_sense_moves_nothing(office, alice, fields):
+    assert "errorlist" in text(an_adjustment(office, alice, confirmed="yes", **fields))
+    assert balance(alice) == (100, 0, 100)
+
+
+def test_adjusting_needs_a_permission_of_its_own(client, alice):
+    clerk = get_user_model().objects.create_user("clerk@example.com", "correct horse battery", is_staff=True)
+    clerk.user_permissions.add(Permission.objects.get(codename="view_wallet"))
+    client.force_login(clerk)
+    assert "Adjust with a reason" not in text(client.get(page(alice.wallet)))
+    assert client.get(adjusting(alice)).status_code == 403
+    assert an_adjustment(client, alice, confirmed="yes").status_code == 403
+
+
+def test_strangers_are_sent_to_the_door(client, alice):
+    assert client.get(adjusting(alice)).status_code == 302
+    assert an_adjustment(client, alice, confirmed="yes").status_code == 302
+    assert balance(alice) == (100, 0, 100)
+
+
+def test_a_wallet_that_does_not_exist_cannot_be_adjusted(office):
+    assert office.get(reverse("admin:billing_wallet_adjust", args=[999])).status_code == 404
+
+
+def test_the_operator_grants_what_the_ceiling_refused(office, alice, settings):
+    settings.SIGN_UP_CREDITS, settings.SIGN_UP_CREDITS_A_DAY = 1000, 0
+    grant_sign_up_credits(alice.id, "person-two")
+    row = SignUpGrant.objects.get(person_key="person-two")
+    response = office.post(listing(SignUpGrant), {"action": "grant_now", "_selected_action": [row.pk]}, follow=True)
+    assert "1 granted" in text(response)
+    assert balance(alice)[0] == 1000 * ledger.MICRO + 100
+
+
+def test_our_pages_hold_no_inline_script_or_style(office, busy):
+    """The content security policy would switch them off."""
+    for url in [page(busy.wallet), adjusting(busy)]:
+        shown = text(office.get(url))
+        assert not re.search(r"<style|\sstyle=|\son\w+=|<script(?![^>]*\ssrc=)", shown)
+
+
+def test_what_a_customer_wrote_is_shown_as_text(office, alice):
+    alice.name = "<script>alert(1)</script>"
+    alice.save()
+    hold(alice, 5, reference="<b>bold</b>", expires_at=LATER)
+    for url in [listing(Wallet), listing(Hold), page(alice.wallet), adjusting(alice)]:
+        shown = text(office.get(url))
+        assert "<script>alert" not in shown
+        assert "<b>bold" not in shown
