@@ -9,6 +9,9 @@ from django.conf import settings
 
 _THIS_MACHINE = {"127.0.0.1", "::1", "localhost"}
 
+# WhiteNoise warns of a missing folder, and here a warning is an error.
+Path(settings.STATIC_ROOT).mkdir(exist_ok=True)
+
 
 def pytest_unconfigure(config: pytest.Config) -> None:
     shutil.rmtree(settings.DATA_DIR, ignore_errors=True)
