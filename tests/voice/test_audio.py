@@ -1,4 +1,4 @@
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from voice import audio
@@ -19,6 +19,7 @@ def test_a_started_token_counts_whole():
     assert [audio.output_tokens_of(n) for n in (0, 1, 2400, 2401)] == [0, 1, 1, 2]
 
 
+@settings(deadline=None)
 @given(st.integers(0, 10**9))
 def test_milliseconds_survive_the_way_to_bytes_and_back(ms):
     assert audio.ms_of(audio.bytes_of(ms)) == ms

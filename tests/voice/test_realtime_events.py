@@ -3,7 +3,7 @@ import contextlib
 import json
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from voice import realtime_events as events
@@ -14,6 +14,7 @@ json_values = st.recursive(
 )
 
 
+@settings(deadline=None)
 @given(
     st.dictionaries(st.text(), json_values), st.text(min_size=1), st.data(), st.booleans(), st.sampled_from([None, 2])
 )
@@ -58,6 +59,7 @@ def test_what_is_no_event_is_refused_with_its_reason(frame, reason):
     assert refused.value.reason == reason
 
 
+@settings(deadline=None)
 @given(st.binary(max_size=200))
 def test_sniffing_bytes_of_any_kind_gives_a_type_or_invalid_event(frame):
     with contextlib.suppress(events.InvalidEvent):
@@ -68,6 +70,7 @@ def test_an_emoji_sent_as_a_surrogate_pair_is_text():
     assert events.parse(b'{"type":"x","text":"\\ud83d\\ude00"}')["text"] == "\N{GRINNING FACE}"
 
 
+@settings(deadline=None)
 @given(st.binary(max_size=500).map(lambda half: half + half), st.booleans(), st.data())
 def test_audio_is_read_from_a_delta_in_any_spelling(pcm, spaced, data):
     fields = {"item_id": "item_1", "response_id": "resp_1", "delta": base64.b64encode(pcm).decode(), "output_index": 0}

@@ -92,10 +92,11 @@ class Conversation:
             position = 0
         elif after is not None:
             position = self._position(after) + 1
+        previous = self._items[position - 1].id if position else None
         self._items.insert(position, item)
         if len(self._items) > MAX_ITEMS:
             self._items.pop(0)
-        return self._items[position - 1].id if position else None
+        return previous
 
     def delete(self, item: Item) -> None:
         self._items.remove(item)

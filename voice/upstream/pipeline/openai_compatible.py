@@ -35,15 +35,16 @@ class OpenAICompatibleServer:
 
     def __init__(self, endpoint: Endpoint) -> None:
         self._endpoint = endpoint
+        address = urlsplit(endpoint.base_url)
         headers = {"Authorization": f"Bearer {endpoint.api_key}"} if endpoint.api_key else {}
         self._http = httpx.AsyncClient(
             base_url=endpoint.base_url.rstrip("/"),
             headers=headers,
             timeout=_TIMEOUT,
             limits=_LIMITS,
-            verify=_tls(),
+            verify=_tls() if address.scheme == "https" else False,
             # A proxy named in the environment is for the internet, never for the models on this machine.
-            trust_env=urlsplit(endpoint.base_url).hostname not in _LOOPBACK,
+            trust_env=address.hostname not in _LOOPBACK,
         )
 
     def parts(self) -> Parts:
