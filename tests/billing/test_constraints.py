@@ -48,7 +48,7 @@ def refused(write, constraint):
 @pytest.mark.parametrize(
     ("fields", "constraint"),
     [
-        ({"amount_micro": 0}, "entry_moves_something"),
+        ({"kind": "refund", "amount_micro": 0}, "entry_moves_something"),
         ({"kind": "gift"}, "entry_kind_known"),
         ({"key": ""}, "entry_has_key"),
         ({"balance_after_micro": 104}, "entry_adds_up"),
