@@ -10,13 +10,13 @@ from voice.metering.sweep import settle_dead_sessions
 from voice.models import Session, SessionState
 
 
-@shared_task
+@shared_task  # type: ignore[untyped-decorator]
 def sweep_sessions() -> None:
     """Settle what nobody will settle any more."""
     settle_dead_sessions(timezone.now())
 
 
-@shared_task
+@shared_task  # type: ignore[untyped-decorator]
 def forget_client_addresses() -> None:
     """Remove callers' addresses once they are of no use against abuse."""
     limit = timezone.now() - timedelta(days=settings.CLIENT_IP_KEPT_DAYS)

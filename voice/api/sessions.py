@@ -13,10 +13,10 @@ from accounts.client_ip import client_ip_of
 from voice.admission import captcha_memory, visitors
 from voice.admission.admit import Admission, CallRequest, admit
 from voice.admission.captcha_memory import PersonCheck
+from voice.admission.rating_token import RATING_OPEN_S, is_rating_token
 from voice.api.endpoints import endpoint
 from voice.api.errors import InvalidRequest, answer_for
 from voice.api.json_body import read_json_object, text_field
-from voice.api.rating_token import RATING_OPEN_S, is_rating_token
 from voice.models import Session, SessionState
 
 _WIDGET_PATH = "/v1/voice/widget"

@@ -28,5 +28,7 @@ def remaining_today_micro(agent: Agent, now: datetime, *, excluding: UUID | None
         default=Coalesce(F("spend_cap_micro"), Value(0)),
     )
     sessions = Session.objects.filter(agent=agent, is_member=False, created_at__gte=start_of_day(now))
-    total_micro = sessions.exclude(id=excluding).aggregate(total=Sum(spent))["total"]
+    if excluding is not None:
+        sessions = sessions.exclude(id=excluding)
+    total_micro = sessions.aggregate(total=Sum(spent))["total"]
     return agent.daily_ceiling_micro - (total_micro or 0)

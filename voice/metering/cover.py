@@ -106,7 +106,7 @@ def _extend(session: Session, hold: ledger.HoldState, to_micro: int) -> bool:
 def _claim_and_extend(session: Session, hold: ledger.HoldState, to_micro: int) -> bool:
     # Locked in this order everywhere: session, agent, wallet.
     Session.objects.select_for_update(no_key=True).get(id=session.id)
-    agent = Agent.objects.select_for_update(no_key=True).filter(id=session.agent_id).first()
+    agent = Agent.objects.select_for_update(no_key=True, of=("self",)).filter(sessions=session).first()
     if agent is None or _ceiling_left_micro(session, agent) < to_micro:
         return False
     ledger.extend_hold(hold.id, to_amount_micro=to_micro)

@@ -80,6 +80,11 @@ def test_a_typed_call_holds_nothing_for_captions(ask, organisation):
     assert held(organisation) - typed > typed
 
 
+def test_a_block_that_cannot_be_read_keeps_nobody_out_and_stops_nothing(ask):
+    BlockedNetwork.objects.create(network="not a network", reason="a slip")
+    assert admit(ask())
+
+
 def test_an_unused_ticket_frees_the_hold_and_the_line(ask, organisation, settings):
     settings.CONCURRENT_CALLS_PER_IP = 1
     admit(ask())

@@ -5,6 +5,7 @@ from django.core.cache import cache
 from django.utils import timezone
 
 from voice.admission import tickets
+from voice.admission.rating_token import rating_token
 from voice.models import BlockedNetwork, Session, Switches
 
 
@@ -49,8 +50,6 @@ def test_a_changed_ticket_is_no_ticket(session):
 
 
 def test_a_signature_of_something_else_is_no_ticket(session):
-    from voice.api.rating_token import rating_token
-
     assert refused(rating_token(session.id)) == "invalid"
 
 

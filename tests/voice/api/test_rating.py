@@ -5,9 +5,9 @@ import pytest
 from django.utils import timezone
 
 from tests import factories
+from voice.admission import rating_token as tokens
 from voice.admission import tickets
-from voice.api import rating_token as tokens
-from voice.api.rating_token import rating_token
+from voice.admission.rating_token import rating_token
 
 
 @pytest.fixture
