@@ -1,0 +1,225 @@
+"""The catalogue: put a model under maintenance at once, see what shuts down soon, and set prices for a later day."""
+
+from datetime import date
+from typing import Any
+
+from django import forms
+from django.contrib import admin
+from django.core.exceptions import ValidationError
+from django.db.models import Exists, OuterRef, QuerySet
+from django.http import HttpRequest
+from django.utils import formats, timezone
+from django.utils.html import format_html, format_html_join
+from django.utils.safestring import SafeString
+
+from billing.formatting import format_credits, format_money
+from voice.admin.base import ModelAdmin, ModelForm, OnlyShown, TabularInline
+from voice.admin.fields import CreditsField, LinesField
+from voice.admin.today import MICRO_PER_USD_MICRO
+from voice.catalogue.rate_card import Kind
+from voice.models import CatalogueModel, Rate
+
+# Days before a shutdown: time to try the successor, and time to hurry.
+_SOON_DAYS = 90
+_VERY_SOON_DAYS = 30
+_ADAPTERS = [("", "None: a helper"), ("openai", "openai"), ("pipeline", "pipeline")]
+
+
+class CatalogueModelForm(ModelForm[CatalogueModel]):
+    fallback_slugs = LinesField(label="Fallbacks", help_text="One a line, tried in this order.")
+    voices = LinesField(help_text="One a line. Empty: whatever an agent asks for.")
+    adapter = forms.ChoiceField(choices=_ADAPTERS, required=False)
+
+    class Meta:
+        model = CatalogueModel
+        fields = "__all__"
+
+    def clean_fallback_slugs(self) -> list[str]:
+        return [self._other(slug) for slug in self.cleaned_data["fallback_slugs"]]
+
+    def clean_successor_slug(self) -> str:
+        slug: str = self.cleaned_data["successor_slug"]
+        return self._other(slug) if slug else ""
+
+    def clean_rated_as_slug(self) -> str:
+        slug: str = self.cleaned_data["rated_as_slug"]
+        if slug and not Rate.objects.filter(model__slug=slug).exists():
+            raise ValidationError("“%(slug)s” has no rates.", params={"slug": slug})
+        return slug
+
+    def clean_transcription_slug(self) -> str:
+        slug: str = self.cleaned_data["transcription_slug"]
+        return self._other(slug) if slug else ""
+
+    def _other(self, slug: str) -> str:
+        """Return the slug of another model of the catalogue. Raises ValidationError."""
+        if slug == self.instance.slug:
+            raise ValidationError("A model cannot stand in for itself.")
+        if not CatalogueModel.objects.filter(slug=slug).exists():
+            raise ValidationError("No model of the catalogue is called “%(slug)s”.", params={"slug": slug})
+        return slug
+
+
+class StatusForm(ModelForm[CatalogueModel]):
+    """The list's own form: what is switched in a hurry."""
+
+    expected_back_at = forms.DateTimeField(
+        required=False, widget=forms.DateTimeInput(format="%Y-%m-%dT%H:%M", attrs={"type": "datetime-local"})
+    )
+
+    class Meta:
+        model = CatalogueModel
+        fields = ["status", "status_note", "expected_back_at"]
+        widgets = {
+            "status_note": forms.TextInput(attrs={"class": "vTextField", "placeholder": "What callers are told"})
+        }
+
+
+class RateForm(ModelForm[Rate]):
+    kind = forms.ChoiceField(choices=[(kind.value, kind.value.replace("_", " ")) for kind in Kind])
+    micro_per_million = CreditsField(label="Credits per million")
+    list_price_usd_micro_per_million = CreditsField(label="List price, $ per million")
+
+    class Meta:
+        model = Rate
+        fields = ["kind", "micro_per_million", "list_price_usd_micro_per_million", "valid_from"]
+
+    def clean(self) -> dict[str, Any]:
+        cleaned = super().clean() or self.cleaned_data
+        valid_from, kind, today = cleaned.get("valid_from"), cleaned.get("kind"), timezone.localdate()
+        if valid_from and kind and valid_from <= today and not self._is_first_price(kind, valid_from, today):
+            self.add_error("valid_from", "Calls of today and before keep their price: choose a later day.")
+        return cleaned
+
+    def _is_first_price(self, kind: str, valid_from: date, today: date) -> bool:
+        rates = Rate.objects.filter(model=self.instance.model_id, kind=kind).exclude(pk=self.instance.pk)
+        return valid_from == today and not rates.filter(valid_from__lte=today).exists()
+
+
+class RateInline(OnlyShown, TabularInline[Rate, CatalogueModel]):
+    """The prices in force and those before them: calls were charged by them, so they never change."""
+
+    model = Rate
+    extra = 0
+    verbose_name_plural = "Prices, per million units"
+    classes = ["only-shown"]
+    fields = readonly_fields = ("unit", "price", "list_price", "margin", "valid_from", "in_force")
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Rate]:
+        today = timezone.localdate()
+        newer = Rate.objects.filter(
+            model=OuterRef("model"), kind=OuterRef("kind"), valid_from__gt=OuterRef("valid_from"), valid_from__lte=today
+        )
+        return super().get_queryset(request).filter(valid_from__lte=today).annotate(is_replaced=Exists(newer))
+
+    @admin.display(description="unit")
+    def unit(self, rate: Rate) -> str:
+        return rate.kind.replace("_", " ")
+
+    @admin.display(description="credits")
+    def price(self, rate: Rate) -> str:
+        return format_credits(rate.micro_per_million)
+
+    @admin.display(description="list price")
+    def list_price(self, rate: Rate) -> str:
+        return format_money(rate.list_price_usd_micro_per_million * MICRO_PER_USD_MICRO, "USD")
+
+    @admin.display(description="margin")
+    def margin(self, rate: Rate) -> str:
+        return margin_of(rate) or "–"
+
+    @admin.display(description="state")
+    def in_force(self, rate: Any) -> SafeString:
+        if rate.is_replaced:
+            return format_html('<span class="tag tag-quiet">{}</span>', "Replaced")
+        return format_html('<span class="tag tag-good">{}</span>', "In force")
+
+
+class LaterRateInline(TabularInline[Rate, CatalogueModel]):
+    model = Rate
+    form = RateForm
+    extra = 0
+    verbose_name = "price from a later day"
+    verbose_name_plural = "Prices from a later day"
+    fields = ["kind", "micro_per_million", "list_price_usd_micro_per_million", "margin", "valid_from"]
+    readonly_fields = ["margin"]
+    classes = ["later-prices"]
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Rate]:
+        return super().get_queryset(request).filter(valid_from__gt=timezone.localdate())
+
+    @admin.display(description="margin")
+    def margin(self, rate: Rate) -> str:
+        return margin_of(rate) or "–"
+
+
+@admin.register(CatalogueModel)
+class CatalogueModelAdmin(ModelAdmin[CatalogueModel]):
+    form = CatalogueModelForm
+    list_display = ["called", "status", "status_note", "expected_back_at", "shutdown", "stand_ins"]
+    list_editable = ["status", "status_note", "expected_back_at"]
+    list_filter = ["status", "kind", "adapter"]
+    search_fields = ["slug", "name", "provider_model"]
+    ordering = ["kind", "slug"]
+    inlines = [RateInline, LaterRateInline]
+    fieldsets = [
+        (None, {"fields": ["slug", "name", "kind", "adapter", "provider_model"]}),
+        ("On offer", {"fields": ["status", "status_note", "expected_back_at"]}),
+        ("What comes after it", {"fields": ["shutdown_on", "successor_slug", "fallback_slugs"]}),
+        ("Billing and captions", {"fields": ["rated_as_slug", "transcription_slug"]}),
+        ("Limits", {"fields": ["context_tokens", "max_output_tokens", "sees_images", "is_reasoning", "voices"]}),
+    ]
+
+    def get_readonly_fields(self, request: HttpRequest, obj: CatalogueModel | None = None) -> list[str]:
+        # Agents, sessions and usage name it.
+        return ["slug"] if obj else []
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        # It is retired instead: its prices say what past calls were charged by.
+        return False
+
+    def get_changelist_form(self, request: HttpRequest, **options: Any) -> type[ModelForm[CatalogueModel]]:
+        return super().get_changelist_form(request, **{**options, "form": StatusForm})
+
+    @admin.display(description="model", ordering="slug")
+    def called(self, model: CatalogueModel) -> SafeString:
+        return format_html("{}<br><small>{}</small>", model.slug, model.get_kind_display())
+
+    @admin.display(description="shuts down", ordering="shutdown_on", empty_value="–")
+    def shutdown(self, model: CatalogueModel) -> SafeString | None:
+        if model.shutdown_on is None:
+            return None
+        days = (model.shutdown_on - timezone.localdate()).days
+        when = formats.date_format(model.shutdown_on, "j M Y")
+        return format_html(
+            '<span class="tag tag-{}">{}</span><br><small>{}</small>', _urgency(days), when, _in_words(days)
+        )
+
+    @admin.display(description="stood in for by")
+    def stand_ins(self, model: CatalogueModel) -> SafeString | str:
+        """The successor once it is gone, and the fallbacks in their order, as catalogue.on_offer tries them."""
+        slugs = [model.successor_slug, *(str(slug) for slug in model.fallback_slugs)]
+        return format_html_join("", "{}<br>", ((slug,) for slug in dict.fromkeys(slugs) if slug)) or "–"
+
+
+def margin_of(rate: Rate) -> str | None:
+    """Return our share of the price, `25.9 %`, rounded down; None without a price, or a list price to compare it to."""
+    price_micro = rate.micro_per_million
+    if not price_micro or not rate.list_price_usd_micro_per_million:
+        return None
+    cost_micro = rate.list_price_usd_micro_per_million * MICRO_PER_USD_MICRO
+    tenths = (price_micro - cost_micro) * 1000 // price_micro
+    sign = "−" if tenths < 0 else ""
+    return f"{sign}{abs(tenths) // 10}.{abs(tenths) % 10} %"
+
+
+def _urgency(days: int) -> str:
+    if days < _VERY_SOON_DAYS:
+        return "danger"
+    return "warning" if days < _SOON_DAYS else "quiet"
+
+
+def _in_words(days: int) -> str:
+    if days > 0:
+        return "tomorrow" if days == 1 else f"in {days} days"
+    return "today" if days == 0 else "gone"
