@@ -20,7 +20,7 @@ def developers_machine_only(view: View[P]) -> View[P]:
     """Answer 404 unless DEBUG is on and the browser runs on this machine: mails hold links that log people in."""
 
     @wraps(view)
-    def checked(request: HttpRequest, *args: P.args, **kwargs: P.kwargs) -> HttpResponse:
+    def checked(request: HttpRequest, /, *args: P.args, **kwargs: P.kwargs) -> HttpResponse:
         if not settings.DEBUG or not is_loopback(request):
             raise Http404
         return view(request, *args, **kwargs)

@@ -76,7 +76,7 @@ def withdraw(invitation: Invitation, by: Membership) -> None:
 
 
 def has_proved(user: User, email: str) -> bool:
-    return EmailAddress.objects.filter(user=user, email__iexact=email, verified=True).exists()
+    return bool(EmailAddress.objects.filter(user=user, email__iexact=email, verified=True).exists())
 
 
 def _join(invitation: Invitation, user: User) -> Membership:

@@ -143,7 +143,8 @@ def _check_an_owner_remains(leaving: Membership) -> None:
 
 
 def _verified_address_of(user: User) -> str | None:
-    return EmailAddress.objects.filter(user=user, verified=True).values_list("email", flat=True).first()
+    address = EmailAddress.objects.filter(user=user, verified=True).first()
+    return str(address.email) if address else None
 
 
 def _id_of(actor: User | None) -> int | None:

@@ -30,19 +30,19 @@ def member_required(view: View[P]) -> Decorated[P]:
     """Let in any member; others log in first, and who belongs nowhere is asked to name an organisation."""
 
     @wraps(view)
-    def checked(request: HttpRequest, *args: P.args, **kwargs: P.kwargs) -> HttpResponse:
+    def checked(request: HttpRequest, /, *args: P.args, **kwargs: P.kwargs) -> HttpResponse:
         if getattr(request, "membership", None) is None:
             return redirect("accounts:new_organisation")
         return view(request, *args, **kwargs)  # type: ignore[arg-type]
 
-    return login_required(checked)  # type: ignore[return-value]
+    return login_required(checked)
 
 
 def admin_required(view: View[P]) -> Decorated[P]:
     """Let in owners and admins of the organisation; a plain member gets 403."""
 
     @wraps(view)
-    def checked(request: MemberRequest, *args: P.args, **kwargs: P.kwargs) -> HttpResponse:
+    def checked(request: MemberRequest, /, *args: P.args, **kwargs: P.kwargs) -> HttpResponse:
         if not request.membership.is_admin:
             raise PermissionDenied
         return view(request, *args, **kwargs)

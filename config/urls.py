@@ -8,7 +8,7 @@ from django.views.generic import TemplateView
 from config.health import healthz
 
 # The operator's door has the same locks as everybody's: verified address, second factor, rate limits.
-admin.site.login = secure_admin_login(admin.site.login)
+admin.site.login = secure_admin_login(admin.site.login)  # type: ignore[method-assign]
 admin.site.site_header = admin.site.site_title = "Parley"
 admin.site.index_title = "Operations"
 

@@ -53,7 +53,10 @@ def receipt_of(records: Iterable[UsageRecord]) -> CallReceipt:
             quantity, amount_micro = sums.get(key, (0, 0))
             sums[key] = (quantity + int(line["quantity"]), amount_micro + int(line["amount_micro"]))
     return CallReceipt(
-        lines=[ReceiptLine(*key, quantity=q, amount_micro=a) for key, (q, a) in sums.items()],
+        lines=[
+            ReceiptLine(model_slug, kind, quantity, micro_per_million, amount_micro)
+            for (model_slug, kind, micro_per_million), (quantity, amount_micro) in sums.items()
+        ],
         amount_micro=sum(record.amount_micro for record in kept),
         captured_micro=sum(record.captured_micro for record in kept),
         uncollected_micro=sum(record.uncollected_micro for record in kept),
