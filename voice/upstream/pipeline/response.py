@@ -1,15 +1,15 @@
 """One response of a pipeline: asks the chat model, speaks clause by clause, and tells of it in GA events."""
 
 import asyncio
-import base64
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import aclosing
 from typing import Any
 
-from voice.audio import bytes_of, output_tokens_of
+from voice.audio import BYTES_PER_OUTPUT_TOKEN, bytes_of, output_tokens_of
 from voice.upstream.errors import UpstreamError
 from voice.upstream.pipeline.clauses import ClauseCutter
-from voice.upstream.pipeline.conversation import Conversation, Item, Spoken, chat_tool_choice, chat_tools, messages_of
+from voice.upstream.pipeline.conversation import Conversation, chat_tool_choice, chat_tools, messages_of
+from voice.upstream.pipeline.output import Output
 from voice.upstream.pipeline.parts import ChatRequest, Finished, Parts, TextDelta, ToolCall
 from voice.upstream.pipeline.requests import InvalidRequest
 from voice.upstream.pipeline.usage import Piece, text_tokens_of, usage_of
@@ -60,14 +60,14 @@ class Response:
         self._voice = voice
         self._read_before = read_before
         self._emit = emit
-        self._new_item_id = new_item_id
-        self._audio = session["output_modalities"] == ["audio"]
-        self._output: list[Item] = []
-        self._message: Item | None = None
-        self._previous: str | None = None
-        self._text = ""
-        self._audio_bytes = 0
-        self._clause_bytes = 0
+        self._is_audio = session["output_modalities"] == ["audio"]
+        self._output = Output(
+            response_id=response_id,
+            is_audio=self._is_audio,
+            conversation=conversation,
+            emit=emit,
+            new_item_id=new_item_id,
+        )
         self._emit("response.created", response=self._described("in_progress", None, None))
 
     async def run(self, transcribed: Callable[[], Awaitable[None]]) -> None:
@@ -91,7 +91,7 @@ class Response:
         """Close what is open and emit response.done, at once; does nothing the second time."""
         if self.done:
             return
-        self._close_message("completed" if status == "completed" else "incomplete")
+        self._output.close_message("completed" if status == "completed" else "incomplete")
         self.done = True
         usage = None if status == "failed" else self._usage()
         self._emit("response.done", response=self._described(status, details, usage))
@@ -132,7 +132,7 @@ class Response:
                     if not isinstance(delta, TextDelta):
                         await _put_all(pieces, [*cutter.flush(), delta])
                     else:
-                        await _put_all(pieces, cutter.feed(delta.text) if self._audio else [delta.text])
+                        await _put_all(pieces, cutter.feed(delta.text) if self._is_audio else [delta.text])
         except UpstreamError as error:
             await _put_all(pieces, [*cutter.flush(), error])
 
@@ -140,120 +140,53 @@ class Response:
         if isinstance(piece, UpstreamError):
             raise piece
         if isinstance(piece, ToolCall):
-            self._call(piece)
-        elif self._audio:
+            self._spend(piece.name + piece.arguments)
+            self._output.call(piece)
+            return
+        self._spend(piece)
+        if self._is_audio:
             await self._say(piece)
         else:
-            self._write(piece)
-
-    def _write(self, text: str) -> None:
-        self._spend_text(text)
-        message = self._open_message()
-        message.data["content"][0]["text"] += text
-        self._emit("response.output_text.delta", **self._place(message), content_index=0, delta=text)
+            self._output.write(piece)
 
     async def _say(self, clause: str) -> None:
-        self._spend_text(clause)
-        message = self._open_message()
-        message.data["content"][0]["transcript"] += clause
-        self._emit("response.output_audio_transcript.delta", **self._place(message), content_index=0, delta=clause)
-        message.spoken.append(Spoken(clause, 0))
-        self._clause_bytes = 0
+        self._output.begin_clause(clause)
         if not any(letter.isalnum() for letter in clause):
             return
-        async for pcm in self._spoken(clause.strip()):
-            self._hand_over(message, clause, pcm)
-
-    async def _spoken(self, text: str) -> AsyncIterator[bytes]:
         speed = self._session["audio"]["output"]["speed"]
-        speech = self._parts.text_to_speech.speak(text, voice=self._voice, speed=speed)
-        async with aclosing(speech) as stream:
-            async for pcm in stream:
+        speech = self._parts.text_to_speech.speak(clause.strip(), voice=self._voice, speed=speed)
+        async with aclosing(speech):
+            async for pcm in speech:
                 for start in range(0, len(pcm), _DELTA_BYTES):
-                    yield pcm[start : start + _DELTA_BYTES]
+                    self._sound(pcm[start : start + _DELTA_BYTES])
 
-    def _hand_over(self, message: Item, clause: str, pcm: bytes) -> None:
-        affordable = (self._max_tokens - text_tokens_of(self._text)) * bytes_of(50) - self._audio_bytes
-        heard = pcm[: max(0, affordable)]
-        self._audio_bytes += len(heard)
-        self._clause_bytes += len(heard)
-        message.spoken[-1] = Spoken(clause, self._clause_bytes)
-        if heard:
-            delta = base64.b64encode(heard).decode()
-            self._emit("response.output_audio.delta", **self._place(message), content_index=0, delta=delta)
-        if len(heard) < len(pcm):
+    def _sound(self, pcm: bytes) -> None:
+        tokens_for_audio = self._max_tokens - text_tokens_of(self._output.text)
+        affordable = tokens_for_audio * BYTES_PER_OUTPUT_TOKEN - self._output.audio_bytes
+        if affordable > 0:
+            self._output.sound(pcm[:affordable])
+        if affordable < len(pcm):
             raise _OutOfTokens
 
-    def _call(self, call: ToolCall) -> None:
-        self._spend_text(call.name + call.arguments)
-        self._close_message("completed")
-        fields = {"call_id": call.call_id, "name": call.name}
-        item = self._add_item({"type": "function_call", **fields, "arguments": ""})
-        place = {**self._place(item), "call_id": call.call_id}
-        self._emit("response.function_call_arguments.delta", **place, delta=call.arguments)
-        self._emit("response.function_call_arguments.done", **place, name=call.name, arguments=call.arguments)
-        item.data["arguments"] = call.arguments
-        self._finish_item(item, "completed")
-
-    def _spend_text(self, text: str) -> None:
-        if text_tokens_of(self._text + text) + output_tokens_of(self._audio_bytes) > self._max_tokens:
+    def _spend(self, text: str) -> None:
+        text_tokens = text_tokens_of(self._output.text + text)
+        if text_tokens + output_tokens_of(self._output.audio_bytes) > self._max_tokens:
             raise _OutOfTokens
-        self._text += text
-
-    def _open_message(self) -> Item:
-        if self._message is None:
-            self._message = self._add_item({"type": "message", "role": "assistant", "content": []})
-            part = {"type": "audio", "transcript": ""} if self._audio else {"type": "text", "text": ""}
-            self._message.data["content"].append({**part, "type": f"output_{part['type']}"})
-            self._emit("response.content_part.added", **self._place(self._message), content_index=0, part=part)
-        return self._message
-
-    def _close_message(self, status: str) -> None:
-        message, self._message = self._message, None
-        if message is None:
-            return
-        part = {**message.data["content"][0]}
-        part["type"] = part["type"].removeprefix("output_")
-        place = {**self._place(message), "content_index": 0}
-        if self._audio:
-            self._emit("response.output_audio.done", **place)
-            self._emit("response.output_audio_transcript.done", **place, transcript=part["transcript"])
-        else:
-            self._emit("response.output_text.done", **place, text=part["text"])
-        self._emit("response.content_part.done", **place, part=part)
-        self._finish_item(message, status)
-
-    def _add_item(self, fields: dict[str, Any]) -> Item:
-        item = Item({"id": self._new_item_id(), "object": "realtime.item", "status": "in_progress", **fields})
-        self._output.append(item)
-        self._previous = self._conversation.add(item)
-        where = {"response_id": self.id, "output_index": len(self._output) - 1}
-        self._emit("response.output_item.added", **where, item=item.snapshot())
-        self._emit("conversation.item.added", previous_item_id=self._previous, item=item.snapshot())
-        return item
-
-    def _finish_item(self, item: Item, status: str) -> None:
-        item.data["status"] = status
-        self._emit("conversation.item.done", previous_item_id=self._previous, item=item.snapshot())
-        where = {"response_id": self.id, "output_index": len(self._output) - 1}
-        self._emit("response.output_item.done", **where, item=item.snapshot())
-
-    def _place(self, item: Item) -> dict[str, Any]:
-        return {"response_id": self.id, "item_id": item.id, "output_index": len(self._output) - 1}
 
     def _usage(self) -> dict[str, Any]:
         return usage_of(
             self.read,
             self._read_before,
-            output_text_tokens=text_tokens_of(self._text),
-            output_audio_tokens=output_tokens_of(self._audio_bytes),
+            output_text_tokens=text_tokens_of(self._output.text),
+            output_audio_tokens=output_tokens_of(self._output.audio_bytes),
         )
 
     def _described(self, status: str, details: dict[str, Any] | None, usage: dict[str, Any] | None) -> dict[str, Any]:
         output = self._session["audio"]["output"]
         return {
             "object": "realtime.response", "id": self.id, "status": status, "status_details": details,
-            "output": [item.snapshot() for item in self._output], "conversation_id": None,
+            "conversation_id": self._session["id"].replace("sess_", "conv_"),
+            "output": [item.snapshot() for item in self._output.items],
             "output_modalities": self._session["output_modalities"],
             "max_output_tokens": self._session["max_output_tokens"],
             "audio": {"output": {"format": output["format"], "voice": output["voice"]}},
