@@ -11,6 +11,8 @@ _THIS_MACHINE = {"127.0.0.1", "::1", "localhost"}
 
 # WhiteNoise warns of a missing folder, and here a warning is an error.
 Path(settings.STATIC_ROOT).mkdir(exist_ok=True)
+# A connection kept open by a thread of a test that is over would keep the test database from being removed.
+settings.DATABASES["default"]["CONN_MAX_AGE"] = 0
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:

@@ -2,7 +2,7 @@ import asyncio
 from datetime import timedelta
 
 import pytest
-from asgiref.sync import sync_to_async
+from channels.db import database_sync_to_async as in_thread
 from django.utils import timezone
 
 from billing import ledger
@@ -50,9 +50,6 @@ def read(session):
 
 def held(session):
     return ledger.hold_state(session.hold_id).amount_micro
-
-
-in_thread = sync_to_async
 
 
 async def test_a_response_is_charged_at_once(open_session):
