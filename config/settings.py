@@ -176,7 +176,7 @@ X_FRAME_OPTIONS = "DENY"
 DATA_UPLOAD_MAX_MEMORY_SIZE = 256 * 1024
 # Networks (CIDR) of the reverse proxies whose X-Forwarded-For is believed; empty: the socket's peer is the client.
 TRUSTED_PROXIES = env.words("TRUSTED_PROXIES")
-RATELIMIT_IP_META_KEY = "voice.admission.client_ip.client_ip_of"
+RATELIMIT_IP_META_KEY = "accounts.client_ip.client_ip_of"
 RATELIMIT_FAIL_OPEN = False
 
 # CAPTCHA: Google's when both keys are set, ALTCHA's proof of work on our own server otherwise.

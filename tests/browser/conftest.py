@@ -1,0 +1,136 @@
+"""The whole product, started as its README says, and a Chromium in front of it."""
+
+import os
+import shutil
+import socket
+import sqlite3
+import subprocess
+import sys
+import urllib.request
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
+
+from tests.browser.waiting import wait_until
+
+ROOT = Path(__file__).parents[2]
+START_LIMIT_S = 240
+CHROMIUM_FLAGS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--autoplay-policy=no-user-gesture-required",
+]
+
+
+@dataclass(frozen=True)
+class Product:
+    """A running Parley: its address, and its database, which tests read past the product's own code."""
+
+    url: str
+    data_dir: Path
+    log: Path
+
+    def rows(self, query: str, *values) -> list[dict]:
+        with closing(sqlite3.connect(f"file:{self.data_dir / 'db.sqlite3'}?mode=ro", uri=True)) as database:
+            database.row_factory = sqlite3.Row
+            return [dict(row) for row in database.execute(query, values)]
+
+    def row(self, query: str, *values) -> dict:
+        (row,) = self.rows(query, *values)
+        return row
+
+
+def pytest_collection_modifyitems(items):
+    for item in items:
+        item.add_marker(pytest.mark.browser)
+
+
+def find_chromium() -> str:
+    named = os.environ.get("PARLEY_CHROMIUM", "")
+    return named or shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome") or ""
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+@pytest.fixture(scope="session")
+def chromium_path() -> str:
+    path = find_chromium()
+    if not path:
+        pytest.skip("Chromium is not installed")
+    return path
+
+
+@pytest.fixture(scope="session")
+def product(chromium_path, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("product")
+    port, models_port = free_port(), free_port()
+    url = f"http://127.0.0.1:{port}"
+    environment = {
+        **{name: value for name, value in os.environ.items() if name in {"PATH", "HOME", "LANG", "TMPDIR"}},
+        "PORT": str(port),
+        "LOCAL_MODELS_PORT": str(models_port),
+        "PARLEY_DATA_DIR": str(folder / "data"),
+        "PARLEY_VENV": sys.prefix,
+        # Many conversations from one address in a few minutes; the limits themselves are tested elsewhere.
+        "CALL_STARTS_PER_IP": "600/m",
+        "SIGN_UPS_PER_IP": "100/h",
+    }
+    log = folder / "run.log"
+    with log.open("wb") as output:
+        process = subprocess.Popen(
+            [sys.executable, str(ROOT / "parley"), "run"], cwd=ROOT, env=environment, stdout=output, stderr=output
+        )
+    try:
+        wait_until(lambda: "Parley is ready" in log.read_text() or process.poll() is not None, START_LIMIT_S)
+        assert process.poll() is None, log.read_text()
+        assert urllib.request.urlopen(f"{url}/healthz", timeout=10).status == 200
+        yield Product(url, folder / "data", log)
+    finally:
+        process.terminate()
+        process.wait(30)
+
+
+@pytest.fixture(scope="session")
+def playwright_driver():
+    with sync_playwright() as driver:
+        yield driver
+
+
+@pytest.fixture(scope="session")
+def chromium(chromium_path, playwright_driver) -> Browser:
+    browser = playwright_driver.chromium.launch(
+        executable_path=chromium_path, args=[*CHROMIUM_FLAGS, "--use-fake-ui-for-media-stream"]
+    )
+    yield browser
+    browser.close()
+
+
+@pytest.fixture
+def context(chromium, product) -> BrowserContext:
+    context = chromium.new_context(base_url=product.url, viewport={"width": 1280, "height": 900})
+    context.add_init_script(path=Path(__file__).parent / "microphone.js")
+    yield context
+    context.close()
+
+
+@pytest.fixture
+def page(context) -> Page:
+    """A page on which any fault of ours fails the test: script errors, refused resources, answers of 5xx."""
+    page = context.new_page()
+    faults: list[str] = []
+    page.on("pageerror", lambda error: faults.append(f"script: {error}"))
+    page.on("console", lambda message: message.type == "error" and faults.append(f"console: {message.text}"))
+    page.on("response", lambda answer: answer.status >= 500 and faults.append(f"{answer.status}: {answer.url}"))
+    yield page
+    assert not faults, faults
