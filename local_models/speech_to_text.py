@@ -34,6 +34,8 @@ _DIGIT_WORDS = {
 } | {"oh": "0"}
 _DIGIT_RUN = re.compile(rf"\b(?:(?:\d+|{'|'.join(_DIGIT_WORDS)})\b[\s,.\-–]*){{3,}}(?<![\s,.\-–])", re.IGNORECASE)
 _LETTER_RUN = re.compile(r"\b[A-Za-z](?:(?:-|\.\s|,\s|\s)[A-Za-z]\b){2,}")
+# The recogniser sometimes stops in the middle of a closing "p.m.".
+_CUT_MERIDIEM = re.compile(r"(\d) ([ap])[.?!]?$")
 _BRACKETED = re.compile(r"\[[^\]]*\]|\([^)]*\)|[♪♫]+")
 
 
@@ -107,7 +109,7 @@ def tidy(text: str) -> str:
     text = " ".join(_BRACKETED.sub(" ", text).split())
     if re.sub(r"[^a-z ]", "", text.lower()).strip() in INVENTED and not re.search(r"\d", text):
         return ""
-    text = _without_loops(text)
+    text = _CUT_MERIDIEM.sub(r"\1 \2.m.", _without_loops(text))
     text = _LETTER_RUN.sub(_join_letters, text)
     return _DIGIT_RUN.sub(_join_digits, text)
 

@@ -12,7 +12,7 @@ _KINDS = (
     "marg nagar colony layout cross circus green parade rise crossing ridge point bend run"
 ).split()
 _KIND = "(?:" + "|".join(sorted(_KINDS, key=len, reverse=True)) + ")"
-_NUMBER = rf"(?:\d+[a-z]?(?:[-/]\d+[a-z]?)?|{numbers.NUMBER_WORD}(?:[ -](?:and |oh )?{numbers.NUMBER_WORD})*(?: [a-d](?= ))?)"
+_NUMBER = rf"(?:\d+[a-z]?(?:[-/]\d+[a-z]?)?|{numbers.NUMBER_WORD}(?:[ -](?:and |oh )?{numbers.NUMBER_WORD}){{0,6}}(?: [a-d](?= ))?)"
 _BETWEEN = r"(?!(?:on|at|in|and|the|my|for|am|pm|o'clock|is|people|of|or|to|past|minutes|hours|dollars|i|it's|please|from)\b)[^\W_][\w'.-]*"
 _UNIT = r"(?:,?\s*(?:and\s+)?(?:apartment|apt\.?|unit|suite|flat|floor|room|number|#)\s*(?:number\s+)?(?:[\w-]+(?:\s[a-h]\b)?))"
 _COMPASS = r"(?:,?\s+(?:north|south|east|west|northeast|northwest|southeast|southwest|n|s|e|w)\b)"
@@ -48,7 +48,7 @@ def find(text: str, *, asked: bool = False) -> tuple[str, tuple[int, int]] | Non
         # The last one wins, so that "12 Oak Street, sorry, 14 Oak Street" is number 14.
         end = matches[-1].end() + _town_length(heard[matches[-1].end() :])
         end += _unmarked_town_length(heard[end:]) if asked else 0
-        start = matches[-1].start()
+        start = matches[-1].start() - (_house_name_length(heard[: matches[-1].start()]) if asked else 0)
         return tidy(text[start:end]), (start, end)
     if (cue := _CUE.search(heard)) and (length := _announced_length(heard[cue.end() :])):
         return tidy(text[cue.end() : cue.end() + length]), (cue.start(), cue.end() + length)
@@ -85,6 +85,7 @@ def tidy(address: str) -> str:
         number = numbers.house_number(match.group())
         letter = re.search(r" ([a-d])$", match.group())
         address = number + (letter.group(1).upper() if letter else "") + address[match.end() :]
+    address = re.sub(r"^(\d+) ([a-dA-D]) (?=\w+ \w+)", lambda match: f"{match[1]}{match[2].upper()} ", address)
     address = re.sub(r"^(\d+\w*),\s*", r"\1 ", address)
     address = re.sub(rf"(?i)\b(apartment|apt|unit|suite|flat|floor)\s+({numbers.NUMBER_WORD})\b", _unit_digits, address)
     address = re.sub(r"(?i)\b(apartment|apt|unit|suite|flat)\s+(\d+)\s*-?\s*([a-h])\b", lambda m: f"{m[1]} {m[2]}{m[3].upper()}", address)
@@ -104,14 +105,23 @@ def _capital(word: str) -> str:
 def _town_length(rest: str) -> int:
     """Measure ", Springfield, Colorado 80202" or " in Springfield" after a street."""
     length = 0
-    if match := re.match(r"\s+in\s+[^\W\d_]+", rest):
-        length = match.end()
+    if match := re.match(r"\s+in((?:\s+[^\W\d_]+){1,3})(?=[\s,.!|]*$|[,.!|])|\s+in\s+([^\W\d_]+)", rest):
+        known = match.group(1) or match.group(2)
+        length = 0 if set(known.split()) & (_STOP_WORDS | {"morning", "afternoon", "evening"}) else match.end()
     while match := re.match(r"(,\s*|\s+(?=\d{5}\b))([\w' .-]{2,40}?)(?=[,;.!?|]|$|\s+\d{5}\b)", rest[length:]):
         known = match.group(2).split()
         if not known or len(known) > 4 or set(known) & _STOP_WORDS or (known[0].isdigit() and len(known[0]) != 5):
             break
         length += match.end()
     return length
+
+
+def _house_name_length(before: str) -> int:
+    """Measure "Rose Cottage, " in front of a street."""
+    match = re.search(r"(?:^|it's |at )((?:[^\W\d_][\w']*\s){0,2}[^\W\d_][\w']*,\s*)$", before)
+    if match is None or set(re.findall(r"[\w']+", match.group(1))) & (_STOP_WORDS | {"no", "yes", "yeah", "sorry", "actually", "sure"}):
+        return 0
+    return len(match.group(1))
 
 
 def _unmarked_town_length(rest: str) -> int:

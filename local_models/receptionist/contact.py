@@ -18,10 +18,10 @@ _HEARD_TOKEN = rf"(?:\d+|\b(?:{_WORDS}|{'|'.join(numbers.HOMOPHONES)})\b)"
 _HEARD_RUN = re.compile(rf"(?P<plus>\+|\bplus\s+)?\(?{_TOKEN}(?:{_SEPARATOR}{_HEARD_TOKEN})*")
 _ISO_DAY = re.compile(r"\b20\d\d-\d\d?-\d\d?\b")
 
-_LOCAL_PART = r"(?:[a-z0-9](?:\s*[ -]\s*[a-z0-9]\b){2,}|[a-z0-9][a-z0-9._%+-]*)"
-_JOIN = r"(?:\s+(?:dot|period|underscore|dash|hyphen|minus|plus)\s+|\s*[._-]\s*)"
-_DOMAIN = r"[a-z0-9-]+(?:(?:\s*\.\s*|\s+dot\s+)[a-z0-9-]+)*(?:\s*\.\s*|\s+dot\s+)[a-z]{2,}"
-_EMAIL = re.compile(rf"\b(?P<local>{_LOCAL_PART}(?:{_JOIN}{_LOCAL_PART})*)\s*(?:@|\s(?:at|at sign)\s)\s*(?P<domain>{_DOMAIN})\b")
+_AT = re.compile(r"\s*@\s*|\s(?:at|at sign)\s")
+_DOMAIN = re.compile(r"[a-z0-9-]{1,63}(?:(?:\s*\.\s*|\s+dot\s+)[a-z0-9-]{1,63}){1,4}")
+_LOCAL_TOKEN = re.compile(r"[a-z0-9][a-z0-9._%+-]*")
+LOCAL_MAX_CHARS = 64
 _SPOKEN_MARKS = {"dot": ".", "period": ".", "underscore": "_", "dash": "-", "hyphen": "-", "minus": "-", "plus": "+"}
 
 
@@ -64,14 +64,40 @@ def format_phone(digits: str) -> str:
 
 def find_email(text: str) -> tuple[str, tuple[int, int]] | None:
     """Find an e-mail address: "john dot smith at example dot com", "j-o-h-n at example.com"."""
-    match = _EMAIL.search(lower(text))
-    if match is None:
-        return None
-    return f"{_squeeze(match.group('local'), spelled=True)}@{_squeeze(match.group('domain'))}", match.span()
+    heard = lower(text)
+    for at in _AT.finditer(heard):
+        domain = _DOMAIN.match(heard, at.end())
+        start = _local_start(heard, at.start())
+        if domain is None or start is None:
+            continue
+        host = _joined(domain.group())
+        if re.search(r"\.[a-z]{2,}$", host):
+            return f"{_unspelled(_joined(heard[start : at.start()]))}@{host}", (start, domain.end())
+    return None
 
 
-def _squeeze(text: str, *, spelled: bool = False) -> str:
-    joined = " ".join(_SPOKEN_MARKS.get(word, word) for word in text.split())
-    if spelled and re.fullmatch(r"[a-z0-9](?:[ -]+[a-z0-9])+", joined):
-        joined = joined.replace("-", "")
-    return joined.replace(" ", "")
+def _local_start(heard: str, end: int) -> int | None:
+    """Walk back over the words in front of the "at" that belong to the address: joined by marks, or single letters."""
+    first = max(0, end - LOCAL_MAX_CHARS)
+    tokens = [(match.group(), first + match.start()) for match in re.finditer(r"\S+", heard[first:end])]
+    start: int | None = None
+    joined = True
+    for index in range(len(tokens) - 1, -1, -1):
+        token, position = tokens[index]
+        if token in _SPOKEN_MARKS:
+            joined = True
+            continue
+        spelled = len(token) == 1 and index + 1 < len(tokens) and len(tokens[index + 1][0]) == 1
+        if not (joined or spelled) or not _LOCAL_TOKEN.fullmatch(token):
+            break
+        start, joined = position, False
+    return start
+
+
+def _joined(text: str) -> str:
+    return "".join(_SPOKEN_MARKS.get(word, word) for word in text.split())
+
+
+def _unspelled(local: str) -> str:
+    """Return "john" for "j-o-h-n"."""
+    return local.replace("-", "") if re.fullmatch(r"[a-z0-9](?:-[a-z0-9])+", local) else local

@@ -73,8 +73,9 @@ class Conversation:
         """Take a turn of the caller and return the answer to it."""
         heard = listen(text, self._today, self._listening_for())
         for react in self._reactions():
+            misses = self._misses
             if (reply := react(heard)) is not None:
-                self._misses = 0
+                self._misses = self._misses if self._misses > misses else 0
                 return self._speak(reply.text, reply.call)
         return self._speak(self._missed())
 
@@ -211,7 +212,7 @@ class Conversation:
         answer = faq.answer(heard.text, self._brief, self._today)
         if answer is None:
             return None
-        agreed = self._expect is Expect.CONFIRM and re.match(r"(?:yes|yeah|yep|correct|that's right)\b", plain(heard.text))
+        agreed = self._expect is Expect.CONFIRM and intents.begins_with_yes(heard.text)
         if agreed and (reply := self._confirm(heard)):
             return replace(reply, text=f"{answer} {reply.text}")
         return Reply(f"{answer} {self._question(after_answer=True)}")
@@ -245,9 +246,10 @@ class Conversation:
         if self._expect not in (Expect.CONFIRM, Expect.RESULT, Expect.RETRY) or self._form is None:
             return None
         said = intents.yes_no(heard.text)
-        if said is True:
+        leaving = intents.is_goodbye(heard.text) and not intents.begins_with_yes(heard.text)
+        if said is True and not leaving:
             return self._carry_out(self._form)
-        if intents.is_goodbye(heard.text) and self._expect is Expect.CONFIRM:
+        if leaving and self._expect is Expect.CONFIRM:
             return Reply(f"Just before you go: shall I go ahead with the {self._form.task.noun}? Please say yes or no.")
         if said is False and self._expect is Expect.RETRY:
             self._form, self._expect = None, Expect.MORE
@@ -323,6 +325,8 @@ class Conversation:
         if task is None:
             return self._cannot_book() if intents.wants_booking(heard.text) else None
         self._start(task)
+        assert self._form is not None
+        self._form.fill(heard, None, correcting=False)
         return self._next("Sure, I can help with that.")
 
     def _troubleshoot(self, heard: Heard) -> Reply | None:

@@ -23,6 +23,7 @@ _PEOPLE = re.compile(
 )
 _X_NOT_Y = re.compile(r"(?:^|\b(?:it's|its|is|that's|said|meant|no,?|actually,?)\s+)(?P<right>[\w' -]{1,40}?),?\s+not\s+(?P<wrong>[\w' -]{1,40}?)[.!]?$")
 _NOT_Y_X = re.compile(r"\bnot\s+(?P<wrong>[\w' -]{1,40}?)\s*[,.;]\s*(?:but\s+|it's\s+|its\s+)?(?P<right>[\w' -]{1,40}?)[.!]?$")
+_CONTRAST_LEAD = re.compile(r"^(?:\W|\b(?:no|it's|its|is|that's|actually|i said|i meant)\b)+")
 _BIRTH_YEAR = re.compile(rf"\b(?:(?P<digits>(?:19|20)\d\d)|(?:nineteen|twenty) (?:oh )?{numbers.NUMBER_WORD}(?:[ -]{numbers.NUMBER_WORD})?|two thousand(?: and)?(?: {numbers.NUMBER_WORD})?)\b")
 _TEXT_LEAD = re.compile(r"^(?:\W|\b(?:yes|yeah|sure|ok|okay|well|so|it's|it is|that's|please|just)\b)+", re.IGNORECASE)
 ALIKE = 0.45
@@ -312,7 +313,7 @@ class Form:
         match = _X_NOT_Y.search(lower(text)) or _NOT_Y_X.search(lower(text))
         if match is None:
             return
-        wrong, right = (_as_written(match.group(side)) for side in ("wrong", "right"))
+        wrong, right = (_as_written(_CONTRAST_LEAD.sub("", match.group(side))) for side in ("wrong", "right"))
         for slot in self._filled():
             value = self.values[slot.name]
             if isinstance(value, str) and re.search(rf"\b{re.escape(wrong)}\b", value, re.IGNORECASE):

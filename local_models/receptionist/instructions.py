@@ -64,7 +64,7 @@ _BEHAVIOUR_LABELS = set(
 )
 _BUSINESS = re.compile(
     r"\b(?:receptionist|assistant|agent|voice|desk|host|front desk|helper|concierge|operator|line|work|working|answer(?:ing)?(?: the)? (?:phone|calls)|speaking|calls?)\b[\w ,]{0,30}?\b(?:for|at|of|with)\s+"
-    r"(?P<name>(?:the |an? )?[A-Z][\w&'’.-]*(?:\s+(?:[A-Z&][\w&'’.-]*|and|of|the|for|de|la)(?=\s|[.,;]|$))*)"
+    r"(?P<name>(?:the |an? )?[A-Z][\w&'’-]*(?:\s+(?:[A-Z&][\w&'’-]*|and|of|the|for|de|la)(?=\s|[.,;]|$))*)"
 )
 _DIRECTIVE = re.compile(
     r"^(?:you(?:'re| are| will| must| should| can| may| have to| help| answer| only| work| speak| never| always|r (?:job|task|role|goal|name|tone))|always|never|do not|don't|be |ask|keep|speak|use |answer|respond|confirm|collect|greet|help|make sure|remember|avoid|only |say|"

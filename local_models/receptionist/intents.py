@@ -28,7 +28,7 @@ _IDENTITY = re.compile(r"\bare you (?:a |an |really )?(?:real|human|person|robot
 _WHO = re.compile(r"\bwho (?:are you|am i (?:speaking|talking)|is this)\b|\bwhat(?:'s| is) your name\b|\bwho's (?:this|speaking)\b")
 _HOW_ARE_YOU = re.compile(r"\bhow(?:'s it going| are you| are things| do you do|'s your day| is your day| have you been|'re you)\b|\bwhat's up\b")
 _CAN_YOU_HEAR = re.compile(r"\b(?:can|do|could) you (?:still )?hear me\b|\bare you (?:still )?there\b|\banybody there\b|^hello hello\b|\bis (?:anyone|anybody|someone) there\b")
-_WHAT_CAN_YOU_DO = re.compile(r"\bwhat (?:can|do) you do\b|\bhow can you help\b|\bwhat can you help\b|\bwhat (?:are|services do) you (?:able|for)\b")
+_WHAT_CAN_YOU_DO = re.compile(r"\bwhat (?:can|do) you do(?: here| exactly)?$|\bhow can you help\b|\bwhat can you help\b|\bwhat (?:are|services do) you (?:able|for)\b")
 _GREETING = re.compile(r"^(?:hi|hello|hey|good (?:morning|afternoon|evening)|greetings|howdy)(?: (?:there|again|everyone))?$")
 _THANKS = re.compile(r"\b(?:thanks|thank you|cheers|appreciate it|much appreciated|that's (?:very )?(?:helpful|kind)|great help)\b")
 _GOODBYE = re.compile(
@@ -72,6 +72,10 @@ def yes_no(text: str) -> bool | None:
     if (match := _YES.search(said)) and (match.start() < 12 or len(said.split()) <= SHORT_WORDS_MAX):
         return True
     return None
+
+
+def begins_with_yes(text: str) -> bool:
+    return bool(re.match(r"(?:yes|yeah|yep|yup|correct|that's (?:right|correct)|sure|absolutely|exactly)\b", plain(text)))
 
 
 def wants_repeat(text: str) -> bool:

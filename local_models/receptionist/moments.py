@@ -73,7 +73,7 @@ _TIMES = tuple(
         rf"\b(?P<hour>{'|'.join(_HOUR_WORDS)})[ -](?P<minute>{_MINUTE_WORDS})\b(?!\s+(?:hundred|thousand)|[- ]\w+ (?:street|avenue|road))" + _AFTER,
         rf"\b(?P<hour>{_HOUR})\s*(?P<meridiem>am|pm)\b",
         rf"\b(?P<hour>{_HOUR})(?:\s*o'?\s?clock|,?\s+(?=(?:in the |at |this )(?:morning|afternoon|evening|night)))" + _AFTER,
-        rf"\b(?:at|around|about|by|after|before|until|make (?:it|that)|make it at|say|maybe|like|(?:change|move|switch|push)\s+(?:it|that|the time)\s+to|how about|what about)"
+        rf"\b(?:at|around|about|by|after|before|until|between|make (?:it|that)|make it at|say|maybe|like|(?:change|move|switch|push)\s+(?:it|that|the time)\s+to|how about|what about)"
         rf"\s+(?:about |around |like )?(?P<hour>{_HOUR})\b(?![' ]?(?:clock))" + _NOT_TIME + _AFTER,
         rf"\b(?:at|around|by)\s+(?P<hour>for|fore|too|ate|won)\b(?=\s*(?:o'?clock|am|pm|in the|please|then|thanks|[.,?!]|$))" + _AFTER,
     )
@@ -82,7 +82,7 @@ _ASKED_HOUR = re.compile(
     rf"^(?:\W|it's|its|is|the|maybe|probably|um|say|or|let's say|yes|yeah|sure|okay|ok|no|how about|actually)*"
     rf"(?P<hour>{_HEARD_HOUR})(?:[ :.](?P<minute>[0-5]\d)|\s+(?P<words>{_MINUTE_WORDS}))?(?:\W|please|is|would|be|fine|good|best|then|thanks|thank|you|works|great|will|do|sharp)*$"
 )
-_PARTS = re.compile(r"\b(?:early |late )?(morning|afternoon|evening|tonight|lunch ?time|after work)\b|\b(am|pm)\b|\bat night\b")
+_PARTS = re.compile(r"\b(?:early |late )?(morning|afternoon|evening|tonight|lunch ?time|after work)\b|(?<!\bi )\b(am|pm)\b(?! i\b)|\bat night\b")
 _HEARD_HOURS = {"for": 4, "fore": 4, "to": 2, "too": 2, "ate": 8, "won": 1, "tree": 3, "noon": 12}
 
 
@@ -164,6 +164,7 @@ def _drop_past(heard: str, moment: Moment) -> str:
 
 def _find_days(heard: str, today: date, moment: Moment, asked: bool) -> str:
     found: list[tuple[int, int, date]] = []
+    said = heard
     for pattern in (*_DATES, _ASKED_MONTHDAY) if asked else _DATES:
         for match in list(pattern.finditer(heard)):
             day = _day(match.groupdict(), today)
@@ -171,7 +172,7 @@ def _find_days(heard: str, today: date, moment: Moment, asked: bool) -> str:
                 continue
             found.append((*match.span(), day))
             heard = _erase(heard, match.span())
-    _keep_wanted(heard, sorted(found), moment)
+    _keep_wanted(said, sorted(found), moment)
     moment.spans += [(start, end) for start, end, _ in found]
     return heard
 
@@ -187,8 +188,7 @@ def _keep_wanted(heard: str, found: list[tuple[int, int, date]], moment: Moment)
         wanted.append((start, day))
     days = list(dict.fromkeys(day for _, day in wanted))
     between = heard[wanted[0][0] : wanted[-1][0]] if wanted else ""
-    weekday_beside_date = len(days) == 2 and len(between.strip(" ,.the")) == 0
-    if weekday_beside_date:
+    if len(days) == 2 and re.fullmatch(rf"{_WEEKDAY},?\s*(?:the\s+)?", between):
         days = [_explicit(found, days)]
     if len(days) > 1 and re.search(r"\bor\b", between):
         moment.choices = days
@@ -289,19 +289,20 @@ def _find_clocks(heard: str, moment: Moment, asked: bool) -> str:
     found: list[tuple[int, Clock]] = []
     patterns = (*_TIMES, _ASKED_HOUR) if asked else _TIMES
     part = _part_of(heard)
+    said = heard
     for pattern in patterns:
         for match in list(pattern.finditer(heard)):
             clock = _clock(match.groupdict(), part)
             if clock is None:
                 continue
             moment.spans.append(match.span())
-            if not _NEGATED.search(heard[: match.start()].rstrip(" ,") + " "):
+            if not _NEGATED.search(said[: match.start()].rstrip(" ,") + " "):
                 found.append((match.start(), clock))
             heard = _erase(heard, match.span())
     moment.clocks = list(dict.fromkeys(clock for _, clock in sorted(found, key=lambda item: item[0])))
     if moment.clocks:
         moment.clock = moment.clocks[-1]
-    if len(moment.clocks) > 1 and re.search(r"\bbetween\b|\bfrom\b", heard):
+    if len(moment.clocks) > 1 and re.search(r"\bbetween\b|\bfrom\b", said):
         moment.clock = moment.clocks[0]
     return heard
 

@@ -12,7 +12,7 @@ WORDS_MAX = 5
 _WORD = r"[^\W\d_][^\W\d_'.-]*(?:['.-][^\W\d_]+)*\.?"
 _STRONG = re.compile(
     r"\b(?:my|the|our|his|her) (?:(?P<part>first|last|family|full|sur|given|middle)[ -]?)?name(?:'s| is| was| would be|,? it's| should be|:)?,?\s+(?:is\s+)?(?!wrong|spelled|not |spelt|isn't|to )|"
-    r"\bname's\s+|\b(?:you can |please |just )?call me\s+(?!back|at|on|when|tomorrow|later|in\b)|\b(?:it|that|book|put|make it|appointment|reservation|booking) (?:it )?under (?:the name )?(?:of )?(?!the\b)|"
+    r"\bname's\s+|\b(?:you can |please |just )?call me\s+(?!back|at|on|when|tomorrow|later|in\b)|\b(?:it's|its|it|that|that's|book|put|make it|appointment|reservation|booking) (?:it )?under (?:the name )?(?:of )?(?!the\b)|"
     r"\b(?:change|correct) (?:the |my )?name to\s+|\bunder the name (?:of )?|\bin the name of\s+|\bi go by\s+|"
     r"\b(?P<tag>first|last|family|sur)[ -]?name(?:'s| is|,|:)?\s+(?!is wrong|wrong)|\bsurname(?:'s| is|,|:)?\s+",
 )
@@ -153,6 +153,9 @@ def _read(text: str, start: int, position: int, part: str | None) -> Name | None
         end = position + match.end()
         if word.endswith(".") and len(bare) > 2:
             break
+    if len(taken) == 1 and (again := re.match(rf",\s*((?:{_WORD}\s+){{1,2}}{re.escape(taken[0])})\b", text[end:])):
+        # "The name is Bond, James Bond."
+        taken, end = again.group(1).split(), end + again.end()
     while taken and lower(taken[-1]).rstrip(".") in _STOP:
         taken.pop()
     if not taken or plain(" ".join(taken)) in ("", "here") or all(lower(word).rstrip(".") in _COMMON for word in taken):

@@ -19,7 +19,7 @@ def clean(text: str) -> str:
     text = _NOISE.sub(" ", text)
     text = _FILLERS.sub("", " ".join(text.split()))
     text = _MERIDIEM.sub(lambda match: match.group(1).lower() + "m", text)
-    text = " ".join(text.split())
+    text = re.sub(r"(\d) ([ap])(?=[.?!]?$)", r"\1 \2m", " ".join(text.split()))
     return "" if plain(text) in _INVENTED else text
 
 

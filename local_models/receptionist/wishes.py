@@ -21,6 +21,8 @@ _FOR = re.compile(r"\b(?:it's|its|it is|this is|appointment|booking|visit|that's
 _TROUBLE = re.compile(
     r"(?P<wish>\b(?:my|our|the|a|an)\s+[\w' -]{2,50}?\s(?:is|are|was|has|have|isn't|aren't|won't|doesn't|don't|keeps?|stopped|broke|needs?|hurts?|fell|started|got|quit|died|won't|can't|leaks?|burst|aches?)\b[^|.?!;]*)"
 )
+# "My address is |": what followed was understood as something else, so nothing is wrong with the address.
+_UNFINISHED = re.compile(r"\b(?:is|are|was|has|have|isn't|aren't|needs?|started|got)(?:\W|\b(?:at|on|in|for|to|with|under)\b)*$")
 _HAVE = re.compile(r"\b(?:i have|i've got|i got|we have|we've got|there's|there is|it's)\s+(?P<wish>(?:an?|some|no|two|three|this)\s+[^|.?!;]+)")
 _TAIL = re.compile(
     r"(?:\W|\b(?:to come(?: out| over| in)?|to be|come(?: out| over)?|please|thanks|thank you|in|on|at|for|to|by|around|about|the|a|an|and|with|from|my|is|it's|i'm|or|if possible|if you can|"
@@ -29,7 +31,7 @@ _TAIL = re.compile(
 _HEAD = re.compile(r"^(?:\W|\b(?:to|for|about|someone to|somebody to|in|an?|some|the|with|have|get|do|please|my(?= \w+ \w*ed\b)|just|maybe|like|yes|yeah|well|so|um|hi|hello|it's|its|that's|that would be|i think|need|i need|i'd like|i want)\b)+\s*")
 _EMPTY = set(
     "appointment booking reservation visit slot session time meeting something anything someone somebody it that this one come in out over see you "
-    "there today tomorrow day help question a an the my do have make know ask talk speak person human people change cancel repeat move "
+    "hear there today tomorrow day help question a an the my do have make know ask talk speak person human people change cancel repeat move "
     "two three four five six seven eight nine ten table number name address phone afternoon morning evening week new another can could would be "
     "wondering idea problem sure fine good to for with at on up down minute second moment nothing else more me us is are what when where how if "
     "not no yes still anymore now earlier later different other back call callback real live actual manager agent".split()
@@ -42,6 +44,8 @@ def find(text: str) -> tuple[str, tuple[int, int]] | None:
     for pattern in (_WISH, _BARE_BOOKING, _FOR, _TROUBLE, _HAVE):
         for match in pattern.finditer(heard):
             start, end = match.span("wish")
+            if pattern is _TROUBLE and _UNFINISHED.search(heard[start:end]):
+                continue
             if pattern is _WISH and (trouble := _TROUBLE.search(heard, start, end)) and trouble.start("wish") > start:
                 start = trouble.start("wish")
             if wish := trim(text[start:end]):
