@@ -174,6 +174,18 @@ async def test_an_upstream_that_takes_no_audio_is_noticed(monkeypatch):
         await upstream.close()
 
 
+async def test_a_server_that_answers_no_ping_is_dropped(monkeypatch):
+    monkeypatch.setattr(openai, "PING_AFTER_S", 0.05)
+    async with RealtimeServer() as server:
+        upstream = await registry.dial(endpoint(server))
+        await anext(aiter(upstream))
+        next(iter(server._conversations)).transport.pause_reading()
+        with pytest.raises(UpstreamDropped) as dropped:
+            await anext(aiter(upstream))
+        assert (dropped.value.code, dropped.value.retryable) == ("upstream_dropped", True)
+        await upstream.close()
+
+
 async def test_the_key_is_in_no_log_and_in_no_repr(caplog):
     caplog.set_level(1)
     logging.getLogger("picows").setLevel(1)
