@@ -14,7 +14,7 @@ json_values = st.recursive(
 )
 
 
-@settings(deadline=None)
+@settings(deadline=None, max_examples=50)
 @given(
     st.dictionaries(st.text(), json_values), st.text(min_size=1), st.data(), st.booleans(), st.sampled_from([None, 2])
 )
