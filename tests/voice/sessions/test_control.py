@@ -1,0 +1,131 @@
+"""Orders from outside: each ends the calls it means, and no other."""
+
+import asyncio
+import uuid
+from contextlib import AsyncExitStack
+
+import pytest
+from asgiref.sync import sync_to_async
+from channels.layers import get_channel_layer
+
+from accounts.organisations import suspend_organisation
+from tests.factories import make_organisation
+from tests.voice.sessions.calls import make_call
+from voice.models import BlockedNetwork, EndReason, Switches
+from voice.sessions import control
+
+# Long enough for a loaded machine; an order that comes is seen at once, so only a failure waits.
+PATIENCE_S = 20
+
+
+@pytest.fixture(autouse=True)
+def channel_layer(settings):
+    """A layer of the test's own, in memory."""
+    settings.CHANNEL_LAYERS = {"default": {"BACKEND": "channels.layers.InMemoryChannelLayer"}}
+    return get_channel_layer()
+
+
+async def reasons_after(order, *calls):
+    """Give an order while calls listen; return the reason each one was told, None for those it did not mean.
+
+    A second order, which means everybody, follows: who hears that one first was not meant by the first.
+    """
+    async with AsyncExitStack() as listening:
+        orders = [await listening.enter_async_context(control.orders_for(call)) for call in calls]
+        await sync_to_async(order)()
+        await everybody_else()
+        async with asyncio.timeout(PATIENCE_S):
+            heard = [await each.wait() for each in orders]
+    return [None if reason == EndReason.SHUTTING_DOWN else reason for reason in heard]
+
+
+async def everybody_else():
+    message = {"type": "call.end", "reason": EndReason.SHUTTING_DOWN.value}
+    await get_channel_layer().group_send(control._EVERY_CALL, message)
+
+
+async def test_hanging_up_ends_that_call_only():
+    hung_up, other = make_call(), make_call()
+
+    reasons = await reasons_after(lambda: control.end_call(hung_up.session_id), hung_up, other)
+
+    assert reasons == [EndReason.OPERATOR_ENDED, None]
+
+
+async def test_suspending_an_organisation_ends_its_calls_only():
+    suspended, other = uuid.uuid4(), uuid.uuid4()
+    calls = [make_call(organisation_id=each) for each in (suspended, suspended, other)]
+
+    reasons = await reasons_after(lambda: control.end_calls_of(suspended), *calls)
+
+    assert reasons == [EndReason.ORGANISATION_SUSPENDED, EndReason.ORGANISATION_SUSPENDED, None]
+
+
+async def test_pausing_ends_every_call():
+    assert await reasons_after(control.end_every_call, make_call(), make_call()) == [EndReason.PAUSED] * 2
+
+
+async def test_blocking_a_network_ends_only_calls_from_it():
+    calls = [make_call(client_ip=ip) for ip in ("198.51.100.7", "198.51.101.7", "2001:db8::7", "")]
+
+    reasons = await reasons_after(lambda: control.end_calls_from("198.51.100.0/24"), *calls)
+
+    assert reasons == [EndReason.NETWORK_BLOCKED, None, None, None]
+
+
+async def test_blocking_an_ipv6_network_ends_only_calls_from_it():
+    calls = [make_call(client_ip=ip) for ip in ("2001:db8:1:2::9", "2001:db8:1:3::9", "198.51.100.7")]
+
+    reasons = await reasons_after(lambda: control.end_calls_from("2001:db8:1:2::/64"), *calls)
+
+    assert reasons == [EndReason.NETWORK_BLOCKED, None, None]
+
+
+async def test_a_call_that_is_over_hears_nothing_more(channel_layer):
+    call = make_call()
+    async with control.orders_for(call):
+        pass
+
+    await sync_to_async(control.end_call)(call.session_id)
+
+    assert channel_layer.channels == {}
+
+
+async def test_a_layer_that_is_gone_does_not_keep_a_call_from_ending(monkeypatch, channel_layer):
+    async def gone(*_):
+        raise ConnectionError
+
+    async with control.orders_for(make_call()):
+        monkeypatch.setattr(channel_layer, "group_discard", gone)
+
+
+@pytest.mark.django_db(transaction=True)
+async def test_an_organisation_that_is_suspended_loses_its_live_calls():
+    organisation = await sync_to_async(make_organisation)()
+    calls = [make_call(organisation_id=organisation.pk), make_call()]
+
+    reasons = await reasons_after(lambda: suspend_organisation(organisation, "Unpaid", None), *calls)
+
+    assert reasons == [EndReason.ORGANISATION_SUSPENDED, None]
+
+
+@pytest.mark.django_db(transaction=True)
+async def test_the_pause_switch_ends_every_live_call():
+    reasons = await reasons_after(lambda: Switches(calls_paused=True).save(), make_call(), make_call())
+
+    assert reasons == [EndReason.PAUSED, EndReason.PAUSED]
+
+
+@pytest.mark.django_db(transaction=True)
+async def test_lifting_the_pause_ends_no_call():
+    assert await reasons_after(lambda: Switches(calls_paused=False).save(), make_call()) == [None]
+
+
+@pytest.mark.django_db(transaction=True)
+async def test_a_network_that_is_blocked_loses_its_live_calls():
+    calls = [make_call(client_ip="198.51.100.7"), make_call(client_ip="203.0.113.7")]
+
+    def block():
+        BlockedNetwork.objects.create(network="198.51.100.0/24", reason="Abuse")
+
+    assert await reasons_after(block, *calls) == [EndReason.NETWORK_BLOCKED, None]
