@@ -23,14 +23,14 @@ def filesystem_broker_options(folder: Path) -> dict[str, Any]:
     }
 
 
-class Channel(filesystem.Channel):  # type: ignore[misc]
+class Channel(filesystem.Channel):
     """kombu's, with messages that appear whole: a reader that polls often meets half-written files, and dies of one."""
 
-    def _put(self, queue: str, payload: Any, **_: Any) -> None:
+    def _put(self, queue: str, payload: Any, **_: Any) -> None:  # type: ignore[override]
         folder = Path(self.data_folder_out)
         name = f"{round(time.monotonic() * 1000)}_{uuid.uuid4()}.{queue}.msg"
         draft = folder / f"{name}.draft"  # no reader takes a name with this ending
-        draft.write_text(dumps(payload), encoding="utf-8")
+        draft.write_text(str(dumps(payload)), encoding="utf-8")
         draft.replace(folder / name)
 
     def get_table(self, exchange: str) -> Any:
@@ -43,7 +43,7 @@ class Channel(filesystem.Channel):  # type: ignore[misc]
         return super().get_table(exchange)
 
 
-class Transport(filesystem.Transport):  # type: ignore[misc]
+class Transport(filesystem.Transport):
     Channel = Channel
 
 

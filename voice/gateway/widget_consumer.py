@@ -8,7 +8,7 @@ import structlog
 from channels.consumer import AsyncConsumer
 
 from voice.admission import origins, tickets
-from voice.api.rating_token import rating_token
+from voice.admission.rating_token import rating_token
 from voice.gateway import widget_protocol
 from voice.gateway.close_codes import Closing, closing_for
 from voice.gateway.widget_caller import Receive, Send, WidgetCaller

@@ -32,7 +32,9 @@ class Call:
     model_asked: str
     model_served: str
     endpoint: Endpoint
+    # The provider's name for it, and ours; empty where nothing is written down.
     transcription_model: str
+    transcription_slug: str
 
     max_output_tokens: int
     max_duration_s: int

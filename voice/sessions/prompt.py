@@ -35,12 +35,18 @@ def session_of(call: Call) -> dict[str, Any]:
             "input": {
                 "format": _PCM,
                 "noise_reduction": {"type": "near_field"},
-                "transcription": {"model": call.transcription_model, "language": call.language},
+                "transcription": _transcription_of(call),
                 "turn_detection": {"type": "server_vad", "create_response": False, "interrupt_response": True},
             },
             "output": {"format": _PCM, "voice": call.endpoint.voice},
         }
     return session
+
+
+def _transcription_of(call: Call) -> dict[str, str] | None:
+    if not call.transcription_model:
+        return None
+    return {"model": call.transcription_model, "language": call.language}
 
 
 def say_exactly(sentence: str) -> str:

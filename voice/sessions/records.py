@@ -7,6 +7,7 @@ from django.db import transaction
 from django.utils import timezone
 
 from voice.admission import networks
+from voice.catalogue.on_offer import transcription_of
 from voice.models import CatalogueModel, EndReason, Outcome, Session, SessionState, Switches, Turn
 from voice.sessions.call import Call, CollectedField
 from voice.sessions.connect import endpoint_of
@@ -104,6 +105,7 @@ def _call_of(session: Session) -> Call:
     agent = session.agent
     assert agent is not None
     model = CatalogueModel.objects.get(slug=session.model_served)
+    transcription = transcription_of(model, timezone.localdate(session.created_at)) if session.is_voice else None
     return Call(
         session_id=session.id,
         organisation_id=session.organisation_id,
@@ -119,7 +121,8 @@ def _call_of(session: Session) -> Call:
         model_asked=session.model_asked,
         model_served=session.model_served,
         endpoint=endpoint_of(model, agent, session),
-        transcription_model=model.transcription_slug,
+        transcription_model=transcription.provider_model if transcription else "",
+        transcription_slug=transcription.slug if transcription else "",
         max_output_tokens=min(agent.max_output_tokens, model.max_output_tokens),
         max_duration_s=agent.max_duration_s,
         silence_timeout_s=agent.silence_timeout_s,

@@ -171,7 +171,7 @@ class Relay:
         self.gate.ask()
 
     async def _on_transcribed(self, event: Mapping[str, Any], now: float) -> None:
-        self.gate.record_transcription(str(event["item_id"]), event.get("usage"), self._call.transcription_model)
+        self.gate.record_transcription(str(event["item_id"]), event.get("usage"), self._call.transcription_slug)
 
     async def _on_response_created(self, event: Mapping[str, Any], now: float) -> None:
         self.state.response_created(event)
@@ -182,10 +182,14 @@ class Relay:
             self.turns.agent_speaking(str(event.get("item_id")), now)
 
     async def _on_response_done(self, event: Mapping[str, Any], now: float) -> None:
+        response = event["response"]
+        if response.get("usage") is None:
+            # A response that failed reports nothing, though some of it may have been spoken.
+            self.gate.record_estimate()
         if not self.state.response_done(event):
             return
-        response = event["response"]
-        self.gate.record_response(response)
+        if response.get("usage") is not None:
+            self.gate.record_response(response)
         await self._run_tools(response, now)
         self.gate.response_is_over()
 

@@ -10,6 +10,7 @@ import structlog
 
 from voice.metering.executor import in_ledger_thread
 from voice.metering.meter import Meter, OutOfCredit, Receipt
+from voice.metering.settlement import settle_session
 from voice.models import EndReason, Outcome
 from voice.sessions import records
 from voice.sessions.call import Call
@@ -43,14 +44,12 @@ async def run_call(call: Call, caller: Caller) -> Ended:
     Raises UpstreamError when no model could be reached: nothing was said and nothing is charged.
     """
     structlog.contextvars.bind_contextvars(session_id=str(call.session_id), organisation_id=str(call.organisation_id))
-    meter = await Meter.open(call.session_id)
     try:
+        meter = await Meter.open(call.session_id)
         upstream = await connect(call.endpoint)
-    except UpstreamError:
-        await _settle(call, meter, EndReason.UPSTREAM_FAILED, None)
-        raise
-    except BaseException:
-        await _settle(call, meter, EndReason.CALLER_DISCONNECTED, None)
+    except BaseException as error:
+        reason = EndReason.UPSTREAM_FAILED if isinstance(error, UpstreamError) else EndReason.INTERNAL_ERROR
+        await asyncio.shield(_settle(call, reason))
         raise
     relay = Relay(call, caller, upstream, meter)
     reason, code = EndReason.SHUTTING_DOWN, ""  # what it is when this task is cancelled from outside
@@ -58,7 +57,7 @@ async def run_call(call: Call, caller: Caller) -> Ended:
         async with orders_for(call) as orders:
             reason, code = await _converse(call, relay, orders)
     finally:
-        ended = await asyncio.shield(_close(call, relay, upstream, meter, reason, code))
+        ended = await asyncio.shield(_close(call, relay, upstream, reason, code))
     return ended
 
 
@@ -109,18 +108,18 @@ async def _keep_alive(call: Call) -> EndReason:
             return reason
 
 
-async def _close(call: Call, relay: Relay, upstream: Upstream, meter: Meter, reason: EndReason, code: str) -> Ended:
+async def _close(call: Call, relay: Relay, upstream: Upstream, reason: EndReason, code: str) -> Ended:
     try:
         async with asyncio.timeout(_CLOSING_S_MAX):
             await relay.close()
     except Exception:
         log.exception("last usage not recorded")
     await upstream.close()
-    return await _settle(call, meter, reason, relay, code)
+    return await _settle(call, reason, relay, code)
 
 
-async def _settle(call: Call, meter: Meter, reason: EndReason, relay: Relay | None, code: str = "") -> Ended:
-    receipt = await meter.settle()
+async def _settle(call: Call, reason: EndReason, relay: Relay | None = None, code: str = "") -> Ended:
+    receipt = await in_ledger_thread(settle_session, call.session_id)
     duration_ms = round((time.monotonic() - relay.began_at) * 1000) if relay else 0
     outcome = await in_ledger_thread(
         records.end,

@@ -27,6 +27,7 @@ def make_call(**changes) -> Call:
         "model_served": "gpt-realtime-mini",
         "endpoint": Endpoint("openai", "gpt-realtime-mini", "ws://127.0.0.1:1/", "", CAPABILITIES, voice="marin"),
         "transcription_model": "gpt-4o-mini-transcribe",
+        "transcription_slug": "gpt-4o-mini-transcribe",
         "max_output_tokens": 1024,
         "max_duration_s": 600,
         "silence_timeout_s": 20,

@@ -382,3 +382,11 @@ async def test_a_ledger_that_is_away_for_a_moment_loses_nothing(monkeypatch):
         await call.response_starts("r1")
         await call.response_ends("r1")
         assert call.meter.recorded == ["r1"]
+
+
+async def test_a_response_that_fails_after_it_began_to_speak_is_estimated():
+    async with live_call() as call:
+        await call.response_starts("r1", "a1", bytes(SECOND))
+        await call.response_ends("r1", status="failed", usage=None)
+        assert call.meter.recorded == []
+        assert [estimate["response_id"] for estimate in call.meter.estimated] == ["r1"]
