@@ -186,8 +186,11 @@ async def transcriptions(request: Request) -> Response:
     models.require()
     with models.recognisers.admit():
         form = await _form(request)
-        answer_format = _transcription_options(form)
-        data = await _file(form)
+        try:
+            answer_format = _transcription_options(form)
+            data = await _file(form)
+        finally:
+            await form.close()
         samples = await asyncio.to_thread(wav.read, data, speech_to_text.RATE)
         seconds = len(samples) / speech_to_text.RATE
         if seconds > speech_to_text.DURATION_MAX_SECONDS:
@@ -277,10 +280,7 @@ async def _file(form: FormData) -> bytes:
     file = form.get("file")
     if not isinstance(file, UploadFile):
         raise invalid("You must provide a file.", "file")
-    try:
-        return await file.read()
-    finally:
-        await form.close()
+    return await file.read()
 
 
 def _transcription_options(form: FormData) -> str:

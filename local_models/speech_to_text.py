@@ -36,6 +36,9 @@ _DIGIT_RUN = re.compile(rf"\b(?:(?:\d+|{'|'.join(_DIGIT_WORDS)})\b[\s,.\-–]*){
 _LETTER_RUN = re.compile(r"\b[A-Za-z](?:(?:-|\.\s|,\s|\s)[A-Za-z]\b){2,}")
 # The recogniser sometimes stops in the middle of a closing "p.m.".
 _CUT_MERIDIEM = re.compile(r"(\d) ([ap])[.?!]?$")
+_LOOP = re.compile(rf"(\b[^.!?]{{1,60}}[.!?])(?:\s+\1){{{REPEATS_MAX},}}")
+# "Five. Five. Five. Five." is a number.
+_ONLY_DIGITS = re.compile(rf"(?:\d+|{'|'.join(_DIGIT_WORDS)}|[\s,.!?-])+", re.IGNORECASE)
 _BRACKETED = re.compile(r"\[[^\]]*\]|\([^)]*\)|[♪♫]+")
 
 
@@ -140,5 +143,5 @@ def _join_digits(match: re.Match[str]) -> str:
 
 
 def _without_loops(text: str) -> str:
-    """Keep a phrase the model got stuck on only once ("I see. I see. I see. I see.")."""
-    return re.sub(rf"(\b.{{2,40}}?[.!?,]?)(?:\s+\1){{{REPEATS_MAX},}}", r"\1", text)
+    """Keep a sentence the model got stuck on only once ("I see. I see. I see. I see.")."""
+    return _LOOP.sub(lambda match: match.group() if _ONLY_DIGITS.fullmatch(match.group(1)) else match.group(1), text)
