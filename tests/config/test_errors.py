@@ -1,10 +1,8 @@
 import pytest
-from django.core.exceptions import PermissionDenied
-from django.http import Http404, HttpResponse
+from django.core.exceptions import PermissionDenied, SuspiciousOperation
+from django.http import Http404, HttpResponse, JsonResponse
 from django.test import override_settings
 from django.urls import path
-
-LAST = "config.errors.PlainErrorsMiddleware"
 
 
 def broken(request):
@@ -15,6 +13,10 @@ def missing(request):
     raise Http404("a secret detail")
 
 
+def suspicious(request):
+    raise SuspiciousOperation("a secret detail")
+
+
 def forbidden(request):
     raise PermissionDenied
 
@@ -23,6 +25,8 @@ urlpatterns = [
     path("broken/", broken),
     path("missing/", missing),
     path("forbidden/", forbidden),
+    path("suspicious/", suspicious),
+    path("json/", lambda request: JsonResponse({"code": "agent_unknown"}, status=404)),
     path("fine/", lambda request: HttpResponse("fine")),
     path("console/", lambda request: HttpResponse(), name="landing"),
 ]
@@ -31,7 +35,7 @@ urlpatterns = [
 @pytest.fixture
 def developing(settings, client):
     """A client of a development server, where Django would show tracebacks."""
-    settings.MIDDLEWARE = ["django.middleware.common.CommonMiddleware", LAST]
+    settings.MIDDLEWARE = ["config.errors.PlainErrorsMiddleware", "django.middleware.common.CommonMiddleware"]
     client.raise_request_exception = False
     with override_settings(DEBUG=True, ROOT_URLCONF=__name__):
         yield client
@@ -43,6 +47,7 @@ def developing(settings, client):
         ("/broken/", 500, b"That was our fault"),
         ("/missing/", 404, b"There is nothing here"),
         ("/nothing/here/", 404, b"There is nothing here"),
+        ("/suspicious/", 400, b"made no sense"),
     ],
 )
 def test_a_browser_sees_a_plain_page_and_no_detail(developing, address, status, words):
@@ -59,6 +64,15 @@ def test_what_is_forbidden_stays_forbidden(developing):
 
 def test_a_forgotten_slash_is_still_added(developing):
     assert developing.get("/fine").url == "/fine/"
+
+
+def test_a_form_sent_to_a_forgotten_slash_shows_no_traceback(developing):
+    response = developing.post("/fine")
+    assert response.status_code == 500 and b"That was our fault" in response.content
+
+
+def test_an_answer_for_programs_is_left_alone(developing):
+    assert developing.get("/json/").json() == {"code": "agent_unknown"}
 
 
 def test_what_works_is_left_alone(developing):
