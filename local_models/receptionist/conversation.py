@@ -8,7 +8,7 @@ from datetime import datetime
 from enum import Enum
 from typing import Any
 
-from local_models.receptionist import faq, intents, phrases, wishes
+from local_models.receptionist import faq, intents, phrases
 from local_models.receptionist.form import Change, Form
 from local_models.receptionist.instructions import Brief
 from local_models.receptionist.listening import Heard, listen
@@ -86,8 +86,9 @@ class Conversation:
         said = plain(message.text)
         if not said:
             return
-        self._said = message.text
         predicted = plain(self._predicted)
+        # An answer the caller interrupted is in the history only as far as it was heard; repeating it means all of it.
+        self._said = self._predicted if predicted.startswith(said) else message.text
         if not (predicted.startswith(said) or said.startswith(predicted or "\0")):
             self._infer(message.text)
 
@@ -103,7 +104,9 @@ class Conversation:
 
     def told(self, text: str) -> Reply:
         """Follow a later system message: say what it gives to say, otherwise prompt the caller again."""
-        if match := re.search(r"[\"“](.+?)[\"”]", text) or re.search(r"\b(?:say|tell (?:the )?caller|speak)[^:]{0,40}:\s*(.+)", text, re.IGNORECASE):
+        if match := re.search(r"[\"“](.+?)[\"”]", text) or re.search(
+            r"\b(?:say|tell (?:the )?caller|speak)[^:]{0,40}:\s*(.+)", text, re.IGNORECASE
+        ):
             return self._speak(match.group(1)[:SPOKEN_RESULT_MAX_CHARS])
         return self.nudge()
 
@@ -115,7 +118,9 @@ class Conversation:
 
     def force(self, name: str | None) -> ToolCall | None:
         """Return the call a client insists on, with what is known so far."""
-        if name == self._tasks.end_call or (name is None and not self._tasks.ordinary and self._tasks.callback.tool is None):
+        if name == self._tasks.end_call or (
+            name is None and not self._tasks.ordinary and self._tasks.callback.tool is None
+        ):
             return ToolCall(self._tasks.end_call, {}) if self._tasks.end_call else None
         task = self._tasks.find(name) if name else self._form.task if self._form and self._form.task.tool else None
         task = task or next(iter(self._tasks.ordinary), self._tasks.callback)
@@ -170,7 +175,11 @@ class Conversation:
     def _person(self, heard: Heard) -> Reply | None:
         if not intents.wants_person(heard.text):
             return None
-        if self._form and not self._form.task.is_callback and self._expect in (Expect.SLOT, Expect.CONFIRM, Expect.CHANGE):
+        if (
+            self._form
+            and not self._form.task.is_callback
+            and self._expect in (Expect.SLOT, Expect.CONFIRM, Expect.CHANGE)
+        ):
             self._paused = self._form
         self._start(self._tasks.callback)
         assert self._form is not None
@@ -203,10 +212,16 @@ class Conversation:
         return Reply(f"{answers[kind]} {self._question()}")
 
     def _answer_question(self, heard: Heard) -> Reply | None:
-        if not intents.is_question(heard.text) or self._expect is Expect.STEP and intents.step_result(heard.text) == "not_fixed":
+        if (
+            not intents.is_question(heard.text)
+            or self._expect is Expect.STEP
+            and intents.step_result(heard.text) == "not_fixed"
+        ):
             return None
         task = self._form or self._tasks.ordinary
-        asks_when = intents.asks_availability(heard.text) and (heard.moment.days or heard.moment.clock or heard.moment.part)
+        asks_when = intents.asks_availability(heard.text) and (
+            heard.moment.days or heard.moment.clock or heard.moment.part
+        )
         if task and asks_when and not re.search(r"\b(?:open|close[sd]?)\b", plain(heard.text)):
             return None
         answer = faq.answer(heard.text, self._brief, self._today)
@@ -291,7 +306,11 @@ class Conversation:
             return None
         if intents.is_goodbye(heard.text) or intents.is_unwilling(heard.text):
             return None
-        if self._asked.kind not in ("boolean", "wish", "text", "list") and intents.is_question(heard.text) and not self._has_details(heard):
+        if (
+            self._asked.kind not in ("boolean", "wish", "text", "list")
+            and intents.is_question(heard.text)
+            and not self._has_details(heard)
+        ):
             return None
         if intents.has_trouble(heard.text) and self._asked.kind in ("name", "address"):
             return None
@@ -301,7 +320,11 @@ class Conversation:
     def _farewell(self, heard: Heard) -> Reply | None:
         leaving = intents.is_goodbye(heard.text)
         if self._expect is Expect.MORE:
-            leaving = leaving or intents.wants_nothing_more(heard.text) or (intents.is_thanks(heard.text) and intents.yes_no(heard.text) is False)
+            leaving = (
+                leaving
+                or intents.wants_nothing_more(heard.text)
+                or (intents.is_thanks(heard.text) and intents.yes_no(heard.text) is False)
+            )
         if self._expect is Expect.ENDED:
             return self._hang_up("Goodbye!")
         if not leaving:
@@ -311,10 +334,17 @@ class Conversation:
         return self._hang_up(phrases.GOODBYE)
 
     def _unwilling(self, heard: Heard) -> Reply | None:
-        if self._expect is not Expect.SLOT or self._form is None or self._asked is None or not intents.is_unwilling(heard.text):
+        if (
+            self._expect is not Expect.SLOT
+            or self._form is None
+            or self._asked is None
+            or not intents.is_unwilling(heard.text)
+        ):
             return None
         noun = self._form.task.noun
-        return Reply(f"I need the {self._asked.label} for the {noun}. If you'd rather stop, just say never mind. {self._ask()}")
+        return Reply(
+            f"I need the {self._asked.label} for the {noun}. If you'd rather stop, just say never mind. {self._ask()}"
+        )
 
     def _begin(self, heard: Heard) -> Reply | None:
         if self._expect in (Expect.SLOT, Expect.CONFIRM, Expect.CHANGE, Expect.STEP):
@@ -376,7 +406,11 @@ class Conversation:
         return bool(re.search(r"\b(?:another|second|also|new)\b", plain(heard.text)))
 
     def _asks_for_service(self, heard: Heard) -> bool:
-        return intents.asks_availability(heard.text) or intents.wants_booking(heard.text) or bool(heard.phone or heard.address or heard.name)
+        return (
+            intents.asks_availability(heard.text)
+            or intents.wants_booking(heard.text)
+            or bool(heard.phone or heard.address or heard.name)
+        )
 
     def _has_details(self, heard: Heard) -> bool:
         found = (heard.name, heard.phone, heard.email, heard.address, heard.wish, heard.moment.clock)
@@ -476,7 +510,9 @@ class Conversation:
         self._step += 1
         if self._step >= len(self._guide):
             self._guide, self._expect = [], Expect.OFFER
-            return Reply("I'm sorry, that was the last thing we could try here. Would you like someone to call you back?")
+            return Reply(
+                "I'm sorry, that was the last thing we could try here. Would you like someone to call you back?"
+            )
         self._expect = Expect.STEP
         return Reply(f"{self._guide[self._step]} {phrases.DID_THAT_HELP}")
 
@@ -554,7 +590,11 @@ class Conversation:
         """Find out what somebody else's question asked for, so that the answer to it is understood."""
         questions = re.findall(r"[^.!?]*\?", said)
         question = plain(questions[-1] if questions else said)
-        if re.search(r"\b(?:is that|are those|is everything|does that) (?:all )?(?:right|correct|sound|look)|\bshall i (?:go ahead|book)\b", question):
+        if re.search(
+            r"\b(?:is that|are those|is everything|does that) (?:all )?(?:right|correct|sound|look)|\bshall i "
+            r"(?:go ahead|book)\b",
+            question,
+        ):
             self._expect = Expect.CONFIRM if self._form else self._expect
         elif "anything else" in question:
             self._expect = Expect.MORE
@@ -601,7 +641,9 @@ def _done_sentence(form: Form) -> str:
     if form.task.is_callback:
         number = next((form.shown(slot) for slot in form.task.slots if slot.kind == "phone" and form.known(slot)), None)
         return f"Thank you. I've noted that you'd like a call back{f' on {number}' if number else ''}."
-    when = [form.shown(slot) for slot in form.task.slots if slot.kind in ("datetime", "date", "time") and form.known(slot)]
+    when = [
+        form.shown(slot) for slot in form.task.slots if slot.kind in ("datetime", "date", "time") and form.known(slot)
+    ]
     for_when = f" for {' at '.join(when)}" if when else ""
     return f"You're all set: your {form.task.noun} is noted{for_when}."
 
@@ -616,11 +658,30 @@ def _read_result(text: str) -> tuple[bool, str]:
         return result is False, ""
     status = str(result.get("status") or "").lower()
     flags = [result.get(key) for key in ("ok", "success", "booked", "available", "confirmed")]
-    failed = bool(result.get("error")) or False in flags or status in ("error", "failed", "failure", "unavailable", "conflict", "rejected")
-    message = next((result[key] for key in ("message", "say", "detail", "reason", "error") if isinstance(result.get(key), str)), "")
+    failed = (
+        bool(result.get("error"))
+        or False in flags
+        or status in ("error", "failed", "failure", "unavailable", "conflict", "rejected")
+    )
+    message = next(
+        (result[key] for key in ("message", "say", "detail", "reason", "error") if isinstance(result.get(key), str)), ""
+    )
     said = _sentence(message)
-    reference = next((result[key] for key in ("reference", "confirmation_number", "confirmation", "code") if isinstance(result.get(key), str | int)), None)
-    if not failed and reference and len(str(reference)) <= 12 and not isinstance(reference, bool) and str(reference) not in said:
+    reference = next(
+        (
+            result[key]
+            for key in ("reference", "confirmation_number", "confirmation", "code")
+            if isinstance(result.get(key), str | int)
+        ),
+        None,
+    )
+    if (
+        not failed
+        and reference
+        and len(str(reference)) <= 12
+        and not isinstance(reference, bool)
+        and str(reference) not in said
+    ):
         said = f"{said or 'It is done.'} Your reference is {reference}."
     return failed, said
 

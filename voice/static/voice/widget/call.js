@@ -197,6 +197,7 @@ export class Call {
       onAudio: (pcm) => this.playback?.push(pcm),
       onClose: (code) => this.dispatch({ type: "closed", code }),
     });
+    this.modelReason = admitted.model_reason;
     this.connection.open(socketUrl(admitted.websocket_url, window.location.href), admitted.ticket, voice);
   }
 
@@ -229,7 +230,7 @@ export class Call {
   started(message) {
     this.wakeLock.hold();
     if (message.model_served !== message.model_asked) {
-      this.dispatch({ type: "notice", code: "model_replaced", message: NOTICES.model_replaced(message.model_asked, message.model_served) });
+      this.dispatch({ type: "notice", code: "model_replaced", message: this.modelReason || NOTICES.model_replaced(message.model_asked, message.model_served) });
     }
     if (this.session.voice) {
       this.stopWatching = watchInterruptions(this.context, (isPaused) => this.soundPaused(isPaused));

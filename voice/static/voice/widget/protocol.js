@@ -41,8 +41,9 @@ const isStrings = (value) => isObject(value) && Object.values(value).every(isStr
 // Characters as people and Python count them: code points, not UTF-16 units.
 const isTurnText = (value) => isFilled(value) && [...value].length <= TEXT_LENGTH_MAX;
 
+// A line may be negative: what was used beyond the credits held is taken off again.
 const isLine = (value) =>
-  isObject(value) && isString(value.label) && isCount(value.quantity) && isString(value.unit) && isCount(value.amount_micro);
+  isObject(value) && isString(value.label) && isCount(value.quantity) && isString(value.unit) && Number.isSafeInteger(value.amount_micro);
 
 const isReceipt = (value) =>
   isObject(value) &&
