@@ -289,7 +289,11 @@ def _envelope(kind: str) -> Json:
 
 def _call_object(call: ToolCall) -> Json:
     arguments = json.dumps(call.arguments, ensure_ascii=False)
-    return {"id": f"call_{uuid.uuid4().hex[:24]}", "type": "function", "function": {"name": call.name, "arguments": arguments}}
+    return {
+        "id": f"call_{uuid.uuid4().hex[:24]}",
+        "type": "function",
+        "function": {"name": call.name, "arguments": arguments},
+    }
 
 
 def _deltas(completion: Completion) -> Iterator[Json]:

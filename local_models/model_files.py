@@ -72,7 +72,9 @@ def verify(files: tuple[ModelFile, ...] = ALL_FILES) -> None:
     for file in files:
         path = locate(file)
         if _sha256(path) != file.sha256:
-            raise ModelFilesError(f"The model file {path} is not the one this version was built for: refusing to load it.")
+            raise ModelFilesError(
+                f"The model file {path} is not the one this version was built for: refusing to load it."
+            )
 
 
 def _sha256(path: Path) -> str:

@@ -332,7 +332,9 @@ def _speech_options(body: Any) -> tuple[str, str, float]:
     if not isinstance(text, str) or not text.strip():
         raise invalid("'input' must be text that is not empty.", "input")
     if len(text) > text_to_speech.INPUT_MAX_CHARS:
-        raise invalid(f"'input' is longer than {text_to_speech.INPUT_MAX_CHARS} characters.", "input", "string_above_max_length")
+        raise invalid(
+            f"'input' is longer than {text_to_speech.INPUT_MAX_CHARS} characters.", "input", "string_above_max_length"
+        )
     answer_format = body.get("response_format") or "wav"
     if answer_format not in ("wav", "pcm"):
         raise invalid("'response_format' must be wav or pcm.", "response_format", "unsupported_value")

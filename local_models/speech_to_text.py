@@ -25,12 +25,22 @@ QUIET_RMS = 0.004
 # Steady noise varies by some 20 % from frame to frame; speech, even at 5 dB above noise, by much more.
 ABOVE_FLOOR = 1.6
 
-INVENTED = {"", "you", "thank you for watching", "thanks for watching", "music", "applause", "laughter", "silence", "blank audio"}
+INVENTED = {
+    "",
+    "you",
+    "thank you for watching",
+    "thanks for watching",
+    "music",
+    "applause",
+    "laughter",
+    "silence",
+    "blank audio",
+}
 REPEATS_MAX = 3
 
 _DIGIT_WORDS = {
     word: str(value)
-    for value, word in enumerate("zero one two three four five six seven eight nine".split())
+    for value, word in enumerate(("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine"))
 } | {"oh": "0"}
 _DIGIT_RUN = re.compile(rf"\b(?:(?:\d+|{'|'.join(_DIGIT_WORDS)})\b[\s,.\-–]*){{3,}}(?<![\s,.\-–])", re.IGNORECASE)
 _LETTER_RUN = re.compile(r"\b[A-Za-z](?:(?:-|\.\s|,\s|\s)[A-Za-z]\b){2,}")
@@ -58,7 +68,7 @@ class Recogniser(Protocol):
 
 
 class MoonshineRecogniser:
-    """Moonshine tiny, with its own voice detection off: we are given speech already cut out, and it adds stray words."""
+    """Moonshine tiny, without its own voice detection: we are given cut-out speech, and it adds stray words."""
 
     def __init__(self) -> None:
         from moonshine_voice import ModelArch, Transcriber
@@ -145,3 +155,6 @@ def _join_digits(match: re.Match[str]) -> str:
 def _without_loops(text: str) -> str:
     """Keep a sentence the model got stuck on only once ("I see. I see. I see. I see.")."""
     return _LOOP.sub(lambda match: match.group() if _ONLY_DIGITS.fullmatch(match.group(1)) else match.group(1), text)
+
+
+# NEEDIMPORT

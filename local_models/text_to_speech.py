@@ -1,8 +1,12 @@
 """Speak text with Piper, clause by clause, so that the first sound comes early and work stops when nobody listens."""
 
+import json
+import os
 import re
 from collections.abc import AsyncIterator
-from typing import Protocol
+from functools import partial
+from pathlib import Path
+from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -48,9 +52,11 @@ class PiperSpeaker:
 
     def __init__(self) -> None:
         from piper import PiperVoice
+        from piper.config import PiperConfig
 
         model, config = (locate(file) for file in PIPER_FILES)
-        self._voice = PiperVoice.load(model, config)
+        settings = PiperConfig.from_dict(json.loads(config.read_text(encoding="utf-8")))
+        self._voice = PiperVoice(session=_session(model), config=settings)
         self.speak("Hello.", 1.0)
 
     def speak(self, clause: str, speed: float) -> Pcm16:
@@ -61,18 +67,35 @@ class PiperSpeaker:
         return np.concatenate(parts) if parts else np.zeros(0, np.int16)
 
 
+def _session(model: Path) -> Any:
+    """Load the voice so that it leaves the machine to others while it has nothing to do."""
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    # Threads that wait by spinning take the processor from the call itself, and an arena never gives memory back.
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    options.enable_cpu_mem_arena = False
+    options.intra_op_num_threads = min(2, os.cpu_count() or 1)
+    onnxruntime.disable_telemetry_events()
+    return onnxruntime.InferenceSession(str(model), options, providers=["CPUExecutionProvider"])
+
+
 async def stream(pool: WorkerPool[Speaker], text: str, speed: float) -> AsyncIterator[bytes]:
     """Yield 24 kHz mono PCM16, one clause at a time. Closing the iterator stops the work at the end of the clause."""
     resampler = soxr.ResampleStream(VOICE_RATE, RATE, 1, dtype="int16")
     started = False
     for clause in split(sayable(text)):
-        spoken = await pool.run(lambda speaker, clause=clause: speaker.speak(clause, speed))
+        spoken = await pool.run(partial(_speak, clause, speed))
         samples = spoken if started else without_lead(spoken)
         started = started or len(samples) > 0
         if chunk := resampler.resample_chunk(samples).tobytes():
             yield chunk
     if started:
         yield resampler.resample_chunk(np.zeros(0, np.int16), last=True).tobytes()
+
+
+def _speak(clause: str, speed: float, speaker: Speaker) -> Pcm16:
+    return speaker.speak(clause, speed)
 
 
 def without_lead(samples: Pcm16) -> Pcm16:
@@ -97,7 +120,9 @@ def split(text: str) -> list[str]:
 
 def sayable(text: str) -> str:
     """Write out what the voice would read wrongly: numbers to be read digit by digit, addresses, marks."""
-    text = _EMAIL.sub(lambda match: match.group().replace("@", " at ").replace(".", " dot ").replace("_", " underscore "), text)
+    text = _EMAIL.sub(
+        lambda match: match.group().replace("@", " at ").replace(".", " dot ").replace("_", " underscore "), text
+    )
     text = _PHONE.sub(_say_phone, text)
     text = _LONG_NUMBER.sub(lambda match: " ".join(match.group()), text)
     text = _SPELLED.sub(lambda match: ", ".join(match.group().split("-")), text)

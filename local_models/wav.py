@@ -40,4 +40,8 @@ def read(data: bytes, rate: int) -> Samples:
 def stream_header(rate: int) -> bytes:
     """Return the header of a mono PCM16 file whose length is not known yet."""
     format_chunk = struct.pack("<4sIHHIIHH", b"fmt ", 16, 1, 1, rate, rate * 2, 2, 16)
-    return struct.pack("<4sI4s", b"RIFF", UNKNOWN_LENGTH, b"WAVE") + format_chunk + struct.pack("<4sI", b"data", UNKNOWN_LENGTH)
+    return (
+        struct.pack("<4sI4s", b"RIFF", UNKNOWN_LENGTH, b"WAVE")
+        + format_chunk
+        + struct.pack("<4sI", b"data", UNKNOWN_LENGTH)
+    )

@@ -11,7 +11,7 @@ __all__ = ["compose_json", "reply"]
 
 
 def reply(messages: list[Message], tools: list[Tool], tool_choice: str, now: datetime) -> Reply:
-    """Return the next thing to say. `tool_choice` is auto, none, required, or "=name" of the one that must be called."""
+    """Return the next thing to say. `tool_choice` is auto, none, required, or "=name" of the one to call."""
     instructions, turns = _split(messages)
     conversation = Conversation(read(instructions), [] if tool_choice == "none" else tools, now)
     answer = _replay(conversation, turns)

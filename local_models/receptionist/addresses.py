@@ -4,37 +4,64 @@ import re
 
 from local_models.receptionist import numbers
 from local_models.receptionist.moments import WEEKDAYS
-from local_models.receptionist.normalise import lower
+from local_models.receptionist.normalise import listed, lower
 
-_KINDS = (
-    "street st avenue ave road rd lane ln drive dr court ct boulevard blvd way place pl terrace circle crescent close square sq "
-    "highway hwy parkway pkwy trail alley row grove gardens garden hill mews walk plaza park view heights loop quay wharf path "
+_KINDS = listed(
+    "street st avenue ave road rd lane ln drive dr court ct boulevard blvd way place pl terrace "
+    "circle crescent close square sq "
+    "highway hwy parkway pkwy trail alley row grove gardens garden hill mews walk plaza park view "
+    "heights loop quay wharf path "
     "marg nagar colony layout cross circus green parade rise crossing ridge point bend run"
-).split()
+)
 _KIND = "(?:" + "|".join(sorted(_KINDS, key=len, reverse=True)) + ")"
-_NUMBER = rf"(?:\d+[a-z]?(?:[-/]\d+[a-z]?)?|{numbers.NUMBER_WORD}(?:[ -](?:and |oh )?{numbers.NUMBER_WORD}){{0,6}}(?: [a-d](?= ))?)"
-_BETWEEN = r"(?!(?:on|at|in|and|the|my|for|am|pm|o'clock|is|people|of|or|to|past|minutes|hours|dollars|i|it's|please|from)\b)[^\W_][\w'.-]*"
-_UNIT = r"(?:,?\s*(?:and\s+)?(?:apartment|apt\.?|unit|suite|flat|floor|room|number|#)\s*(?:number\s+)?(?:[\w-]+(?:\s[a-h]\b)?))"
+_NUMBER = (
+    rf"(?:\d+[a-z]?(?:[-/]\d+[a-z]?)?|{numbers.NUMBER_WORD}(?:[ -](?:and |oh "
+    rf")?{numbers.NUMBER_WORD}){{0,6}}(?: [a-d](?= ))?)"
+)
+_BETWEEN = (
+    r"(?!(?:on|at|in|and|the|my|for|am|pm|o'clock|is|people|of|or|to|past|minutes|hours|dollars|i|"
+    r"it's|please|from)\b)[^\W_][\w'.-]*"
+)
+_UNIT = (
+    r"(?:,?\s*(?:and\s+)?(?:apartment|apt\.?|unit|suite|flat|floor|room|number|"
+    r"#)\s*(?:number\s+)?(?:[\w-]+(?:\s[a-h]\b)?))"
+)
 _COMPASS = r"(?:,?\s+(?:north|south|east|west|northeast|northwest|southeast|southwest|n|s|e|w)\b)"
 _ADDRESS = re.compile(
-    rf"(?:\b(?:flat|apartment|unit|apt)\s+\w+,?\s+)?\b{_NUMBER},?\s+(?:{_BETWEEN}\s+){{0,5}}?{_BETWEEN}\s+{_KIND}\b\.?{_COMPASS}?{_UNIT}?"
+    rf"(?:\b(?:flat|apartment|unit|"
+    rf"apt)\s+\w+,?\s+)?\b{_NUMBER},?\s+(?:{_BETWEEN}\s+){{0,5}}?{_BETWEEN}\s+{_KIND}\b\.?{_COMPASS}?{_UNIT}?"
     rf"|\b{_NUMBER}\s+(?:\d+(?:st|nd|rd|th)|{numbers.ORDINAL_WORD})\s+{_KIND}\b\.?{_COMPASS}?{_UNIT}?"
 )
 _CUE = re.compile(
-    r"\b(?:i live (?:at|on|in)|we live (?:at|on|in)|(?:my|the|our|home|street) address(?: is|'s| should be|:)?|address(?: is| to|:)|(?:house|place|home|apartment|job|property) is (?:at|on)|"
+    r"\b(?:i live (?:at|on|in)|we live (?:at|on|in)|(?:my|the|our|home|street) address(?: is|'s| "
+    r"should be|:)?|address(?: is| to|:)|(?:house|place|home|apartment|job|property) is (?:at|on)|"
     r"(?:we're|i'm|it's) (?:located )?at|located at|come (?:out )?to|deliver(?:ed)? to)\s+(?:number\s+)?"
 )
 _STOP_WORDS = set(
-    "and on at my for please i i'm i'd tomorrow today the it it's phone number call you can thanks thank but with name we our is "
-    "would need want have not no yes because so that near by apartment apt unit suite around from if".split()
+    listed(
+        "and on at my for please i i'm i'd tomorrow today the it it's phone number call you can thanks "
+        "thank but with name we our is "
+        "would need want have not no yes because so that near by apartment apt unit suite around from if"
+    )
 ) | set(WEEKDAYS)
 _LEADS = re.compile(
-    r"^(?:\W|\b(?:yes|yeah|sure|ok|okay|so|well|no|actually|sorry|please|it's|its|it is|that's|that is|i live at|i live on|i live in|we live at|my address is|the address is|"
-    r"address is|the house is at|the house is on|the place is|we're at|we are at|i'm at|i am at|it's at|at|on|in|to|number|come to|my house is at|make it|make that|change it to|it should be|i said)\b)+",
+    r"^(?:\W|\b(?:yes|yeah|sure|ok|okay|so|well|no|actually|sorry|please|it's|its|it is|that's|that "
+    r"is|i live at|i live on|i live in|we live at|my address is|the address is|"
+    r"address is|the house is at|the house is on|the place is|we're at|we are at|i'm at|i am at|it's "
+    r"at|at|on|in|to|number|come to|my house is at|make it|make that|change it to|it should be|i "
+    r"said)\b)+",
     re.IGNORECASE,
 )
-_TAILS = re.compile(r"(?:\W|\b(?:please|thanks|thank you|okay|ok|if that's okay|that's it|that's my address|is my address|is the address)\b)+$", re.IGNORECASE)
-_POSTCODE = re.compile(r"\b(?:zip(?: code)?|post ?code|postal code)(?: is|'s|:)?\s+((?:[\d\s,-]|\b(?:zero|oh|one|two|three|four|five|six|seven|eight|nine)\b|\b[a-z]\b|[a-z]\d\w*)+)", re.IGNORECASE)
+_TAILS = re.compile(
+    r"(?:\W|\b(?:please|thanks|thank you|okay|ok|if that's okay|that's it|that's my address|is my "
+    r"address|is the address)\b)+$",
+    re.IGNORECASE,
+)
+_POSTCODE = re.compile(
+    r"\b(?:zip(?: code)?|post ?code|postal code)(?: is|'s|:)?\s+((?:[\d\s,-]|\b(?:zero|oh|one|two|"
+    r"three|four|five|six|seven|eight|nine)\b|\b[a-z]\b|[a-z]\d\w*)+)",
+    re.IGNORECASE,
+)
 
 
 def find(text: str, *, asked: bool = False) -> tuple[str, tuple[int, int]] | None:
@@ -88,7 +115,11 @@ def tidy(address: str) -> str:
     address = re.sub(r"^(\d+) ([a-dA-D]) (?=\w+ \w+)", lambda match: f"{match[1]}{match[2].upper()} ", address)
     address = re.sub(r"^(\d+\w*),\s*", r"\1 ", address)
     address = re.sub(rf"(?i)\b(apartment|apt|unit|suite|flat|floor)\s+({numbers.NUMBER_WORD})\b", _unit_digits, address)
-    address = re.sub(r"(?i)\b(apartment|apt|unit|suite|flat)\s+(\d+)\s*-?\s*([a-h])\b", lambda m: f"{m[1]} {m[2]}{m[3].upper()}", address)
+    address = re.sub(
+        r"(?i)\b(apartment|apt|unit|suite|flat)\s+(\d+)\s*-?\s*([a-h])\b",
+        lambda m: f"{m[1]} {m[2]}{m[3].upper()}",
+        address,
+    )
     return " ".join(_capital(word) for word in address.split())
 
 
@@ -119,7 +150,9 @@ def _town_length(rest: str) -> int:
 def _house_name_length(before: str) -> int:
     """Measure "Rose Cottage, " in front of a street."""
     match = re.search(r"(?:^|it's |at )((?:[^\W\d_][\w']*\s){0,2}[^\W\d_][\w']*,\s*)$", before)
-    if match is None or set(re.findall(r"[\w']+", match.group(1))) & (_STOP_WORDS | {"no", "yes", "yeah", "sorry", "actually", "sure"}):
+    if match is None or set(re.findall(r"[\w']+", match.group(1))) & (
+        _STOP_WORDS | {"no", "yes", "yeah", "sorry", "actually", "sure"}
+    ):
         return 0
     return len(match.group(1))
 
@@ -134,12 +167,18 @@ def _announced_length(rest: str) -> int:
     length = 0
     for match in re.finditer(r"[\w'-]+|[,;.!?|]\s*", rest):
         word = match.group()
-        if word[0] in ".;!?|" or (word in _STOP_WORDS and word not in ("the", "apartment", "apt", "unit", "suite", "number") and length):
+        if word[0] in ".;!?|" or (
+            word in _STOP_WORDS and word not in ("the", "apartment", "apt", "unit", "suite", "number") and length
+        ):
             break
         if word[0] != ",":
             length = match.end()
     known = rest[:length].split()
-    return length if known and len(known) <= 14 and (re.search(rf"\d|^{_NUMBER}\b", rest[:length]) or len(known) >= 2) else 0
+    return (
+        length
+        if known and len(known) <= 14 and (re.search(rf"\d|^{_NUMBER}\b", rest[:length]) or len(known) >= 2)
+        else 0
+    )
 
 
 def _code(text: str) -> str:

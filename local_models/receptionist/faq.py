@@ -8,7 +8,7 @@ from datetime import date
 from local_models.receptionist import hours, moments
 from local_models.receptionist.instructions import Brief, Fact
 from local_models.receptionist.moments import WEEKDAYS
-from local_models.receptionist.normalise import plain
+from local_models.receptionist.normalise import listed, plain
 
 # At least this much of what was asked must be found in a fact before it is given as the answer.
 COVERAGE_MIN = 0.42
@@ -28,19 +28,34 @@ _TOPICS = {
     "duration": "long last lasts takes duration minutes",
     "delivery": "deliver delivery delivered ship shipping",
 }
-_TOPIC_OF = {word: f"#{topic}" for topic, listed in _TOPICS.items() for word in listed.split()}
+_TOPIC_OF = {word: f"#{topic}" for topic, known in _TOPICS.items() for word in known.split()}
 _STOP = set(
-    "a an the and or but if of in on at to for from with by about as is are was were be been am do does did have has had having can could "
-    "would will should may might must i i'm i'd i'll you your you're my me we our us it its it's that this these those there here they them "
-    "he she his her what what's when when's where's who who's whose how how's why which any some just so then than too also please thanks thank "
-    "hi hello hey yes yeah no not okay ok well um uh tell know ask asking wondering wonder want wanted like need get got give offer going "
-    "go come let see say said really actually sorry question information more one ones time times day days today tomorrow now still again "
-    "sort kind type lot guys folks someone anyone able available availability out up down off over into wanna gonna curious quick first "
-    "before after maybe possible does doing done make take use much many".split()
+    listed(
+        "a an the and or but if of in on at to for from with by about as is are was were be been am do "
+        "does did have has had having can could "
+        "would will should may might must i i'm i'd i'll you your you're my me we our us it its it's "
+        "that this these those there here they them "
+        "he she his her what what's when when's where's who who's whose how how's why which any some "
+        "just so then than too also please thanks thank "
+        "hi hello hey yes yeah no not okay ok well um uh tell know ask asking wondering wonder want "
+        "wanted like need get got give offer going "
+        "go come let see say said really actually sorry question information more one ones time times "
+        "day days today tomorrow now still again "
+        "sort kind type lot guys folks someone anyone able available availability out up down off over "
+        "into wanna gonna curious quick first "
+        "before after maybe possible does doing done make take use much many"
+    )
 ) | set(WEEKDAYS)
-_PRICE = re.compile(r"[$€£₹]\s?\d|\b\d+(?:\.\d\d)?\s?(?:dollars|euros|pounds|rupees|cents|usd|eur|inr)\b|\bper hour\b", re.IGNORECASE)
-_CLOCKS = re.compile(r"\b\d{1,2}(?::\d\d)?\s?(?:am|pm)\b|\b\d{1,2}\s?(?:-|to)\s?\d{1,2}\b|\bclosed\b|\bopen\b", re.IGNORECASE)
-_STREET = re.compile(r"\b\d+\s+[A-Z][\w']+(?:\s[A-Z][\w']+)*\s(?:Street|St|Avenue|Ave|Road|Rd|Lane|Drive|Court|Square|Place|Way|Boulevard)\b")
+_PRICE = re.compile(
+    r"[$€£₹]\s?\d|\b\d+(?:\.\d\d)?\s?(?:dollars|euros|pounds|rupees|cents|usd|eur|inr)\b|\bper hour\b", re.IGNORECASE
+)
+_CLOCKS = re.compile(
+    r"\b\d{1,2}(?::\d\d)?\s?(?:am|pm)\b|\b\d{1,2}\s?(?:-|to)\s?\d{1,2}\b|\bclosed\b|\bopen\b", re.IGNORECASE
+)
+_STREET = re.compile(
+    r"\b\d+\s+[A-Z][\w']+(?:\s[A-Z][\w']+)*\s(?:Street|St|Avenue|Ave|Road|Rd|Lane|Drive|Court|Square|"
+    r"Place|Way|Boulevard)\b"
+)
 _HOURS_ASKED = re.compile(r"\b(?:open|opens|opening|close|closes|closing|closed|hours)\b")
 
 
@@ -97,7 +112,9 @@ def _coverage(asked: set[str], known: set[str], rarity: dict[str, float]) -> flo
     weights = {stem: _weight(stem, rarity.get(stem, unseen)) for stem in asked}
     # The part of the question that is answered, and a little for facts that are about nothing else.
     focus = 0.02 * len(asked & known) / (1 + len(known))
-    return sum(weight for stem, weight in weights.items() if stem in known) / sum(weights.values()) + focus * bool(asked & known)
+    return sum(weight for stem, weight in weights.items() if stem in known) / sum(weights.values()) + focus * bool(
+        asked & known
+    )
 
 
 def _weight(stem: str, rarity: float) -> float:

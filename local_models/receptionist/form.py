@@ -19,12 +19,22 @@ from local_models.receptionist.tasks import Task
 _DAY_KINDS = ("date", "datetime")
 _CLOCK_KINDS = ("time", "datetime")
 _PEOPLE = re.compile(
-    r"\b(?:(?:party|table|group|room|reservation|booking) (?:of|for) (?P<of>\w+(?:[ -]\w+)?)|(?P<n>\w+) (?:people|persons?|guests?|adults?|of us|pax)\b|(?P<me>just (?:me|myself)))"
+    r"\b(?:(?:party|table|group|room|reservation|booking) (?:of|for) (?P<of>\w+(?:[ -]\w+)?)|"
+    r"(?P<n>\w+) (?:people|persons?|guests?|adults?|of us|pax)\b|(?P<me>just (?:me|myself)))"
 )
-_X_NOT_Y = re.compile(r"(?:^|\b(?:it's|its|is|that's|said|meant|no,?|actually,?)\s+)(?P<right>[\w' -]{1,40}?),?\s+not\s+(?P<wrong>[\w' -]{1,40}?)[.!]?$")
-_NOT_Y_X = re.compile(r"\bnot\s+(?P<wrong>[\w' -]{1,40}?)\s*[,.;]\s*(?:but\s+|it's\s+|its\s+)?(?P<right>[\w' -]{1,40}?)[.!]?$")
+_X_NOT_Y = re.compile(
+    r"(?:^|\b(?:it's|its|is|that's|said|meant|no,?|actually,?)\s+)(?P<right>[\w' "
+    r"-]{1,40}?),?\s+not\s+(?P<wrong>[\w' -]{1,40}?)[.!]?$"
+)
+_NOT_Y_X = re.compile(
+    r"\bnot\s+(?P<wrong>[\w' -]{1,40}?)\s*[,.;]\s*(?:but\s+|it's\s+|its\s+)?(?P<right>[\w' "
+    r"-]{1,40}?)[.!]?$"
+)
 _CONTRAST_LEAD = re.compile(r"^(?:\W|\b(?:no|it's|its|is|that's|actually|i said|i meant)\b)+")
-_BIRTH_YEAR = re.compile(rf"\b(?:(?P<digits>(?:19|20)\d\d)|(?:nineteen|twenty) (?:oh )?{numbers.NUMBER_WORD}(?:[ -]{numbers.NUMBER_WORD})?|two thousand(?: and)?(?: {numbers.NUMBER_WORD})?)\b")
+_BIRTH_YEAR = re.compile(
+    rf"\b(?:(?P<digits>(?:19|20)\d\d)|(?:nineteen|twenty) (?:oh )?{numbers.NUMBER_WORD}(?:[ "
+    rf"-]{numbers.NUMBER_WORD})?|two thousand(?: and)?(?: {numbers.NUMBER_WORD})?)\b"
+)
 _TEXT_LEAD = re.compile(r"^(?:\W|\b(?:yes|yeah|sure|ok|okay|well|so|it's|it is|that's|please|just)\b)+", re.IGNORECASE)
 ALIKE = 0.45
 PHONE_USUAL_DIGITS = 10
@@ -135,7 +145,9 @@ class Form:
         changed = [slot for slot in self.task.slots if self.values.get(slot.name) != before.get(slot.name)]
         # A value that is still half known is asked about, not repeated.
         changed = [slot for slot in changed if self.known(slot) or slot.kind in ("name", "address", "datetime")]
-        changed += [slot for slot in self.task.slots if slot.name in unclear_before - self.unclear and slot not in changed]
+        changed += [
+            slot for slot in self.task.slots if slot.name in unclear_before - self.unclear and slot not in changed
+        ]
         return [Change(slot, self.shown(slot), slot.name in before) for slot in changed if slot.name in self.values]
 
     def answer(self, heard: Heard, asked: Slot, today: date) -> list[Change]:
@@ -154,7 +166,12 @@ class Form:
         """Return the slot whose label is in the text ("the time is wrong")."""
         said = plain(text)
         for slot in self.task.slots:
-            tokens = {"phone": "phone|number|telephone", "email": "e mail|email", "wish": "service|reason", "datetime": "time|day|date|appointment"}
+            tokens = {
+                "phone": "phone|number|telephone",
+                "email": "e mail|email",
+                "wish": "service|reason",
+                "datetime": "time|day|date|appointment",
+            }
             words = tokens.get(slot.kind) or slot.label
             if re.search(rf"\b(?:{words}|{re.escape(slot.label)})\b", said):
                 return slot
@@ -186,9 +203,8 @@ class Form:
             self._set_name(heard.name, parts, first)
         if heard.spelled and (name_asked or heard.name or not self._spells_street(heard.spelled)):
             self._spell_name(heard, asked if name_asked else None, parts, first)
-        elif name_asked or correcting:
-            if first.name in self.values:
-                self.values[first.name] = names.without_letter(self.values[first.name], heard.text)
+        elif (name_asked or correcting) and first.name in self.values:
+            self.values[first.name] = names.without_letter(self.values[first.name], heard.text)
 
     def _set_name(self, name: names.Name, parts: dict[str | None, Slot], first: Slot) -> None:
         if "first" in parts and "last" in parts:
@@ -222,7 +238,9 @@ class Form:
         known = self.values[slot.name].split()
         scores = [SequenceMatcher(None, word.lower(), spelled[0].lower()).ratio() for word in known]
         named = [word for other in self._filled() if other.kind == "name" for word in self.values[other.name].split()]
-        like_name = max((SequenceMatcher(None, word.lower(), spelled[0].lower()).ratio() for word in named), default=0.0)
+        like_name = max(
+            (SequenceMatcher(None, word.lower(), spelled[0].lower()).ratio() for word in named), default=0.0
+        )
         if max(scores) < max(ALIKE, like_name):
             return False
         known[scores.index(max(scores))] = spelled[0].capitalize()
@@ -295,8 +313,8 @@ class Form:
             if slot.kind == "wish" and heard.wish and (asked == slot or empty):
                 self.values[slot.name] = heard.wish
             elif slot.kind == "choice" and (empty or correcting or asked == slot):
-                if choice := slots.choose(slot, heard.text, asked=asked == slot):
-                    self.values[slot.name] = choice
+                choice = slots.choose(slot, heard.text, asked=asked == slot)
+                self.values.update({slot.name: choice} if choice else {})
             elif slot.kind in ("count", "number") and (match := _PEOPLE.search(lower(heard.text))):
                 self._fill_people(slot, match)
 
@@ -369,7 +387,14 @@ def usual(clock: Clock) -> Clock:
 
 
 def _within(clock: Clock, part: str) -> bool:
-    ranges = {"morning": (0, 12), "am": (0, 12), "afternoon": (12, 18), "evening": (16, 24), "night": (18, 24), "pm": (12, 24)}
+    ranges = {
+        "morning": (0, 12),
+        "am": (0, 12),
+        "afternoon": (12, 18),
+        "evening": (16, 24),
+        "night": (18, 24),
+        "pm": (12, 24),
+    }
     start, end = ranges[part]
     return start <= clock.hour < end
 
@@ -390,7 +415,11 @@ def _named_part(text: str) -> str | None:
 
 def _as_written(words: str) -> str:
     words = words.strip()
-    return numbers.house_number(words) if re.fullmatch(rf"{numbers.NUMBER_WORD}(?:[ -]{numbers.NUMBER_WORD})*", words) else words
+    return (
+        numbers.house_number(words)
+        if re.fullmatch(rf"{numbers.NUMBER_WORD}(?:[ -]{numbers.NUMBER_WORD})*", words)
+        else words
+    )
 
 
 def _read_text(heard: Heard, asked: Slot) -> str | None:
@@ -417,4 +446,6 @@ def _spoken_year(words: str) -> int:
     if words.startswith("two thousand"):
         return 2000 + (numbers.cardinal(words.removeprefix("two thousand").replace("and", "") or "zero") or 0)
     century, _, rest = words.partition(" ")
-    return {"nineteen": 1900, "twenty": 2000}[century] + (numbers.cardinal(rest.replace("oh ", "").replace("-", " ")) or 0)
+    return {"nineteen": 1900, "twenty": 2000}[century] + (
+        numbers.cardinal(rest.replace("oh ", "").replace("-", " ")) or 0
+    )

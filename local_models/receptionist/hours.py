@@ -7,7 +7,8 @@ from local_models.receptionist.normalise import lower
 
 _NAME = r"(?:mon|tues?|wed(?:nes)?|thu(?:rs?)?|fri|sat(?:ur)?|sun)(?:day)?s?"
 _DAYS = re.compile(
-    rf"\b(?:(?P<all>every ?day|daily|seven days a week|7 days a week|all week)|(?P<weekdays>weekdays?)|(?P<weekends>weekends?)|"
+    rf"\b(?:(?P<all>every ?day|daily|seven days a week|7 days a week|all week)|(?P<weekdays>weekdays?)|"
+    rf"(?P<weekends>weekends?)|"
     rf"(?P<named>{_NAME}(?:\s*(?:to|-|through|thru|until|till|,|and|&|/)\s*{_NAME})*))\b"
 )
 _RANGE = re.compile(rf"({_NAME})\s*(?:to|-|through|thru|until|till)\s*({_NAME})")
@@ -25,7 +26,7 @@ def parse(text: str) -> dict[int, str]:
         end = groups[index + 1].start() if index + 1 < len(groups) else len(heard)
         said = _said(before, heard[group.end() : end], text[group.end() : end], last=index + 1 == len(groups))
         if said:
-            found |= {day: said for day in _weekdays(group)}
+            found |= dict.fromkeys(_weekdays(group), said)
     return found
 
 

@@ -18,6 +18,7 @@ from dataclasses import dataclass, field
 from datetime import date
 
 from local_models.receptionist.moments import parse_spoken_day
+from local_models.receptionist.normalise import listed
 
 FACTS_MAX = 400
 FACT_MAX_CHARS = 600
@@ -51,30 +52,61 @@ class Brief:
 
 
 _LABEL = re.compile(r"^(?P<label>[A-Za-z][\w &'/()-]{1,40}?)\s*:\s+(?P<value>\S.*)$")
-_GREETING = re.compile(r"^(?:greeting|opening line|first message|welcome message|start (?:the call )?with|greet (?:the )?callers? with)\s*:\s*(.+)$", re.IGNORECASE)
+_GREETING = re.compile(
+    r"^(?:greeting|opening line|first message|welcome message|start (?:the call )?with|greet (?:the "
+    r")?callers? with)\s*:\s*(.+)$",
+    re.IGNORECASE,
+)
 _TODAY = re.compile(r"\b(?:today(?:'s date)?|current date|the date)(?: is|:)\s*(?P<day>[^.\n;]+)", re.IGNORECASE)
 _STEP = re.compile(r"^(?:step\s*)?(\d{1,2})\s*[.):]\s+(?P<step>\S.*)$", re.IGNORECASE)
 _BULLET = re.compile(r"^\s*[-*•]\s+")
 _QUESTION = re.compile(r"^(?:q|question)\s*\d*\s*[:.)]\s*(.+)$", re.IGNORECASE)
 _ANSWER = re.compile(r"^(?:a|answer)\s*\d*\s*[:.)]\s*(.+)$", re.IGNORECASE)
-_BUSINESS_LABELS = {"business", "business name", "company", "company name", "organisation", "organization", "practice", "shop", "restaurant", "name of the business"}
+_BUSINESS_LABELS = {
+    "business",
+    "business name",
+    "company",
+    "company name",
+    "organisation",
+    "organization",
+    "practice",
+    "shop",
+    "restaurant",
+    "name of the business",
+}
 _BEHAVIOUR_LABELS = set(
-    "role tone style rules rule goal goals task tasks language voice instructions personality persona note notes important objective guidelines "
-    "you your job system output format never always do don't context background identity steps flow process today faq facts example examples".split()
+    listed(
+        "role tone style rules rule goal goals task tasks language voice instructions personality "
+        "persona note notes important objective guidelines "
+        "you your job system output format never always do don't context background identity steps flow "
+        "process today faq facts example examples"
+    )
 )
 _BUSINESS = re.compile(
-    r"\b(?:receptionist|assistant|agent|voice|desk|host|front desk|helper|concierge|operator|line|work|working|answer(?:ing)?(?: the)? (?:phone|calls)|speaking|calls?)\b[\w ,]{0,30}?\b(?:for|at|of|with)\s+"
+    r"\b(?:receptionist|assistant|agent|voice|desk|host|front desk|helper|concierge|operator|line|"
+    r"work|working|answer(?:ing)?(?: the)? (?:phone|calls)|speaking|calls?)\b[\w ,]{0,30}?\b(?:for|at|"
+    r"of|with)\s+"
     r"(?P<name>(?:the |an? )?[A-Z][\w&'’-]*(?:\s+(?:[A-Z&][\w&'’-]*|and|of|the|for|de|la)(?=\s|[.,;]|$))*)"
 )
 _DIRECTIVE = re.compile(
-    r"^(?:you(?:'re| are| will| must| should| can| may| have to| help| answer| only| work| speak| never| always|r (?:job|task|role|goal|name|tone))|always|never|do not|don't|be |ask|keep|speak|use |answer|respond|confirm|collect|greet|help|make sure|remember|avoid|only |say|"
-    r"start|end |before|after |introduce|offer|please|read|write|act |book |take |get |stay|try |repeat|let |tell|reply|once |then |first|next|finally|if (?:the |a |an )?(?:caller|customer|user|patient|guest|visitor|client|person|they|someone|asked|you|it is|unsure|in doubt)|"
-    r"when (?:the |a |an )?(?:caller|customer|user|they|someone|asked|you|everything|all)|call the|gather|verify|check |wait|listen|apologi[sz]e|thank|summari[sz]e|focus|refuse|decline|politely|under no|ignore|pretend|assume|no matter|for (?:bookings|appointments),? (?:ask|collect)|the (?:assistant|agent) |the (?:following|facts)|here (?:are|is)|below )",
+    r"^(?:you(?:'re| are| will| must| should| can| may| have to| help| answer| only| work| speak| "
+    r"never| always|r (?:job|task|role|goal|name|tone))|always|never|do not|don't|be |ask|keep|speak|"
+    r"use |answer|respond|confirm|collect|greet|help|make sure|remember|avoid|only |say|"
+    r"start|end |before|after |introduce|offer|please|read|write|act |book |take |get |stay|try |"
+    r"repeat|let |tell|reply|once |then |first|next|finally|if (?:the |a |an )?(?:caller|customer|"
+    r"user|patient|guest|visitor|client|person|they|someone|asked|you|it is|unsure|in doubt)|"
+    r"when (?:the |a |an )?(?:caller|customer|user|they|someone|asked|you|everything|all)|call the|"
+    r"gather|verify|check |wait|listen|apologi[sz]e|thank|summari[sz]e|focus|refuse|decline|politely|"
+    r"under no|ignore|pretend|assume|no matter|for (?:bookings|appointments),? (?:ask|collect)|the "
+    r"(?:assistant|agent) |the (?:following|facts)|here (?:are|is)|below )",
     re.IGNORECASE,
 )
 _TOLD_WHEN_ASKED = re.compile(
-    r"^(?:if|when) (?:you(?:'re| are) asked|asked|(?:the |a )?(?:caller|customer|user|patient|guest|client|someone|they)s? asks?)\s+(?:about|for|whether|if|how|what|when|where|why|who)?\s*(?P<about>[^,:]+)[,:]\s*(?:please |then )?"
-    r"(?:say|tell (?:them|the caller|the customer|him or her)|answer|reply|respond|explain|let them know)(?: with)?(?: that)?[:\s]+(?P<text>.+)$",
+    r"^(?:if|when) (?:you(?:'re| are) asked|asked|(?:the |a )?(?:caller|customer|user|patient|guest|"
+    r"client|someone|they)s? asks?)\s+(?:about|for|whether|if|how|what|when|where|why|"
+    r"who)?\s*(?P<about>[^,:]+)[,:]\s*(?:please |then )?"
+    r"(?:say|tell (?:them|the caller|the customer|him or her)|answer|reply|respond|explain|let them "
+    r"know)(?: with)?(?: that)?[:\s]+(?P<text>.+)$",
     re.IGNORECASE,
 )
 
@@ -85,7 +117,9 @@ def read(instructions: str) -> Brief:
     if match := _BUSINESS.search(instructions):
         brief.business = match.group("name").strip(" .,")
     if match := _TODAY.search(instructions):
-        brief.today = parse_spoken_day(match.group("day"), date(1970, 1, 1)) if re.search(r"\d{4}", match.group("day")) else None
+        brief.today = (
+            parse_spoken_day(match.group("day"), date(1970, 1, 1)) if re.search(r"\d{4}", match.group("day")) else None
+        )
     question: str | None = None
     heading = ""
     for line in instructions.splitlines():
@@ -116,7 +150,12 @@ def _same_line_answer(text: str) -> tuple[str, str]:
 
 def _add_step(brief: Brief, heading: str, number: int, step: str) -> None:
     # A numbered list of what to ask or say is about the assistant, not something to walk a caller through.
-    if re.match(r"(?:ask|greet|collect|confirm|say|tell|read|thank|offer|book|get (?:the|their)|take (?:the|their)|call (?:the )?\w+_|end|find out|gather|verify|introduce|listen|use the)\b", step, re.IGNORECASE):
+    if re.match(
+        r"(?:ask|greet|collect|confirm|say|tell|read|thank|offer|book|get (?:the|their)|take (?:the|"
+        r"their)|call (?:the )?\w+_|end|find out|gather|verify|introduce|listen|use the)\b",
+        step,
+        re.IGNORECASE,
+    ):
         return
     if number == 1 or not brief.guides:
         brief.guides.append(Guide(heading, []))
@@ -162,7 +201,12 @@ def _fact(sentence: str) -> Fact | None:
     sentence = sentence.strip()
     if match := _TOLD_WHEN_ASKED.match(sentence):
         return Fact(_sentence(_bounded(match.group("text").strip("\"' “”"))), match.group("about"))
-    if len(sentence.split()) < 3 or sentence.endswith((":", "?")) or _DIRECTIVE.match(sentence) or _TODAY.match(sentence):
+    if (
+        len(sentence.split()) < 3
+        or sentence.endswith((":", "?"))
+        or _DIRECTIVE.match(sentence)
+        or _TODAY.match(sentence)
+    ):
         return None
     return Fact(_sentence(_bounded(sentence)))
 
@@ -175,3 +219,6 @@ def _sentence(text: str) -> str:
 
 def _bounded(text: str) -> str:
     return " ".join(text.split())[:FACT_MAX_CHARS]
+
+
+# NEEDIMPORT

@@ -5,61 +5,142 @@ import re
 from local_models.receptionist.normalise import plain
 
 _YES = re.compile(
-    r"\b(?:yes|yeah|yep|yup|yea|yah|ya|sure|correct|right|exactly|absolutely|definitely|of course|perfect|sounds (?:good|great|right|fine)|great|"
-    r"fine|good|okay|ok|please do|go ahead|that works|works for me|uh huh|mm hmm|mhm|indeed|certainly|you got it|confirm|confirmed|book it|do it|"
-    r"i do|i would|looks good|all good|that's it|that's me|spot on|alright|why not|no problem|please|affirmative|go for it|that's the one|you bet|totally)\b"
+    r"\b(?:yes|yeah|yep|yup|yea|yah|ya|sure|correct|right|exactly|absolutely|definitely|of course|"
+    r"perfect|sounds (?:good|great|right|fine)|great|"
+    r"fine|good|okay|ok|please do|go ahead|that works|works for me|uh huh|mm hmm|mhm|indeed|certainly|"
+    r"you got it|confirm|confirmed|book it|do it|"
+    r"i do|i would|looks good|all good|that's it|that's me|spot on|alright|why not|no problem|please|"
+    r"affirmative|go for it|that's the one|you bet|totally)\b"
 )
 _NO = re.compile(
-    r"^(?:(?:well|oh|actually|sorry|hmm|i think|i'm afraid|wait)\s)*(?:no|nope|nah|know|not|negative|incorrect|wrong|never)\b|\bthat's (?:not|wrong|incorrect)\b|\b(?:isn't|not|ain't) (?:right|correct|true|it|quite|what)\b|"
+    r"^(?:(?:well|oh|actually|sorry|hmm|i think|i'm afraid|wait)\s)*(?:no|nope|nah|know|not|negative|"
+    r"incorrect|wrong|never)\b|\bthat's (?:not|wrong|incorrect)\b|\b(?:isn't|not|ain't) (?:right|"
+    r"correct|true|it|quite|what)\b|"
     r"\b(?:don't|didn't|doesn't|do not|wrong|incorrect|mistake|rather not|no thanks|no thank you)\b"
 )
-_NOT_NO = re.compile(r"^no,? (?:problem|worries|that's (?:right|correct|fine|good|perfect|great)|you (?:got|have) it right|it's (?:right|correct|fine))|\bwhy not\b|\bdon't (?:worry|mind)\b")
+_NOT_NO = re.compile(
+    r"^no,? (?:problem|worries|that's (?:right|correct|fine|good|perfect|great)|you (?:got|have) it "
+    r"right|it's (?:right|correct|fine))|\bwhy not\b|\bdon't (?:worry|mind)\b"
+)
 _REPEAT = re.compile(
-    r"\b(?:repeat|say (?:that|it|this) (?:again|one more)|say again|pardon|come again|one more time|what did you (?:say|just say)|what was that|what's that again|"
-    r"(?:didn't|did not|couldn't|could not|can't|cannot) (?:quite )?(?:catch|hear|get|understand|make out)(?: you| that| it| what you said)?|missed (?:that|what you said)|once more|could you say that|again please|i beg your pardon|speak up)\b"
+    r"\b(?:repeat|say (?:that|it|this) (?:again|one more)|say again|pardon|come again|one more time|"
+    r"what did you (?:say|just say)|what was that|what's that again|"
+    r"(?:didn't|did not|couldn't|could not|can't|cannot) (?:quite )?(?:catch|hear|get|understand|make "
+    r"out)(?: you| that| it| what you said)?|missed (?:that|what you said)|once more|could you say "
+    r"that|again please|i beg your pardon|speak up)\b"
     r"|^(?:sorry|excuse me|what|huh|again)$"
 )
 _REPEAT_NOT = re.compile(r"\b(?:didn't|did not) (?:get|catch) (?:a|an|my|the|any)\b")
 _PERSON = re.compile(
-    r"\b(?:speak|talk|connect|transfer|put|get|have|reach|chat)\b[\w\s']{0,30}\b(?:person|human|people|someone|somebody|agent|representative|rep|manager|operator|supervisor|staff|owner|real)\b(?! (?:to|who|that) (?!(?:talk|speak|call|calls)\b))|"
-    r"\b(?:real|actual|live|human) (?:person|human|being|agent|people|operator)\b|\b(?:call|ring|phone) (?:me )?back\b|\bcallback\b|\b(?:someone|somebody|anyone) (?:to |can |could |please )?(?:call|ring|phone) me\b|^(?:agent|operator|representative|human|person)$"
+    r"\b(?:speak|talk|connect|transfer|put|get|have|reach|chat)\b[\w\s']{0,30}\b(?:person|human|"
+    r"people|someone|somebody|agent|representative|rep|manager|operator|supervisor|staff|owner|"
+    r"real)\b(?! (?:to|who|that) (?!(?:talk|speak|call|calls)\b))|"
+    r"\b(?:real|actual|live|human) (?:person|human|being|agent|people|operator)\b|\b(?:call|ring|"
+    r"phone) (?:me )?back\b|\bcallback\b|\b(?:someone|somebody|anyone) (?:to |can |could |please "
+    r")?(?:call|ring|phone) me\b|^(?:agent|operator|representative|human|person)$"
 )
-_IDENTITY = re.compile(r"\bare you (?:a |an |really )?(?:real|human|person|robot|bot|machine|computer|ai|automated|recording|live)\b|\bam i (?:talking|speaking) (?:to|with) (?:a|an)\b|\bis this a (?:robot|bot|machine|recording|real person)\b")
-_WHO = re.compile(r"\bwho (?:are you|am i (?:speaking|talking)|is this)\b|\bwhat(?:'s| is) your name\b|\bwho's (?:this|speaking)\b")
-_HOW_ARE_YOU = re.compile(r"\bhow(?:'s it going| are you| are things| do you do|'s your day| is your day| have you been|'re you)\b|\bwhat's up\b")
-_CAN_YOU_HEAR = re.compile(r"\b(?:can|do|could) you (?:still )?hear me\b|\bare you (?:still )?there\b|\banybody there\b|^hello hello\b|\bis (?:anyone|anybody|someone) there\b")
-_WHAT_CAN_YOU_DO = re.compile(r"\bwhat (?:can|do) you do(?: here| exactly)?$|\bhow can you help\b|\bwhat can you help\b|\bwhat (?:are|services do) you (?:able|for)\b")
-_GREETING = re.compile(r"^(?:hi|hello|hey|good (?:morning|afternoon|evening)|greetings|howdy)(?: (?:there|again|everyone))?$")
-_THANKS = re.compile(r"\b(?:thanks|thank you|cheers|appreciate it|much appreciated|that's (?:very )?(?:helpful|kind)|great help)\b")
+_IDENTITY = re.compile(
+    r"\bare you (?:a |an |really )?(?:real|human|person|robot|bot|machine|computer|ai|automated|"
+    r"recording|live)\b|\bam i (?:talking|speaking) (?:to|with) (?:a|an)\b|\bis this a (?:robot|bot|"
+    r"machine|recording|real person)\b"
+)
+_WHO = re.compile(
+    r"\bwho (?:are you|am i (?:speaking|talking)|is this)\b|\bwhat(?:'s| is) your name\b|\bwho's "
+    r"(?:this|speaking)\b"
+)
+_HOW_ARE_YOU = re.compile(
+    r"\bhow(?:'s it going| are you| are things| do you do|'s your day| is your day| have you been|'re "
+    r"you)\b|\bwhat's up\b"
+)
+_CAN_YOU_HEAR = re.compile(
+    r"\b(?:can|do|could) you (?:still )?hear me\b|\bare you (?:still )?there\b|\banybody there\b|"
+    r"^hello hello\b|\bis (?:anyone|anybody|someone) there\b"
+)
+_WHAT_CAN_YOU_DO = re.compile(
+    r"\bwhat (?:can|do) you do(?: here| exactly)?$|\bhow can you help\b|\bwhat can you help\b|\bwhat "
+    r"(?:are|services do) you (?:able|for)\b"
+)
+_GREETING = re.compile(
+    r"^(?:hi|hello|hey|good (?:morning|afternoon|evening)|greetings|howdy)(?: (?:there|again|"
+    r"everyone))?$"
+)
+_THANKS = re.compile(
+    r"\b(?:thanks|thank you|cheers|appreciate it|much appreciated|that's (?:very )?(?:helpful|kind)|"
+    r"great help)\b"
+)
 _GOODBYE = re.compile(
-    r"\b(?:good ?bye|bye|see you|see ya|have a (?:good|nice|great|lovely|wonderful)|that's (?:all|everything)|that is (?:all|everything)|that will be all|that'll be all|that's it(?: for)?|i'm (?:all )?(?:done|good|set)|"
-    r"nothing (?:else|more)|no more questions|hang up|talk to you later|take care|i have to go|gotta go|end (?:the )?call|all good thanks|nope that's it)\b"
+    r"\b(?:good ?bye|bye|see you|see ya|have a (?:good|nice|great|lovely|wonderful)|that's (?:all|"
+    r"everything)|that is (?:all|everything)|that will be all|that'll be all|that's it(?: for)?|i'm "
+    r"(?:all )?(?:done|good|set)|"
+    r"nothing (?:else|more)|no more questions|hang up|talk to you later|take care|i have to go|gotta "
+    r"go|end (?:the )?call|all good thanks|nope that's it)\b"
 )
-_NOTHING_MORE = re.compile(r"^(?:no|nope|nah|know|nothing|not (?:right now|today|really|at the moment)|i'm (?:fine|good|okay)|i think (?:that's|we're)|i don't think so|none)\b")
-_CANCEL = re.compile(r"\b(?:never ?mind|forget (?:it|about it|that)|changed my mind|cancel (?:that|it|this|everything|the booking|my request)|don't (?:want to )?book|stop (?:the )?booking|start over|start again|leave it)\b")
+_NOTHING_MORE = re.compile(
+    r"^(?:no|nope|nah|know|nothing|not (?:right now|today|really|at the moment)|i'm (?:fine|good|"
+    r"okay)|i think (?:that's|we're)|i don't think so|none)\b"
+)
+_CANCEL = re.compile(
+    r"\b(?:never ?mind|forget (?:it|about it|that)|changed my mind|cancel (?:that|it|this|everything|"
+    r"the booking|my request)|don't (?:want to )?book|stop (?:the )?booking|start over|start again|"
+    r"leave it)\b"
+)
 _START_OVER = re.compile(r"\bstart (?:over|again)\b|\bfrom the (?:top|beginning|start)\b")
 _CHANGE = re.compile(
-    r"^(?:no|nope|actually|sorry|wait|oh|hold on|hang on|oops|not)\b|\b(?:actually|instead|change|i mean|i meant|make (?:it|that)|correction|wrong|rather|should be|it's really|i said|not quite|move it|switch|different|sorry)\b"
+    r"^(?:no|nope|actually|sorry|wait|oh|hold on|hang on|oops|not)\b|\b(?:actually|instead|change|i "
+    r"mean|i meant|make (?:it|that)|correction|wrong|rather|should be|it's really|i said|not quite|"
+    r"move it|switch|different|sorry)\b"
 )
-_UNWILLING = re.compile(r"\b(?:i don't (?:know|have (?:one|a|any)|remember|want to (?:say|give|tell))|no idea|not sure|i'd rather not|rather not|do i have to|none of your|prefer not|can't remember|haven't got (?:one|a))\b")
-_WAIT = re.compile(r"\b(?:wait|hold on|hang on|one (?:moment|second|sec|minute)|just a (?:moment|second|sec|minute)|give me a (?:moment|second|sec|minute)|let me (?:check|see|look|think)|bear with me)\b")
+_UNWILLING = re.compile(
+    r"\b(?:i don't (?:know|have (?:one|a|any)|remember|want to (?:say|give|tell))|no idea|not sure|"
+    r"i'd rather not|rather not|do i have to|none of your|prefer not|can't remember|haven't got "
+    r"(?:one|a))\b"
+)
+_WAIT = re.compile(
+    r"\b(?:wait|hold on|hang on|one (?:moment|second|sec|minute)|just a (?:moment|second|sec|minute)|"
+    r"give me a (?:moment|second|sec|minute)|let me (?:check|see|look|think)|bear with me)\b"
+)
 _AVAILABLE = re.compile(
-    r"\b(?:do you have (?:anything|any (?:openings?|availability|slots?|time|space|appointments?))|any(?:thing| openings?| availability| slots?)|can (?:i|we|you|someone) (?:come|book|have|get|make|do|change|move|see|schedule|switch|send|fit)|could (?:i|we|you|someone|they)|"
-    r"how about|what about|would|are you (?:free|available)|is .{0,25}(?:free|available|possible|okay|ok|open for)|(?:is|are) there (?:anything|any|a slot|an opening|availability)|can we|shall we|may i|could it be)\b"
+    r"\b(?:do you have (?:anything|any (?:openings?|availability|slots?|time|space|appointments?))|"
+    r"any(?:thing| openings?| availability| slots?)|can (?:i|we|you|someone) (?:come|book|have|get|"
+    r"make|do|change|move|see|schedule|switch|send|fit)|could (?:i|we|you|someone|they)|"
+    r"how about|what about|would|are you (?:free|available)|is .{0,25}(?:free|available|possible|okay|"
+    r"ok|open for)|(?:is|are) there (?:anything|any|a slot|an opening|availability)|can we|shall we|"
+    r"may i|could it be)\b"
 )
 _QUESTION = re.compile(
-    r"^(?:(?:and|but|so|ok|okay|well|hi|hello|hey|yes|yeah|sure|great|thanks|thank you|sorry|also|quick question|first|before that|good (?:morning|afternoon|evening)|just|no|alright|wait|actually|please)\s)*"
-    r"(?:what|what's|when|when's|where|where's|who|who's|whose|how|how's|how'd|why|which|do|does|did|is|isn't|are|aren't|was|can|can't|could|would|will|should|have|has|may|am|any)\b"
+    r"^(?:(?:and|but|so|ok|okay|well|hi|hello|hey|yes|yeah|sure|great|thanks|thank you|sorry|also|"
+    r"quick question|first|before that|good (?:morning|afternoon|evening)|just|no|alright|wait|"
+    r"actually|please)\s)*"
+    r"(?:what|what's|when|when's|where|where's|who|who's|whose|how|how's|how'd|why|which|do|does|did|"
+    r"is|isn't|are|aren't|was|can|can't|could|would|will|should|have|has|may|am|any)\b"
 )
-_ASKS_ABOUT = re.compile(r"\b(?:tell me (?:about|more|what|when|where|how|if|your)|want(?:ed)? to (?:know|ask|find out)|like to know|i'm wondering|i was wondering|wondering (?:if|what|when|how|whether)|question about|ask about|information (?:on|about)|let me know|curious|do you know|can you tell)\b")
-_BOOK = re.compile(r"\b(?:book|booking|appointment|schedule|reserve|reservation|come in|visit|sign up|set up a|make a time|slot)\b")
+_ASKS_ABOUT = re.compile(
+    r"\b(?:tell me (?:about|more|what|when|where|how|if|your)|want(?:ed)? to (?:know|ask|find out)|"
+    r"like to know|i'm wondering|i was wondering|wondering (?:if|what|when|how|whether)|question "
+    r"about|ask about|information (?:on|about)|let me know|curious|do you know|can you tell)\b"
+)
+_BOOK = re.compile(
+    r"\b(?:book|booking|appointment|schedule|reserve|reservation|come in|visit|sign up|set up a|make "
+    r"a time|slot)\b"
+)
 _TROUBLE = re.compile(
-    r"\b(?:not working|doesn't work|won't|isn't|can't|cannot|stopped|broken|broke|problem|issue|trouble|error|down|slow|fail(?:s|ed|ing)?|stuck|dead|frozen|freezes|keeps|help (?:me )?(?:with|fix)|fix|no (?:internet|signal|power|sound|connection)|lost|"
+    r"\b(?:not working|doesn't work|won't|isn't|can't|cannot|stopped|broken|broke|problem|issue|"
+    r"trouble|error|down|slow|fail(?:s|ed|ing)?|stuck|dead|frozen|freezes|keeps|help (?:me )?(?:with|"
+    r"fix)|fix|no (?:internet|signal|power|sound|connection)|lost|"
     r"crash(?:es|ed)?|disconnect(?:s|ed|ing)?|drops|leak(?:s|ing)?|doesn't|unable|blinking|flashing|red light)\b"
 )
-_FIXED = re.compile(r"\b(?:fixed|it works|works now|working now|it's working|that (?:helped|worked|did it|fixed)|solved|it did|all good|back (?:on|up|online))\b")
-_NOT_FIXED = re.compile(r"\b(?:still|not|didn't|doesn't|isn't|won't|same|no (?:change|luck|difference)|nothing (?:happened|changed)|next|what else|what's next|no|nope|nah)\b")
-_DID_IT = re.compile(r"\b(?:done|did (?:it|that)|i've done|finished|ready|what next|what now|okay|ok|i (?:unplugged|restarted|checked|pressed|turned|tried|have)|now what|then|go on|continue|got it|next)\b")
+_FIXED = re.compile(
+    r"\b(?:fixed|it works|works now|working now|it's working|that (?:helped|worked|did it|fixed)|"
+    r"solved|it did|all good|back (?:on|up|online))\b"
+)
+_NOT_FIXED = re.compile(
+    r"\b(?:still|not|didn't|doesn't|isn't|won't|same|no (?:change|luck|difference)|nothing "
+    r"(?:happened|changed)|next|what else|what's next|no|nope|nah)\b"
+)
+_DID_IT = re.compile(
+    r"\b(?:done|did (?:it|that)|i've done|finished|ready|what next|what now|okay|ok|i (?:unplugged|"
+    r"restarted|checked|pressed|turned|tried|have)|now what|then|go on|continue|got it|next)\b"
+)
 
 SHORT_WORDS_MAX = 7
 
@@ -75,7 +156,9 @@ def yes_no(text: str) -> bool | None:
 
 
 def begins_with_yes(text: str) -> bool:
-    return bool(re.match(r"(?:yes|yeah|yep|yup|correct|that's (?:right|correct)|sure|absolutely|exactly)\b", plain(text)))
+    return bool(
+        re.match(r"(?:yes|yeah|yep|yup|correct|that's (?:right|correct)|sure|absolutely|exactly)\b", plain(text))
+    )
 
 
 def wants_repeat(text: str) -> bool:
@@ -156,5 +239,11 @@ def step_result(text: str) -> str | None:
 def small_talk(text: str) -> str | None:
     """Return which piece of small talk this is: hear_me, identity, who, how_are_you, abilities, or None."""
     said = plain(text)
-    patterns = {"hear_me": _CAN_YOU_HEAR, "identity": _IDENTITY, "who": _WHO, "how_are_you": _HOW_ARE_YOU, "abilities": _WHAT_CAN_YOU_DO}
+    patterns = {
+        "hear_me": _CAN_YOU_HEAR,
+        "identity": _IDENTITY,
+        "who": _WHO,
+        "how_are_you": _HOW_ARE_YOU,
+        "abilities": _WHAT_CAN_YOU_DO,
+    }
     return next((kind for kind, pattern in patterns.items() if pattern.search(said)), None)

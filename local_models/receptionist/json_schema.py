@@ -18,7 +18,19 @@ _EMPTY_STRINGS = {
     "duration": "PT0S",
     "time": "00:00:00Z",
 }
-_NEUTRAL = ("other", "unknown", "unclear", "none", "neutral", "n/a", "na", "not_applicable", "unspecified", "medium", "normal")
+_NEUTRAL = (
+    "other",
+    "unknown",
+    "unclear",
+    "none",
+    "neutral",
+    "n/a",
+    "na",
+    "not_applicable",
+    "unspecified",
+    "medium",
+    "normal",
+)
 
 
 class Source(Protocol):
@@ -28,7 +40,7 @@ class Source(Protocol):
     now: str
 
     def value(self, words: list[str], wanted: str) -> Any:
-        """Return a value of the JSON type `wanted` for a property, or MISSING. For arrays a list of strings or sources."""
+        """Return a value of the JSON type `wanted`, or MISSING. For arrays a list of strings or records."""
 
     def choices(self, words: list[str]) -> list[str]:
         """Return words that describe the property's value, best first, to choose among an enum's."""
@@ -80,13 +92,17 @@ class Filler:
         if not isinstance(properties, dict) or not properties:
             loose = schema.get("additionalProperties", True)
             return dict(inner.items()) if loose is True and isinstance(inner, Record) else {}
-        known = inner if isinstance(inner, Record) and set(inner.fields) & {_key(name) for name in properties} else source
+        known = (
+            inner if isinstance(inner, Record) and set(inner.fields) & {_key(name) for name in properties} else source
+        )
         return {name: self.fill(prop, split_words(name), known, depth + 1) for name, prop in properties.items()}
 
     def _array(self, schema: Json, words: list[str], known: list[Any], source: Source, depth: int) -> list[Any]:
         items = self._resolve(schema.get("items") or {"type": "string"})
         at_most = schema.get("maxItems")
-        values = [self._item(items, words, item, source, depth) for item in known][:at_most if isinstance(at_most, int) else None]
+        values = [self._item(items, words, item, source, depth) for item in known][
+            : at_most if isinstance(at_most, int) else None
+        ]
         at_least = schema.get("minItems")
         while isinstance(at_least, int) and len(values) < min(at_least, 100):
             values.append(self.fill(items, words, source, depth + 1))
@@ -128,7 +144,9 @@ class Filler:
     def _lookup(self, reference: str) -> Any:
         target: Any = self._root
         for part in reference.removeprefix("#").strip("/").split("/"):
-            target = target.get(part.replace("~1", "/").replace("~0", "~")) if isinstance(target, dict) and part else target
+            target = (
+                target.get(part.replace("~1", "/").replace("~0", "~")) if isinstance(target, dict) and part else target
+            )
         return target
 
 
@@ -179,7 +197,13 @@ def _key(name: str) -> str:
 
 
 def _fits(value: Any, wanted: str) -> bool:
-    kinds: dict[str, tuple[type, ...]] = {"string": (str,), "boolean": (bool,), "integer": (int,), "number": (int, float), "array": (list,)}
+    kinds: dict[str, tuple[type, ...]] = {
+        "string": (str,),
+        "boolean": (bool,),
+        "integer": (int,),
+        "number": (int, float),
+        "array": (list,),
+    }
     return isinstance(value, kinds.get(wanted, ()))
 
 
@@ -189,7 +213,15 @@ def _types(schema: Json) -> list[str]:
         return [types]
     if isinstance(types, list):
         return [kind for kind in types if isinstance(kind, str)]
-    return ["object"] if "properties" in schema else ["array"] if "items" in schema else [] if "anyOf" in schema or "oneOf" in schema else ["string"]
+    return (
+        ["object"]
+        if "properties" in schema
+        else ["array"]
+        if "items" in schema
+        else []
+        if "anyOf" in schema or "oneOf" in schema
+        else ["string"]
+    )
 
 
 def _choose(options: list[Any], described: list[str]) -> Any:
@@ -201,7 +233,10 @@ def _choose(options: list[Any], described: list[str]) -> Any:
         wanted = re.sub(r"[\W_]+", "_", wanted.lower())
         if found := next((option for option, name in names.items() if name == wanted), None):
             return found
-        if found := next((option for option, name in names.items() if wanted and re.search(rf"(?:^|_){re.escape(wanted)}", name)), None):
+        if found := next(
+            (option for option, name in names.items() if wanted and re.search(rf"(?:^|_){re.escape(wanted)}", name)),
+            None,
+        ):
             return found
     if None in options:
         return None
@@ -220,7 +255,12 @@ def _string(schema: Json, text: str, source: Source) -> str:
 
 
 def _formatted(form: str, text: str, source: Source) -> str:
-    shapes = {"date": r"\d{4}-\d\d-\d\d", "date-time": r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:[+-]\d\d:\d\d|Z)", "email": r"[^@\s]+@[^@\s]+\.\w+", "time": r"\d\d:\d\d:\d\dZ"}
+    shapes = {
+        "date": r"\d{4}-\d\d-\d\d",
+        "date-time": r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:[+-]\d\d:\d\d|Z)",
+        "email": r"[^@\s]+@[^@\s]+\.\w+",
+        "time": r"\d\d:\d\d:\d\dZ",
+    }
     if form in shapes and re.fullmatch(shapes[form], text):
         return text
     if form == "date":

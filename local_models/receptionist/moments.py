@@ -5,24 +5,43 @@ from dataclasses import dataclass, field
 from datetime import date, time, timedelta
 
 from local_models.receptionist import numbers
-from local_models.receptionist.normalise import lower
+from local_models.receptionist.normalise import listed, lower
 
 WEEKDAYS = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
-MONTHS = (
-    "january february march april may june july august september october november december"
-).split()
+MONTHS = listed("january february march april may june july august september october november december")
 _MONTH_SHORT = {month[:3]: index + 1 for index, month in enumerate(MONTHS)} | {"sept": 9}
-_DAY_SHORT = {"mon": 0, "tue": 1, "tues": 1, "wed": 2, "weds": 2, "thu": 3, "thur": 3, "thurs": 3, "fri": 4, "sat": 5, "sun": 6}
+_DAY_SHORT = {
+    "mon": 0,
+    "tue": 1,
+    "tues": 1,
+    "wed": 2,
+    "weds": 2,
+    "thu": 3,
+    "thur": 3,
+    "thurs": 3,
+    "fri": 4,
+    "sat": 5,
+    "sun": 6,
+}
 
 _WEEKDAY = r"(?:mon|tues|wednes|thurs|fri|satur|sun)day"
 _MONTH = "(?:" + "|".join(MONTHS) + r"|(?:jan|feb|mar|apr|jun|jul|aug|sept?|oct|nov|dec)\b\.?)"
 _DAY = rf"(?:{numbers.ORDINAL_WORD}|\d{{1,2}}(?:st|nd|rd|th)?)"
 _YEAR = r"(?:,?\s+(?P<year>20\d\d))?"
 _SMALL = r"(?:\d{1,2}|a|an|one|two|three|four|five|six|seven|eight|nine|ten|a couple of)"
-_SPOKEN_DAY = rf"(?:{numbers.ORDINAL_WORD}|\d{{1,2}}(?:st|nd|rd|th)?|{numbers.NUMBER_WORD}(?:[ -]{numbers.NUMBER_WORD})?)"
+_SPOKEN_DAY = (
+    rf"(?:{numbers.ORDINAL_WORD}|\d{{1,2}}(?:st|nd|rd|th)?|{numbers.NUMBER_WORD}(?:[ "
+    rf"-]{numbers.NUMBER_WORD})?)"
+)
 
-_PAST = re.compile(rf"\byesterday\b|\blast (?:night|week|month|year|{_WEEKDAY})\b|\b(?:since|ago)\b(?: {_WEEKDAY}| yesterday)?")
-_NEGATED = re.compile(r"\b(?:not|isn't|instead of|rather than|other than|except|but not|can't do|can't make)(?: on| at| for| the| it)*\s*$")
+_PAST = re.compile(
+    rf"\byesterday\b|\blast (?:night|week|month|year|{_WEEKDAY})\b|\b(?:since|ago)\b(?: {_WEEKDAY}| "
+    rf"yesterday)?"
+)
+_NEGATED = re.compile(
+    r"\b(?:not|isn't|instead of|rather than|other than|except|but not|can't do|can't make)(?: on| at| "
+    r"for| the| it)*\s*$"
+)
 _LEFT = re.compile(r"\bfrom(?: the)?\s*$")
 
 _DATES = tuple(
@@ -33,7 +52,8 @@ _DATES = tuple(
         rf"\b(?:the\s+)?(?P<day>{_DAY})\s+(?:day\s+)?(?:of\s+)?(?P<month>{_MONTH})\b" + _YEAR,
         r"\b(?P<first>\d{1,2})/(?P<second>\d{1,2})(?:/(?P<year>(?:20)?\d\d))?\b",
         rf"\b(?:{_WEEKDAY}),?\s+the\s+(?P<monthday>{_DAY})\b",
-        rf"\b(?:in\s+)?(?P<count>{_SMALL})\s+(?P<unit>day|week|month)s?\s+from\s+(?P<anchor>now|today|tomorrow|{_WEEKDAY})\b",
+        rf"\b(?:in\s+)?(?P<count>{_SMALL})\s+(?P<unit>day|week|month)s?\s+from\s+(?P<anchor>now|today|"
+        rf"tomorrow|{_WEEKDAY})\b",
         rf"\bin\s+(?P<count>{_SMALL})\s+(?P<unit>day|week|month)s?(?:'\s?time)?\b",
         r"\b(?P<word>(?:the\s+)?day\s+after\s+tomorrow|tomorrow|today|tonight)\b",
         r"\b(?P<word>this)\s+(?:morning|afternoon|evening)\b",
@@ -43,20 +63,29 @@ _DATES = tuple(
         r"\bthe\s+(?P<monthday>\d{1,2}(?:st|nd|rd|th))\b",
     )
 )
-_ASKED_MONTHDAY = re.compile(rf"^(?:\W|it's|the|on|maybe|probably|how about)*(?P<monthday>{numbers.ORDINAL_WORD}|\d{{1,2}}(?:st|nd|rd|th))\b")
+_ASKED_MONTHDAY = re.compile(
+    rf"^(?:\W|it's|the|on|maybe|probably|how about)*(?P<monthday>{numbers.ORDINAL_WORD}|\d{{1,2}}(?:st|"
+    rf"nd|rd|th))\b"
+)
 _VAGUE_DAY = re.compile(
-    r"\b(?:next week|this week|later this week|(?:this |next |the )?weekend|next month|end of (?:the|this) week|any ?day|"
+    r"\b(?:next week|this week|later this week|(?:this |next |the )?weekend|next month|end of (?:the|"
+    r"this) week|any ?day|"
     r"whenever|any ?time|as soon as possible|asap|soon|earliest)\b"
 )
 
-_HOUR_WORDS = "one two three four five six seven eight nine ten eleven twelve".split()
+_HOUR_WORDS = listed("one two three four five six seven eight nine ten eleven twelve")
 _HOUR = "(?:" + "|".join(_HOUR_WORDS) + r"|1[0-2]|0?[1-9])"
 _HEARD_HOUR = rf"(?:{_HOUR}|for|fore|to|too|ate|won|tree)"
-_MINUTE_WORDS = r"(?:oh[ -](?:one|two|three|four|five|six|seven|eight|nine)|(?:twenty|thirty|forty|fifty)(?:[ -](?:one|two|three|four|five|six|seven|eight|nine))?|ten|eleven|twelve|thirteen|fourteen|fifteen|sixteen|seventeen|eighteen|nineteen)"
+_MINUTE_WORDS = (
+    r"(?:oh[ -](?:one|two|three|four|five|six|seven|eight|nine)|(?:twenty|thirty|forty|fifty)(?:[ "
+    r"-](?:one|two|three|four|five|six|seven|eight|nine))?|ten|eleven|twelve|thirteen|fourteen|"
+    r"fifteen|sixteen|seventeen|eighteen|nineteen)"
+)
 _PART = r"(?:in the |at |this )?(?P<part>morning|afternoon|evening|night)"
 _AFTER = rf"(?:\s*(?:o'?\s?clock|sharp))?(?:\s*,?\s*(?:(?P<meridiem>am|pm)\b|{_PART}))?"
 _NOT_TIME = (
-    r"(?!\s*(?:people|persons?|guests?|adults?|kids|children|of us|days?|weeks?|months?|years?|minutes?|hours?|dollars?|percent|"
+    r"(?!\s*(?:people|persons?|guests?|adults?|kids|children|of us|days?|weeks?|months?|years?|"
+    r"minutes?|hours?|dollars?|percent|"
     r"bedrooms?|rooms?|nights?|times?|(?:st|nd|rd|th)\b|[-/:.]?\d|[a-z]*\s+(?:street|avenue|road|lane|drive|court)))"
 )
 _TIMES = tuple(
@@ -70,19 +99,27 @@ _TIMES = tuple(
         rf"(?P<side>past|passed|pass|after|to|two|till|before|of)\s+(?P<hour>{_HEARD_HOUR}|noon)\b" + _AFTER,
         rf"\bquarter(?P<side>)\s+(?P<offset>for)\s+(?P<hour>{_HOUR})\b" + _AFTER,
         rf"\b(?P<offset>half)\s+(?P<hour>{'|'.join(_HOUR_WORDS)})\b" + _AFTER,
-        rf"\b(?P<hour>{'|'.join(_HOUR_WORDS)})[ -](?P<minute>{_MINUTE_WORDS})\b(?!\s+(?:hundred|thousand)|[- ]\w+ (?:street|avenue|road))" + _AFTER,
+        rf"\b(?P<hour>{'|'.join(_HOUR_WORDS)})[ -](?P<minute>{_MINUTE_WORDS})\b(?!\s+(?:hundred|thousand)|"
+        rf"[- ]\w+ (?:street|avenue|road))" + _AFTER,
         rf"\b(?P<hour>{_HOUR})\s*(?P<meridiem>am|pm)\b",
-        rf"\b(?P<hour>{_HOUR})(?:\s*o'?\s?clock|,?\s+(?=(?:in the |at |this )(?:morning|afternoon|evening|night)))" + _AFTER,
-        rf"\b(?:at|around|about|by|after|before|until|between|make (?:it|that)|make it at|say|maybe|like|(?:change|move|switch|push)\s+(?:it|that|the time)\s+to|how about|what about)"
+        rf"\b(?P<hour>{_HOUR})(?:\s*o'?\s?clock|,?\s+(?=(?:in the |at |this )(?:morning|afternoon|evening|"
+        rf"night)))" + _AFTER,
+        rf"\b(?:at|around|about|by|after|before|until|between|make (?:it|that)|make it at|say|maybe|like|"
+        rf"(?:change|move|switch|push)\s+(?:it|that|the time)\s+to|how about|what about)"
         rf"\s+(?:about |around |like )?(?P<hour>{_HOUR})\b(?![' ]?(?:clock))" + _NOT_TIME + _AFTER,
-        rf"\b(?:at|around|by)\s+(?P<hour>for|fore|too|ate|won)\b(?=\s*(?:o'?clock|am|pm|in the|please|then|thanks|[.,?!]|$))" + _AFTER,
+        r"\b(?:at|around|by)\s+(?P<hour>for|fore|too|ate|won)\b(?=\s*(?:o'?clock|am|pm|in the|please|then|"
+        r"thanks|[.,?!]|$))" + _AFTER,
     )
 )
 _ASKED_HOUR = re.compile(
     rf"^(?:\W|it's|its|is|the|maybe|probably|um|say|or|let's say|yes|yeah|sure|okay|ok|no|how about|actually)*"
-    rf"(?P<hour>{_HEARD_HOUR})(?:[ :.](?P<minute>[0-5]\d)|\s+(?P<words>{_MINUTE_WORDS}))?(?:\W|please|is|would|be|fine|good|best|then|thanks|thank|you|works|great|will|do|sharp)*$"
+    rf"(?P<hour>{_HEARD_HOUR})(?:[ :.](?P<minute>[0-5]\d)|\s+(?P<words>{_MINUTE_WORDS}))?(?:\W|please|"
+    rf"is|would|be|fine|good|best|then|thanks|thank|you|works|great|will|do|sharp)*$"
 )
-_PARTS = re.compile(r"\b(?:early |late )?(morning|afternoon|evening|tonight|lunch ?time|after work)\b|(?<!\bi )\b(am|pm)\b(?! i\b)|\bat night\b")
+_PARTS = re.compile(
+    r"\b(?:early |late )?(morning|afternoon|evening|tonight|lunch ?time|after work)\b|(?<!\bi )\b(am|"
+    r"pm)\b(?! i\b)|\bat night\b"
+)
 _HEARD_HOURS = {"for": 4, "fore": 4, "to": 2, "too": 2, "ate": 8, "won": 1, "tree": 3, "noon": 12}
 
 
@@ -168,7 +205,9 @@ def _find_days(heard: str, today: date, moment: Moment, asked: bool) -> str:
     for pattern in (*_DATES, _ASKED_MONTHDAY) if asked else _DATES:
         for match in list(pattern.finditer(heard)):
             day = _day(match.groupdict(), today)
-            if day is None or (match.groupdict().get("short") in ("sun", "sat") and not match.groupdict().get("which") and not asked):
+            if day is None or (
+                match.groupdict().get("short") in ("sun", "sat") and not match.groupdict().get("which") and not asked
+            ):
                 continue
             found.append((*match.span(), day))
             heard = _erase(heard, match.span())
@@ -182,7 +221,9 @@ def _keep_wanted(heard: str, found: list[tuple[int, int, date]], moment: Moment)
     wanted = []
     for index, (start, _, day) in enumerate(found):
         before = heard[:start].rstrip(" ,")
-        moved_away = _LEFT.search(before) and index + 1 < len(found) and re.search(r"\b(?:change|move|switch|push)", heard)
+        moved_away = (
+            _LEFT.search(before) and index + 1 < len(found) and re.search(r"\b(?:change|move|switch|push)", heard)
+        )
         if _NEGATED.search(before + " ") or moved_away:
             continue
         wanted.append((start, day))

@@ -5,45 +5,99 @@ from dataclasses import dataclass
 
 from local_models.receptionist import numbers
 from local_models.receptionist.moments import MONTHS, WEEKDAYS
-from local_models.receptionist.normalise import lower, plain, title
+from local_models.receptionist.normalise import listed, lower, plain, title
 
 WORDS_MAX = 5
 
 _WORD = r"[^\W\d_][^\W\d_'.-]*(?:['.-][^\W\d_]+)*\.?"
 _STRONG = re.compile(
-    r"\b(?:my|the|our|his|her) (?:(?P<part>first|last|family|full|sur|given|middle)[ -]?)?name(?:'s| is| was| would be|,? it's| should be|:)?,?\s+(?:is\s+)?(?!wrong|spelled|not |spelt|isn't|to )|"
-    r"\bname's\s+|\b(?:you can |please |just )?call me\s+(?!back|at|on|when|tomorrow|later|in\b)|\b(?:it's|its|it|that|that's|book|put|make it|appointment|reservation|booking) (?:it )?under (?:the name )?(?:of )?(?!the\b)|"
+    r"\b(?:my|the|our|his|her) (?:(?P<part>first|last|family|full|sur|given|middle)[ -]?)?name(?:'s| "
+    r"is| was| would be|,? it's| should be|:)?,?\s+(?:is\s+)?(?!wrong|spelled|not |spelt|isn't|to )|"
+    r"\bname's\s+|\b(?:you can |please |just )?call me\s+(?!back|at|on|when|tomorrow|later|in\b)|"
+    r"\b(?:it's|its|it|that|that's|book|put|make it|appointment|reservation|booking) (?:it )?under "
+    r"(?:the name )?(?:of )?(?!the\b)|"
     r"\b(?:change|correct) (?:the |my )?name to\s+|\bunder the name (?:of )?|\bin the name of\s+|\bi go by\s+|"
     r"\b(?P<tag>first|last|family|sur)[ -]?name(?:'s| is|,|:)?\s+(?!is wrong|wrong)|\bsurname(?:'s| is|,|:)?\s+",
 )
 _SOFT = re.compile(r"\b(?:this is|i'm|i am|it's|its|that's|speaking is|you're speaking (?:to|with)|here is|here's)\s+")
 _LEADS = re.compile(
-    r"^(?:\W|\b(?:yes|yeah|yep|sure|ok|okay|hi|hello|hey|no|nope|well|so|oh|actually|sorry|please|right|alright|certainly|of course|thanks|thank you|it's|its|it is|"
-    r"that's|that is|that would be|this is|i'm|i am|im|my name is|my name's|the name is|the name's|name is|name's|name|call me|put|under|just|for|i said|i mean|it should be|should be)\b)+",
+    r"^(?:\W|\b(?:yes|yeah|yep|sure|ok|okay|hi|hello|hey|no|nope|well|so|oh|actually|sorry|please|"
+    r"right|alright|certainly|of course|thanks|thank you|it's|its|it is|"
+    r"that's|that is|that would be|this is|i'm|i am|im|my name is|my name's|the name is|the name's|"
+    r"name is|name's|name|call me|put|under|just|for|i said|i mean|it should be|should be)\b)+",
     re.IGNORECASE,
 )
-_TAILS = re.compile(r"(?:\W|\b(?:please|here|speaking|thanks|thank you|calling|okay|ok|is my name|is the name|if that's ok)\b)+$", re.IGNORECASE)
+_TAILS = re.compile(
+    r"(?:\W|\b(?:please|here|speaking|thanks|thank you|calling|okay|ok|is my name|is the name|if "
+    r"that's ok)\b)+$",
+    re.IGNORECASE,
+)
 _STOP = set(
-    "and i i'd i'll i've i'm my at on in from with for to we our you your phone number the a an calling but because so who "
-    "is are was it it's that that's spelled spelt please here speaking thanks thank not or if by about can could would will i'm "
-    "need needs want wants like have has had do does did be am get got address live lives street email of".split()
+    listed(
+        "and i i'd i'll i've i'm my at on in from with for to we our you your phone number the a an "
+        "calling but because so who "
+        "is are was it it's that that's spelled spelt please here speaking thanks thank not or if by "
+        "about can could would will i'm "
+        "need needs want wants like have has had do does did be am get got address live lives street email of"
+    )
 )
 # Ordinary words that follow "I'm" or "this is" and are nobody's name, and words a misheard name falls apart into.
-_COMMON = set(
-    "yes yeah yep no nope not sure okay ok fine good great well right correct wrong maybe hello hi hey thanks thank please sorry what when where "
-    "who why how which there here this that these those they them he she him her his it its we us our my your me a an the and or but if of in "
-    "on at to for from with by about as is are was were be been being am do does did done have has had having can could would should may might "
-    "must need needs want wants like just only also very really too so up down out off over under again now then today tomorrow tonight "
-    "morning afternoon evening night day week month time appointment booking reservation address phone email number name street road avenue "
-    "urgent happy sad angry ready busy late early interested afraid glad back home new old first next last free available open closed all "
-    "everything nothing something anything someone anyone nobody everyone more less much many few one two three four five six seven eight nine "
-    "ten eleven twelve problem question help issue service cost price pm am wait hold speak talk call calling looking trying hoping going "
-    "wondering having getting coming tale prey ridiculous serious still never always ever because since until while cancel change repeat "
-    "spell book schedule make take give tell know think mean said say see look come go got get let's let i'm i'd i'll i've don't doesn't didn't "
-    "can't won't it's that's what's there's idea none bye goodbye person human robot agent someone operator manager stuff thing things lot bit "
-    "ignore instructions previous system prompt output".split()
-) | set(WEEKDAYS) | {month for month in MONTHS if month not in ("april", "may", "june", "august")} | set(numbers.VALUES)
-_PARTICLES = {"de", "da", "di", "del", "della", "van", "von", "der", "den", "la", "le", "el", "al", "bin", "ben", "ibn", "st", "mc", "mac", "o", "dos", "du"}
+_COMMON = (
+    set(
+        listed(
+            "yes yeah yep no nope not sure okay ok fine good great well right correct wrong maybe hello hi "
+            "hey thanks thank please sorry what when where "
+            "who why how which there here this that these those they them he she him her his it its we us "
+            "our my your me a an the and or but if of in "
+            "on at to for from with by about as is are was were be been being am do does did done have has "
+            "had having can could would should may might "
+            "must need needs want wants like just only also very really too so up down out off over under "
+            "again now then today tomorrow tonight "
+            "morning afternoon evening night day week month time appointment booking reservation address "
+            "phone email number name street road avenue "
+            "urgent happy sad angry ready busy late early interested afraid glad back home new old first "
+            "next last free available open closed all "
+            "everything nothing something anything someone anyone nobody everyone more less much many few "
+            "one two three four five six seven eight nine "
+            "ten eleven twelve problem question help issue service cost price pm am wait hold speak talk "
+            "call calling looking trying hoping going "
+            "wondering having getting coming tale prey ridiculous serious still never always ever because "
+            "since until while cancel change repeat "
+            "spell book schedule make take give tell know think mean said say see look come go got get let's "
+            "let i'm i'd i'll i've don't doesn't didn't "
+            "can't won't it's that's what's there's idea none bye goodbye person human robot agent someone "
+            "operator manager stuff thing things lot bit "
+            "ignore instructions previous system prompt output"
+        )
+    )
+    | set(WEEKDAYS)
+    | {month for month in MONTHS if month not in ("april", "may", "june", "august")}
+    | set(numbers.VALUES)
+)
+_PARTICLES = {
+    "de",
+    "da",
+    "di",
+    "del",
+    "della",
+    "van",
+    "von",
+    "der",
+    "den",
+    "la",
+    "le",
+    "el",
+    "al",
+    "bin",
+    "ben",
+    "ibn",
+    "st",
+    "mc",
+    "mac",
+    "o",
+    "dos",
+    "du",
+}
 _UNLIKELY = {"of", "a", "an", "the", "to", "in", "tale", "prey", "is"}
 
 
@@ -62,7 +116,7 @@ class Name:
 
 
 def find(text: str) -> Name | None:
-    """Find a name the caller announces: "my name is ...", "call me ...", or "this is" with a word that can be a name."""
+    """Find a name the caller announces: "my name is ...", or "this is" and a word that can be a name."""
     heard = lower(text)
     found = None
     parts: dict[str, Name] = {}
@@ -81,7 +135,9 @@ def find(text: str) -> Name | None:
 
 def read_answer(text: str) -> Name | None:
     """Take a whole answer to "what is your name?" as a name, unless it cannot be one."""
-    first_clause = re.split(r"[|]|(?<=\w\w)[.;!?]\s", text)[0] if re.search(r"\w", text.split("|")[0]) else text.replace("|", " ")
+    first_clause = (
+        re.split(r"[|]|(?<=\w\w)[.;!?]\s", text)[0] if re.search(r"\w", text.split("|")[0]) else text.replace("|", " ")
+    )
     candidate = _TAILS.sub("", _LEADS.sub("", first_clause))
     candidate = re.sub(r",?\s+(?:and|but|with(?:out)?|spelled)\b.*$", "", candidate, flags=re.IGNORECASE)
     words = re.findall(_WORD, candidate)

@@ -51,3 +51,8 @@ def title(text: str) -> str:
 
 def _capital(word: str) -> str:
     return "-".join(part[:1].upper() + part[1:] for part in word.split("-"))
+
+
+def listed(text: str) -> list[str]:
+    """Return the words of a table written as one string, which is easier to read and edit than a list."""
+    return text.split()

@@ -12,7 +12,7 @@ from local_models.receptionist.instructions import read
 from local_models.receptionist.json_schema import MISSING, Filler, Record
 from local_models.receptionist.listening import listen
 from local_models.receptionist.messages import Json, Message
-from local_models.receptionist.normalise import plain
+from local_models.receptionist.normalise import listed, plain
 from local_models.receptionist.slots import Appointment, Slot, argument
 from local_models.receptionist.tasks import Task
 
@@ -21,39 +21,83 @@ QUESTION_MAX_CHARS = 120
 
 _CALLER = r"caller|customer|user|visitor|patient|client|guest|human|person"
 _ASSISTANT = r"assistant|agent|receptionist|bot|ai|model|system assistant|operator"
-_LINE = re.compile(rf"^\W*(?:\[?[\d:.,\s-]+\]?\s*)?(?P<who>{_CALLER}|{_ASSISTANT})\s*(?:\([^)]*\)|\[[^\]]*\])?\s*:\s*(?P<text>.*)$", re.IGNORECASE)
+_LINE = re.compile(
+    rf"^\W*(?:\[?[\d:.,\s-]+\]?\s*)?(?P<who>{_CALLER}|{_ASSISTANT})\s*(?:\([^)]*\)|"
+    rf"\[[^\]]*\])?\s*:\s*(?P<text>.*)$",
+    re.IGNORECASE,
+)
 _TEXT_KEYS = ("text", "content", "transcript", "message", "said")
 _WHO_KEYS = ("role", "speaker", "who", "from", "author")
 
 # What is addressed to a model rather than to a receptionist is left out of the note as a whole sentence.
 _ORDERS = re.compile(
-    r"\b(?:ignore|disregard|forget|override|bypass)\b.{0,40}\b(?:instruction|prompt|rule|above|previous|prior|everything|schema|system|guideline)|\b(?:system|developer) (?:prompt|message|note|override)\b|\bprompt injection\b|\bjailbreak|"
-    r"\b(?:you are|you're|act as|pretend|behave as)\b.{0,30}\b(?:now|an? (?:ai|model|assistant|bot|hacker|admin|language)|dan)\b|\b(?:output|respond|reply|answer|write|print|return|say|set|mark|put|record|include|append|insert|add|use)\b.{0,60}\b(?:summary|outcome|sentiment|json|schema|field|note|crm|"
-    r"exactly|verbatim|only the|action items?|the word|in all caps|following)\b|\b(?:summary|outcome|sentiment|action items?|json|status)\b.{0,25}\b(?:must|should|shall|is|to|as|=|:)\b.{0,60}|\b(?:pwned|hacked|</?\w+>|```|\{\{|\"\w+\"\s*:)|\bnew instructions?\b|\binstructions?\s*:|"
-    r"\b(?:api key|password|secret|credentials?|token)s?\b.{0,30}\b(?:reveal|print|show|send|tell)|\b(?:reveal|print|show|send|tell me|leak)\b.{0,40}\b(?:api key|password|secret|credentials?|prompt|instructions)|<\|?\w+\|?>|\[/?inst\]|^#+\s|\bend of (?:the )?transcript\b|\bassistant\s*:|\bsystem\s*:",
+    r"\b(?:ignore|disregard|forget|override|bypass)\b.{0,40}\b(?:instruction|prompt|rule|above|"
+    r"previous|prior|everything|schema|system|guideline)|\b(?:system|developer) (?:prompt|message|"
+    r"note|override)\b|\bprompt injection\b|\bjailbreak|"
+    r"\b(?:you are|you're|act as|pretend|behave as)\b.{0,30}\b(?:now|an? (?:ai|model|assistant|bot|"
+    r"hacker|admin|language)|dan)\b|\b(?:output|respond|reply|answer|write|print|return|say|set|mark|"
+    r"put|record|include|append|insert|add|use)\b.{0,60}\b(?:summary|outcome|sentiment|json|schema|"
+    r"field|note|crm|"
+    r"exactly|verbatim|only the|action items?|the word|in all caps|following)\b|\b(?:summary|outcome|"
+    r"sentiment|action items?|json|status)\b.{0,25}\b(?:must|should|shall|is|to|as|=|:)\b.{0,60}|"
+    r"\b(?:pwned|hacked|</?\w+>|```|\{\{|\"\w+\"\s*:)|\bnew instructions?\b|\binstructions?\s*:|"
+    r"\b(?:api key|password|secret|credentials?|token)s?\b.{0,30}\b(?:reveal|print|show|send|tell)|"
+    r"\b(?:reveal|print|show|send|tell me|leak)\b.{0,40}\b(?:api key|password|secret|credentials?|"
+    r"prompt|instructions)|<\|?\w+\|?>|\[/?inst\]|^#+\s|\bend of (?:the )?transcript\b|"
+    r"\bassistant\s*:|\bsystem\s*:",
     re.IGNORECASE,
 )
-_DONE = re.compile(r"\b(?:you're all set|all set|is (?:noted|booked|confirmed|scheduled)|(?:i've|i have|we've|we have|you're|you are) (?:now )?(?:booked|scheduled|confirmed|reserved)|see you (?:on|then)|booking (?:is )?confirmed|appointment (?:is )?(?:booked|confirmed))\b", re.IGNORECASE)
-_CALL_BACK = re.compile(r"\b(?:noted that you'd like a call ?back|(?:will|someone will|we'll|they'll) call you(?: back)?|have someone call you|call you back)\b", re.IGNORECASE)
-_UNKNOWN = re.compile(r"\b(?:don't|do not) (?:have|know) (?:that|the answer|it|about)\b|\bi'm not sure about\b", re.IGNORECASE)
-_READ_BACK = re.compile(r"\b(?:is that (?:right|correct)|did i get that right|is everything correct|shall i (?:book|go ahead))\b", re.IGNORECASE)
-_NEGATIVE = re.compile(r"\b(?:angry|terrible|frustrat\w+|ridiculous|awful|unacceptable|worst|upset|complain\w*|disappoint\w+|not happy|unhappy|annoy\w+|horrible|useless|rude|waste of|fed up|never again|furious|disgust\w+|hate|stupid)\b")
-_POSITIVE = re.compile(r"\b(?:great|perfect|wonderful|excellent|helpful|lovely|amazing|awesome|fantastic|brilliant|love (?:it|that)|very kind|so kind|pleased|happy|appreciate|delighted)\b")
+_DONE = re.compile(
+    r"\b(?:you're all set|all set|is (?:noted|booked|confirmed|scheduled)|(?:i've|i have|we've|we "
+    r"have|you're|you are) (?:now )?(?:booked|scheduled|confirmed|reserved)|see you (?:on|then)|"
+    r"booking (?:is )?confirmed|appointment (?:is )?(?:booked|confirmed))\b",
+    re.IGNORECASE,
+)
+_CALL_BACK = re.compile(
+    r"\b(?:noted that you'd like a call ?back|(?:will|someone will|we'll|they'll) call you(?: back)?|"
+    r"have someone call you|call you back)\b",
+    re.IGNORECASE,
+)
+_UNKNOWN = re.compile(
+    r"\b(?:don't|do not) (?:have|know) (?:that|the answer|it|about)\b|\bi'm not sure about\b", re.IGNORECASE
+)
+_READ_BACK = re.compile(
+    r"\b(?:is that (?:right|correct)|did i get that right|is everything correct|shall i (?:book|go "
+    r"ahead))\b",
+    re.IGNORECASE,
+)
+_NEGATIVE = re.compile(
+    r"\b(?:angry|terrible|frustrat\w+|ridiculous|awful|unacceptable|worst|upset|complain\w*|"
+    r"disappoint\w+|not happy|unhappy|annoy\w+|horrible|useless|rude|waste of|fed up|never again|"
+    r"furious|disgust\w+|hate|stupid)\b"
+)
+_POSITIVE = re.compile(
+    r"\b(?:great|perfect|wonderful|excellent|helpful|lovely|amazing|awesome|fantastic|brilliant|love "
+    r"(?:it|that)|very kind|so kind|pleased|happy|appreciate|delighted)\b"
+)
 
 _ASKS = {
     "name": r"\bname\b|\bwho (?:am i|should)|\bspell\b",
     "phone": r"\b(?:phone|number|digits)\b",
     "email": r"\be-?mail\b",
     "address": r"\b(?:address|street|house number|where do you live)\b",
-    "datetime": r"\b(?:what|which) (?:day|time|date|other day)|\bwhen\b|\bin the (?:morning|afternoon|evening)\b|\bwould suit\b",
+    "datetime": r"\b(?:what|which) (?:day|time|date|other day)|\bwhen\b|\bin the (?:morning|afternoon|evening)\b|"
+    r"\bwould suit\b",
     "wish": r"\bwhat (?:can|do|should) (?:we|you|i)\b|\bhow can i help\b|\breason\b",
 }
 _OUTCOMES = {
-    "booked": "booked appointment_booked task_completed appointment scheduled booking completed complete success successful resolved converted won done positive yes".split(),
-    "callback": "callback callback_requested call_back follow_up followup escalated transferred human pending open other".split(),
-    "information": "information info answered question enquiry inquiry faq resolved completed no_action other".split(),
-    "given_up": "given_up abandoned gave_up incomplete not_completed unresolved dropped cut failed fail lost cancelled no other".split(),
-    "nothing": "no_conversation empty silent no_speech nothing none unknown other abandoned given_up".split(),
+    "booked": listed(
+        "booked appointment_booked task_completed appointment scheduled booking completed complete "
+        "success successful resolved converted won done positive yes"
+    ),
+    "callback": listed(
+        "callback callback_requested call_back follow_up followup escalated transferred human pending open other"
+    ),
+    "information": listed("information info answered question enquiry inquiry faq resolved completed no_action other"),
+    "given_up": listed(
+        "given_up abandoned gave_up incomplete not_completed unresolved dropped cut failed fail lost cancelled no other"
+    ),
+    "nothing": listed("no_conversation empty silent no_speech nothing none unknown other abandoned given_up"),
 }
 
 
@@ -79,7 +123,11 @@ def write(messages: list[Message], schema: Json, now: datetime) -> str:
     today = read(instructions).today or now.date()
     turns = read_turns(messages)
     facts = gather(turns, today)
-    if any(call.name.startswith(("book", "schedule", "reserve", "create")) for message in messages for call in message.calls):
+    if any(
+        call.name.startswith(("book", "schedule", "reserve", "create"))
+        for message in messages
+        for call in message.calls
+    ):
         facts.outcome = "booked"
     source = NoteSource(facts, today, now)
     note = source.everything() if not schema else Filler(schema).fill(schema, [], source)
@@ -87,11 +135,15 @@ def write(messages: list[Message], schema: Json, now: datetime) -> str:
 
 
 def read_turns(messages: list[Message]) -> list[tuple[str, str]]:
-    """Return ("caller" or "assistant", text) pairs: from a transcript inside the messages, else the messages themselves."""
+    """Return ("caller" or "assistant", text) pairs: of a transcript in the messages, else the messages themselves."""
     for message in reversed(messages):
         if message.role == "user" and (turns := _transcript(message.text)):
             return turns[:TURNS_MAX]
-    spoken = [("caller" if message.role == "user" else "assistant", message.text) for message in messages if message.role in ("user", "assistant")]
+    spoken = [
+        ("caller" if message.role == "user" else "assistant", message.text)
+        for message in messages
+        if message.role in ("user", "assistant")
+    ]
     return spoken[:TURNS_MAX]
 
 
@@ -154,7 +206,10 @@ class NoteSource:
     def choices(self, words: list[str]) -> list[str]:
         known = set(words)
         if known & {"sentiment", "mood", "tone", "emotion", "satisfaction"}:
-            return [self._facts.sentiment, {"positive": "happy", "negative": "unhappy", "neutral": "mixed"}[self._facts.sentiment]]
+            return [
+                self._facts.sentiment,
+                {"positive": "happy", "negative": "unhappy", "neutral": "mixed"}[self._facts.sentiment],
+            ]
         if known & {"outcome", "result", "status", "disposition", "resolution", "stage"}:
             return _OUTCOMES[self._facts.outcome]
         if known & {"language", "locale"}:
@@ -192,7 +247,9 @@ class NoteSource:
         }[facts.outcome]
         if facts.outcome != "booked" and when:
             sentences.append(f"The time spoken of was {when}.")
-        contact = [f"{label}: {facts.collected[label]}" for label in ("address", "phone", "email") if label in facts.collected]
+        contact = [
+            f"{label}: {facts.collected[label]}" for label in ("address", "phone", "email") if label in facts.collected
+        ]
         sentences += [f"Known: {'; '.join(contact)}."] if contact else []
         return " ".join(sentences)
 
@@ -201,7 +258,10 @@ class NoteSource:
         who = facts.collected.get("name", "the caller")
         number = f" on {facts.collected['phone']}" if "phone" in facts.collected else ""
         items = {
-            "booked": [f"Prepare the appointment of {who}{' on ' + facts.collected['time'] if 'time' in facts.collected else ''}."],
+            "booked": [
+                f"Prepare the appointment of "
+                f"{who}{' on ' + facts.collected['time'] if 'time' in facts.collected else ''}."
+            ],
             "callback": [f"Call {who} back{number}."],
             "given_up": [f"Follow up with {who}{number}: the request was not completed."] if facts.collected else [],
         }.get(facts.outcome, [])
@@ -209,7 +269,18 @@ class NoteSource:
 
     def _text(self, known: set[str], words: list[str]) -> Any:
         facts = self._facts
-        if known & {"summary", "overview", "synopsis", "recap", "notes", "note", "body", "details", "description", "content"}:
+        if known & {
+            "summary",
+            "overview",
+            "synopsis",
+            "recap",
+            "notes",
+            "note",
+            "body",
+            "details",
+            "description",
+            "content",
+        }:
             return self.summary()
         if known & {"title", "subject", "headline"}:
             return f"{facts.collected.get('name', 'Caller')}: {facts.wish or facts.outcome.replace('_', ' ')}"
@@ -230,7 +301,11 @@ class NoteSource:
         for kind, names in _FIELD_WORDS.items():
             if known & names and kind in facts.collected:
                 return self._moment(known) if kind == "time" else facts.collected[kind]
-        if known & {"service", "reason", "intent", "topic", "purpose", "request", "issue", "need", "problem", "category"} and facts.wish:
+        if (
+            known
+            & {"service", "reason", "intent", "topic", "purpose", "request", "issue", "need", "problem", "category"}
+            and facts.wish
+        ):
             return facts.wish
         return MISSING
 
@@ -247,13 +322,30 @@ class NoteSource:
     def _list(self, known: set[str]) -> Any:
         if known & {"action", "actions", "steps", "follow", "followups", "ups", "todo", "todos", "tasks"}:
             due = self._facts.when.day.isoformat() if self._facts.when and self._facts.when.day else None
-            records = [{"text": item, "owner": "staff", "status": "open", "done": False} | ({"due": due} if due else {}) for item in self.action_items()]
+            records = [
+                {"text": item, "owner": "staff", "status": "open", "done": False} | ({"due": due} if due else {})
+                for item in self.action_items()
+            ]
             return [Record(record, self.today, self.now, ["action"]) for record in records]
         if known & {"dates", "date", "appointments", "times", "events"}:
             label = "appointment" if self._facts.outcome == "booked" else "spoken of"
             return [Record({"date": day, "label": label}, self.today, self.now, ["date"]) for day in self._dates()]
-        if known & {"fields", "collected", "data", "slots", "entities", "values", "attributes", "facts", "details", "information"}:
-            return [Record({"value": value, "key": key}, self.today, self.now, ["field"]) for key, value in self._facts.collected.items()]
+        if known & {
+            "fields",
+            "collected",
+            "data",
+            "slots",
+            "entities",
+            "values",
+            "attributes",
+            "facts",
+            "details",
+            "information",
+        }:
+            return [
+                Record({"value": value, "key": key}, self.today, self.now, ["field"])
+                for key, value in self._facts.collected.items()
+            ]
         if known & {"questions", "unanswered", "open"}:
             return self._facts.open_questions
         if known & {"topics", "tags", "keywords", "labels", "services", "intents", "reasons"}:
@@ -263,7 +355,11 @@ class NoteSource:
     def _flag(self, known: set[str]) -> Any:
         facts = self._facts
         if known & {"callback", "follow", "followup", "human", "escalated", "escalate", "escalation"}:
-            return facts.outcome == "callback" or facts.asked_for_person or (bool(known & {"follow", "followup"}) and bool(self.action_items()))
+            return (
+                facts.outcome == "callback"
+                or facts.asked_for_person
+                or (bool(known & {"follow", "followup"}) and bool(self.action_items()))
+            )
         if known & {"booked", "appointment", "scheduled", "converted", "booking"}:
             return facts.outcome == "booked"
         if known & {"resolved", "completed", "complete", "success", "successful", "done", "task"}:
@@ -278,7 +374,19 @@ class NoteSource:
         return MISSING
 
     def _object(self, known: set[str]) -> Any:
-        if known & {"fields", "collected", "data", "slots", "entities", "values", "attributes", "details", "contact", "customer", "caller"}:
+        if known & {
+            "fields",
+            "collected",
+            "data",
+            "slots",
+            "entities",
+            "values",
+            "attributes",
+            "details",
+            "contact",
+            "customer",
+            "caller",
+        }:
             return Record(dict(self._facts.collected), self.today, self.now, ["field"])
         return MISSING
 
@@ -310,7 +418,10 @@ def _transcript(text: str) -> list[tuple[str, str]]:
 
 
 def _json_transcript(text: str) -> list[tuple[str, str]]:
-    start, end = min((at for at in (text.find("["), text.find("{")) if at >= 0), default=-1), max(text.rfind("]"), text.rfind("}"))
+    start, end = (
+        min((at for at in (text.find("["), text.find("{")) if at >= 0), default=-1),
+        max(text.rfind("]"), text.rfind("}")),
+    )
     if start < 0 or end < start:
         return []
     try:
@@ -318,7 +429,9 @@ def _json_transcript(text: str) -> list[tuple[str, str]]:
     except (ValueError, RecursionError):
         return []
     if isinstance(found, dict):
-        found = next((value for value in found.values() if isinstance(value, list) and value and isinstance(value[0], dict)), [])
+        found = next(
+            (value for value in found.values() if isinstance(value, list) and value and isinstance(value[0], dict)), []
+        )
     turns = [_json_turn(item) for item in found if isinstance(item, dict)]
     return [turn for turn in turns if turn]
 
@@ -350,7 +463,11 @@ def _take(form: Form, text: str, asked: Slot | None, today: date) -> None:
         return
     # "Dana Scully. Can I speak to somebody?": the answer comes first.
     answer = listen(re.split(r"(?<=\w\w[.!?])\s", heard.text)[0], today, asked.kind)
-    if intents.yes_no(answer.text) is None and not intents.is_question(answer.text) and not intents.is_goodbye(answer.text):
+    if (
+        intents.yes_no(answer.text) is None
+        and not intents.is_question(answer.text)
+        and not intents.is_goodbye(answer.text)
+    ):
         form.answer(answer, asked, today)
 
 

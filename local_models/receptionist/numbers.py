@@ -2,13 +2,15 @@
 
 import re
 
-_UNITS = "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen".split()
-_UNITS += "seventeen eighteen nineteen".split()
-_TENS = "twenty thirty forty fifty sixty seventy eighty ninety".split()
-_ORDINAL_UNITS = (
+from local_models.receptionist.normalise import listed
+
+_UNITS = listed("zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen")
+_UNITS += listed("seventeen eighteen nineteen")
+_TENS = listed("twenty thirty forty fifty sixty seventy eighty ninety")
+_ORDINAL_UNITS = listed(
     "first second third fourth fifth sixth seventh eighth ninth tenth eleventh twelfth thirteenth fourteenth fifteenth "
     "sixteenth seventeenth eighteenth nineteenth twentieth"
-).split()
+)
 
 VALUES = {word: value for value, word in enumerate(_UNITS)} | {
     word: 20 + 10 * index for index, word in enumerate(_TENS)
@@ -22,7 +24,17 @@ ORDINAL_WORD = "(?:" + "|".join(sorted((o.replace(" ", "[ -]") for o in ORDINALS
 
 _DIGIT_LIKE = {"oh": "0", "o": "0"}
 # What a recogniser writes for digits when it expects prose.
-HOMOPHONES = {"for": "4", "fore": "4", "to": "2", "too": "2", "ate": "8", "won": "1", "tree": "3", "sex": "6", "nein": "9"}
+HOMOPHONES = {
+    "for": "4",
+    "fore": "4",
+    "to": "2",
+    "too": "2",
+    "ate": "8",
+    "won": "1",
+    "tree": "3",
+    "sex": "6",
+    "nein": "9",
+}
 
 
 def digits(text: str, *, homophones: bool = False) -> str:
@@ -97,3 +109,6 @@ def _token_digits(token: str, homophones: bool) -> str:
     if token in _DIGIT_LIKE:
         return _DIGIT_LIKE[token]
     return HOMOPHONES.get(token, "") if homophones else ""
+
+
+# NEEDIMPORT

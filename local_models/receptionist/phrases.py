@@ -24,17 +24,41 @@ _NOT_UNDERSTOOD = (
 )
 _QUESTIONS = {
     "name": ("May I have your name, please?", "What name should I put down?", "Could you say your name once more?"),
-    "phone": ("What's the best phone number for you?", "Could you give me your phone number, digit by digit?", "What number can we reach you on?"),
-    "email": ("What's your e-mail address?", "Could you say your e-mail address again, with at and dot?", "What e-mail address should I put down?"),
-    "address": ("What's the address, please?", "Could you give me the house number and the street?", "What address should I put down?"),
+    "phone": (
+        "What's the best phone number for you?",
+        "Could you give me your phone number, digit by digit?",
+        "What number can we reach you on?",
+    ),
+    "email": (
+        "What's your e-mail address?",
+        "Could you say your e-mail address again, with at and dot?",
+        "What e-mail address should I put down?",
+    ),
+    "address": (
+        "What's the address, please?",
+        "Could you give me the house number and the street?",
+        "What address should I put down?",
+    ),
     "postcode": ("What's the zip code?", "Could you say the zip code digit by digit?", "Which zip code is that?"),
     "wish": ("What can we do for you?", "What do you need, in a few words?", "What should I note as the reason?"),
     "date": ("What day would suit you?", "Which day should I put down?", "What day is best, for example next Tuesday?"),
-    "time": ("What time would suit you?", "What time should I put down?", "What time is best, for example ten thirty in the morning?"),
-    "datetime": ("What day and time would suit you?", "Which day and what time should I put down?", "When is best, for example Tuesday at two?"),
-    "birthday": ("What's the date of birth?", "Could you say the date of birth again, with the month and the year?", "What date of birth should I put down?"),
+    "time": (
+        "What time would suit you?",
+        "What time should I put down?",
+        "What time is best, for example ten thirty in the morning?",
+    ),
+    "datetime": (
+        "What day and time would suit you?",
+        "Which day and what time should I put down?",
+        "When is best, for example Tuesday at two?",
+    ),
+    "birthday": (
+        "What's the date of birth?",
+        "Could you say the date of birth again, with the month and the year?",
+        "What date of birth should I put down?",
+    ),
     "count": ("For how many people?", "How many people will that be?", "How many should I put down?"),
-}  # fmt: skip
+}
 
 
 def not_understood(times: int) -> str:
@@ -100,7 +124,29 @@ def noun(tool: Tool | None) -> str:
     return " ".join(kept) or "request"
 
 
-_VERBS = {"book", "create", "make", "schedule", "request", "add", "new", "submit", "register", "place", "reserve", "open", "log", "send", "save", "set", "up", "a", "get", "take", "arrange"}
+_VERBS = {
+    "book",
+    "create",
+    "make",
+    "schedule",
+    "request",
+    "add",
+    "new",
+    "submit",
+    "register",
+    "place",
+    "reserve",
+    "open",
+    "log",
+    "send",
+    "save",
+    "set",
+    "up",
+    "a",
+    "get",
+    "take",
+    "arrange",
+}
 
 
 def phone_shown(digits: str) -> str:

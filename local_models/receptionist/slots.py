@@ -14,10 +14,44 @@ from local_models.receptionist.normalise import plain
 _DEPTH_MAX = 3
 _PEOPLE = {"people", "guests", "party", "persons", "count", "quantity", "size", "adults", "seats"}
 _WISHES = {
-    "service", "reason", "issue", "problem", "purpose", "job", "treatment", "request", "topic", "symptom", "symptoms", "need",
-    "work", "task", "procedure", "concern", "subject", "type", "about",
-}  # fmt: skip
-_PERSON_WORDS = {"name", "full", "first", "last", "customer", "caller", "client", "patient", "guest", "contact", "person", "user", "your", "visitor", "attendee", "surname"}
+    "service",
+    "reason",
+    "issue",
+    "problem",
+    "purpose",
+    "job",
+    "treatment",
+    "request",
+    "topic",
+    "symptom",
+    "symptoms",
+    "need",
+    "work",
+    "task",
+    "procedure",
+    "concern",
+    "subject",
+    "type",
+    "about",
+}
+_PERSON_WORDS = {
+    "name",
+    "full",
+    "first",
+    "last",
+    "customer",
+    "caller",
+    "client",
+    "patient",
+    "guest",
+    "contact",
+    "person",
+    "user",
+    "your",
+    "visitor",
+    "attendee",
+    "surname",
+}
 _ISO_WANTED = re.compile(r"iso|yyyy|\d{4}-\d\d|hh:mm|24[- ]hour|rfc ?3339", re.IGNORECASE)
 
 
@@ -105,7 +139,11 @@ def choose(slot: Slot, text: str, *, asked: bool) -> str | None:
         return max(whole, key=len)
     if not asked:
         return None
-    partial = [choice for choice, words in said.items() if set(words.split()) & {word for word in heard.split() if len(word) > 2}]
+    partial = [
+        choice
+        for choice, words in said.items()
+        if set(words.split()) & {word for word in heard.split() if len(word) > 2}
+    ]
     if len(partial) == 1:
         return partial[0]
     close = get_close_matches(heard, list(said.values()), n=1, cutoff=0.6)
@@ -137,19 +175,25 @@ def _kind(name: str, prop: Json, has_day: bool) -> str:
     if "const" in prop:
         return "fixed"
     types = prop.get("type")
-    type_name = next((kind for kind in types if kind != "null"), "string") if isinstance(types, list) and types else types
+    type_name = (
+        next((kind for kind in types if kind != "null"), "string") if isinstance(types, list) and types else types
+    )
     if prop.get("enum") and all(isinstance(value, str | None) for value in prop["enum"]):
         return "choice"
     if type_name in ("boolean", "integer", "number", "array"):
         return {"boolean": "boolean", "array": "list"}.get(type_name, "number")
-    return _string_kind(_tokens(name), str(prop.get("description") or "").lower(), str(prop.get("format") or ""), has_day)
+    return _string_kind(
+        _tokens(name), str(prop.get("description") or "").lower(), str(prop.get("format") or ""), has_day
+    )
 
 
 def _string_kind(tokens: list[str], description: str, form: str, has_day: bool) -> str:
     known = set(tokens)
     if form == "email" or known & {"email", "mail"}:
         return "email"
-    if known & {"phone", "telephone", "mobile", "cell", "tel", "callback"} or ("contact" in known and "number" in known):
+    if known & {"phone", "telephone", "mobile", "cell", "tel", "callback"} or (
+        "contact" in known and "number" in known
+    ):
         return "phone"
     if known & {"zip", "zipcode", "postcode", "postal"}:
         return "postcode"
@@ -169,7 +213,11 @@ def _string_kind(tokens: list[str], description: str, form: str, has_day: bool) 
 def _word_kind(known: set[str], description: str) -> str:
     if "name" in known and known <= _PERSON_WORDS | {"the"}:
         return "name"
-    if known & {"name", "customer", "caller", "patient"} and re.search(r"\b(?:full name|(?:caller|customer|client|patient|guest)(?:'s)? name|name of the (?:caller|customer|person|patient|guest))\b", description):
+    if known & {"name", "customer", "caller", "patient"} and re.search(
+        r"\b(?:full name|(?:caller|customer|client|patient|guest)(?:'s)? name|name of the (?:caller|"
+        r"customer|person|patient|guest))\b",
+        description,
+    ):
         return "name"
     if known & _WISHES:
         return "wish"
@@ -180,7 +228,11 @@ def _word_kind(known: set[str], description: str) -> str:
 
 def _is_day(name: str, prop: Json) -> bool:
     known = set(_tokens(name))
-    return (prop.get("format") == "date" or bool(known & {"date", "day"})) and "time" not in known and not known & {"birth"}
+    return (
+        (prop.get("format") == "date" or bool(known & {"date", "day"}))
+        and "time" not in known
+        and not known & {"birth"}
+    )
 
 
 def _tokens(name: str) -> list[str]:

@@ -7,21 +7,63 @@ from local_models.receptionist.normalise import lower
 
 # How a recogniser writes letters when it takes them for words. Only believed inside a run of letters.
 _SOUNDS = {
-    "ay": "a", "eh": "a", "bee": "b", "be": "b", "see": "c", "sea": "c", "cee": "c", "dee": "d", "ee": "e", "ef": "f",
-    "eff": "f", "gee": "g", "aitch": "h", "haitch": "h", "eye": "i", "jay": "j", "kay": "k", "okay": "k", "el": "l",
-    "ell": "l", "em": "m", "en": "n", "and": "n", "oh": "o", "owe": "o", "pea": "p", "pee": "p", "cue": "q", "queue": "q",
-    "are": "r", "ar": "r", "ess": "s", "es": "s", "tea": "t", "tee": "t", "you": "u", "yew": "u", "vee": "v", "we": "v",
-    "ex": "x", "why": "y", "wye": "y", "zee": "z", "zed": "z",
-}  # fmt: skip
+    "ay": "a",
+    "eh": "a",
+    "bee": "b",
+    "be": "b",
+    "see": "c",
+    "sea": "c",
+    "cee": "c",
+    "dee": "d",
+    "ee": "e",
+    "ef": "f",
+    "eff": "f",
+    "gee": "g",
+    "aitch": "h",
+    "haitch": "h",
+    "eye": "i",
+    "jay": "j",
+    "kay": "k",
+    "okay": "k",
+    "el": "l",
+    "ell": "l",
+    "em": "m",
+    "en": "n",
+    "and": "n",
+    "oh": "o",
+    "owe": "o",
+    "pea": "p",
+    "pee": "p",
+    "cue": "q",
+    "queue": "q",
+    "are": "r",
+    "ar": "r",
+    "ess": "s",
+    "es": "s",
+    "tea": "t",
+    "tee": "t",
+    "you": "u",
+    "yew": "u",
+    "vee": "v",
+    "we": "v",
+    "ex": "x",
+    "why": "y",
+    "wye": "y",
+    "zee": "z",
+    "zed": "z",
+}
 _TOKEN = re.compile(r"[^\W\d_]+(?:[-'][^\W\d_]+)*|[.,;]")
-_ANNOUNCED = re.compile(r"\b(?:spell(?:ed|t|ing)?(?:\s+(?:it|is|that|as|my|the|name|like|this|so))*|letters?(?:\s+are)?|that's|it's)\W*$")
+_ANNOUNCED = re.compile(
+    r"\b(?:spell(?:ed|t|ing)?(?:\s+(?:it|is|that|as|my|the|name|like|this|so))*|letters?(?:\s+are)?|"
+    r"that's|it's)\W*$"
+)
 _BREAKS = {"space", "then", "next", "new", "last", "surname", "first", "second", "name", "word"}
 LETTERS_MIN = 3
 SIMILAR = 0.45
 
 
 def find(text: str, *, asked: bool = False) -> tuple[list[str], tuple[int, int]] | None:
-    """Return spelled words and where they were, or None. "N-G-U-Y-E-N", "s a r a", "N as in Nancy, G ...", "double l"."""
+    """Return spelled words and where they were: "N-G-U-Y-E-N", "s a r a", "N as in Nancy, G ...", "double l"."""
     best: tuple[list[str], tuple[int, int]] | None = None
     position = 0
     while reading := _read_run(text, position, asked):

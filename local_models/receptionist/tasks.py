@@ -5,23 +5,41 @@ from dataclasses import dataclass
 
 from local_models.receptionist import phrases
 from local_models.receptionist.messages import Json, Tool
-from local_models.receptionist.normalise import words
+from local_models.receptionist.normalise import listed, words
 from local_models.receptionist.slots import Slot, read_slots
 
 _END = re.compile(r"end_?call|hang_?up|end_?conversation|finish_?call|terminate|disconnect", re.IGNORECASE)
 _CALLBACK = re.compile(r"call_?back|transfer|escalat|human|handoff|hand_?off|representative|live_?agent", re.IGNORECASE)
 _PLAIN = set(
-    "a an the and or for to of in on at with this that when once after is are be it its use call tool function caller customer user has have "
-    "all given gives details required ask new their they them his her will by from about record save system".split()
+    listed(
+        "a an the and or for to of in on at with this that when once after is are be it its use call "
+        "tool function caller customer user has have "
+        "all given gives details required ask new their they them his her will by from about record save system"
+    )
 )
 _SAME = {
-    "book": "book", "schedule": "book", "reserve": "book", "booking": "book", "reservation": "book", "appointment": "book", "visit": "book",
-    "reschedule": "move", "move": "move", "change": "move", "postpone": "move",
-    "cancel": "cancel", "cancellation": "cancel",
-    "order": "order", "buy": "order", "purchase": "order",
-    "message": "message", "note": "message",
-    "ticket": "ticket", "report": "ticket", "complaint": "ticket",
-}  # fmt: skip
+    "book": "book",
+    "schedule": "book",
+    "reserve": "book",
+    "booking": "book",
+    "reservation": "book",
+    "appointment": "book",
+    "visit": "book",
+    "reschedule": "move",
+    "move": "move",
+    "change": "move",
+    "postpone": "move",
+    "cancel": "cancel",
+    "cancellation": "cancel",
+    "order": "order",
+    "buy": "order",
+    "purchase": "order",
+    "message": "message",
+    "note": "message",
+    "ticket": "ticket",
+    "report": "ticket",
+    "complaint": "ticket",
+}
 
 
 @dataclass(frozen=True)

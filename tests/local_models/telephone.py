@@ -14,7 +14,11 @@ def text(description=""):
 
 
 def tool(name, properties, *, required=None, description=""):
-    parameters = {"type": "object", "properties": properties, "required": list(properties if required is None else required)}
+    parameters = {
+        "type": "object",
+        "properties": properties,
+        "required": list(properties if required is None else required),
+    }
     return Tool(name, description, parameters)
 
 
@@ -31,7 +35,9 @@ BOOK = tool(
     description="Book an appointment once the caller has confirmed it.",
 )
 BOOK_BRIEFLY = tool("book_appointment", {"name": text(), "address": text(), "time": text("Day and time")})
-CALL_BACK = tool("request_callback", {"name": text(), "phone": text()}, description="Have a person call the caller back.")
+CALL_BACK = tool(
+    "request_callback", {"name": text(), "phone": text()}, description="Have a person call the caller back."
+)
 END_CALL = tool("end_call", {}, description="Hang up.")
 ALL_TOOLS = (BOOK, CALL_BACK, END_CALL)
 

@@ -3,7 +3,17 @@
 import pytest
 
 from local_models.receptionist.messages import ToolCall
-from tests.local_models.telephone import ALL_TOOLS, BOOK, BOOK_BRIEFLY, CALL_BACK, END_CALL, Telephone, almost_booked, text, tool
+from tests.local_models.telephone import (
+    ALL_TOOLS,
+    BOOK,
+    BOOK_BRIEFLY,
+    CALL_BACK,
+    END_CALL,
+    Telephone,
+    almost_booked,
+    text,
+    tool,
+)
 
 
 def test_it_opens_with_the_greeting_of_the_instructions():
@@ -36,13 +46,23 @@ def test_it_books_only_after_a_yes():
 
 def test_the_read_back_says_everything():
     said = almost_booked().said
-    for part in ("dental cleaning", "Sarah Johnson", "42 Maple Street", "Tuesday, November 24", "4:15 pm", "415-555-0134"):
+    for part in (
+        "dental cleaning",
+        "Sarah Johnson",
+        "42 Maple Street",
+        "Tuesday, November 24",
+        "4:15 pm",
+        "415-555-0134",
+    ):
         assert part in said
 
 
 def test_several_answers_in_one_sentence_are_all_taken():
     phone = Telephone(*ALL_TOOLS)
-    phone.say("Hi, this is Oluwaseun Adebayo, I need a plumber at 7 Kosciuszko Way tomorrow at 8 am, my number is 303 555 0199")
+    phone.say(
+        "Hi, this is Oluwaseun Adebayo, I need a plumber at 7 Kosciuszko Way tomorrow at 8 am, "
+        "my number is 303 555 0199"
+    )
     assert "Is that right?" in phone.said
     phone.say("yes")
     assert phone.booked() == {
@@ -121,7 +141,14 @@ def test_the_same_call_can_be_changed_after_it_was_booked():
 
 @pytest.mark.parametrize(
     "spelled",
-    ["N-g-u-y-e-n", "N G U Y E N", "n g u y e n", "It's spelled N, G, U, Y, E, N.", "N as in Nancy, G, U, Y, E, N", "N.G.U.Y.E.N."],
+    [
+        "N-g-u-y-e-n",
+        "N G U Y E N",
+        "n g u y e n",
+        "It's spelled N, G, U, Y, E, N.",
+        "N as in Nancy, G, U, Y, E, N",
+        "N.G.U.Y.E.N.",
+    ],
 )
 def test_a_name_can_be_spelled_at_the_read_back(spelled):
     phone = Telephone(BOOK_BRIEFLY)
@@ -326,7 +353,9 @@ def test_choices_numbers_and_yes_or_no_are_slots_too():
     phone = Telephone(table)
     phone.say("I'd like to book a table for four people")
     assert "inside or garden terrace" in phone.said
-    phone.say("the terrace", "no", "Saturday at half past seven in the evening", "john dot smith at example dot com", "yes")
+    phone.say(
+        "the terrace", "no", "Saturday at half past seven in the evening", "john dot smith at example dot com", "yes"
+    )
     assert phone.calls[0].arguments == {
         "guests": 4,
         "area": "garden_terrace",
@@ -344,7 +373,9 @@ def test_properties_that_may_be_null_are_not_asked_for():
 
 
 def test_first_and_last_name_are_two_slots_filled_by_one_answer():
-    signup = tool("book_visit", {"first_name": text(), "last_name": text(), "day": {"type": "string", "format": "date"}})
+    signup = tool(
+        "book_visit", {"first_name": text(), "last_name": text(), "day": {"type": "string", "format": "date"}}
+    )
     phone = Telephone(signup)
     phone.say("I'd like to book a visit", "my name is Amara Okafor", "the third of June", "yes")
     assert phone.calls[0].arguments == {"first_name": "Amara", "last_name": "Okafor", "day": "2027-06-03"}

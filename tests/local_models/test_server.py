@@ -98,7 +98,9 @@ async def test_tokens_are_counted_four_characters_to_one(client):
 
 
 async def test_a_streamed_answer_is_the_same_answer_in_pieces(client):
-    response = await client.post("/v1/chat/completions", json={**HELLO, "stream": True, "stream_options": {"include_usage": True}})
+    response = await client.post(
+        "/v1/chat/completions", json={**HELLO, "stream": True, "stream_options": {"include_usage": True}}
+    )
     assert response.headers["content-type"].startswith("text/event-stream")
     chunks = events(response)
     text = "".join(choice["delta"].get("content") or "" for chunk in chunks for choice in chunk["choices"])
@@ -148,7 +150,11 @@ async def test_a_streamed_tool_call_comes_in_deltas(client):
 
 
 async def test_a_tool_result_is_answered(client):
-    call = {"id": "call_1", "type": "function", "function": {"name": "book_visit", "arguments": '{"name": "Sarah Johnson"}'}}
+    call = {
+        "id": "call_1",
+        "type": "function",
+        "function": {"name": "book_visit", "arguments": '{"name": "Sarah Johnson"}'},
+    }
     messages = [
         *BOOKING["messages"],
         {"role": "assistant", "content": None, "tool_calls": [call]},
@@ -159,14 +165,21 @@ async def test_a_tool_result_is_answered(client):
 
 
 async def test_a_json_schema_is_answered_with_json(client):
-    schema = {"type": "object", "properties": {"summary": {"type": "string"}}, "required": ["summary"], "additionalProperties": False}
+    schema = {
+        "type": "object",
+        "properties": {"summary": {"type": "string"}},
+        "required": ["summary"],
+        "additionalProperties": False,
+    }
     response_format = {"type": "json_schema", "json_schema": {"name": "note", "strict": True, "schema": schema}}
     answer = (await client.post("/v1/chat/completions", json={**HELLO, "response_format": response_format})).json()
     assert set(json.loads(answer["choices"][0]["message"]["content"])) == {"summary"}
 
 
 async def test_an_answer_that_is_too_long_is_cut_and_says_so(client):
-    choice = (await client.post("/v1/chat/completions", json={**HELLO, "max_completion_tokens": 2})).json()["choices"][0]
+    choice = (await client.post("/v1/chat/completions", json={**HELLO, "max_completion_tokens": 2})).json()["choices"][
+        0
+    ]
     assert (choice["message"]["content"], choice["finish_reason"]) == ("Hello! H", "length")
 
 
@@ -188,7 +201,10 @@ async def test_an_answer_that_is_too_long_is_cut_and_says_so(client):
         ({"tool_choice": "required"}, "tool_choice"),
         ({"tools": [BOOK], "tool_choice": {"type": "function", "function": {"name": "other"}}}, "tool_choice"),
         ({"response_format": {"type": "yaml"}}, "response_format"),
-        ({"response_format": {"type": "json_schema", "json_schema": {"schema": []}}}, "response_format.json_schema.schema"),
+        (
+            {"response_format": {"type": "json_schema", "json_schema": {"schema": []}}},
+            "response_format.json_schema.schema",
+        ),
     ],
 )
 async def test_a_wrong_chat_parameter_is_named(client, change, param):
@@ -222,7 +238,9 @@ async def test_bodies_are_bounded(client):
             yield b"x" * 65536
 
     headers = {"content-type": "multipart/form-data; boundary=x"}
-    assert_error(await client.post("/v1/audio/transcriptions", content=endless(), headers=headers), 413, "body_too_large")
+    assert_error(
+        await client.post("/v1/audio/transcriptions", content=endless(), headers=headers), 413, "body_too_large"
+    )
 
 
 async def test_a_transcription_has_the_published_shape(client):
@@ -247,7 +265,13 @@ async def test_a_transcription_may_be_plain_text_or_verbose(client):
 
 @pytest.mark.parametrize(
     "sound",
-    [np.zeros(16000), np.zeros(0), speech_like(0.2), 3000 * np.sin(np.arange(16000) / 5), np.random.default_rng(1).normal(0, 1500, 32000)],
+    [
+        np.zeros(16000),
+        np.zeros(0),
+        speech_like(0.2),
+        3000 * np.sin(np.arange(16000) / 5),
+        np.random.default_rng(1).normal(0, 1500, 32000),
+    ],
     ids=["silence", "nothing", "too short", "tone", "noise"],
 )
 async def test_what_is_not_speech_has_no_words(client, sound):
@@ -274,12 +298,21 @@ async def test_a_wrong_transcription_parameter_is_named(client, request_of, para
     assert_error(await client.post("/v1/audio/transcriptions", **request_of()), 400, param=param)
 
 
-@pytest.mark.parametrize("headers", [{}, {"content-type": "multipart/form-data"}, {"content-type": "multipart/form-data; boundary=x"}])
+@pytest.mark.parametrize(
+    "headers", [{}, {"content-type": "multipart/form-data"}, {"content-type": "multipart/form-data; boundary=x"}]
+)
 async def test_a_broken_form_is_refused(client, headers):
-    assert (await client.post("/v1/audio/transcriptions", content=b"--y\r\nnonsense", headers=headers)).status_code == 400
+    assert (
+        await client.post("/v1/audio/transcriptions", content=b"--y\r\nnonsense", headers=headers)
+    ).status_code == 400
 
 
-SPEAK = {"model": "piper-joe", "voice": "joe", "input": "Hello there Sarah. How are you today?", "response_format": "pcm"}
+SPEAK = {
+    "model": "piper-joe",
+    "voice": "joe",
+    "input": "Hello there Sarah. How are you today?",
+    "response_format": "pcm",
+}
 
 
 async def test_speech_is_24_khz_pcm_without_the_silence_in_front(client):

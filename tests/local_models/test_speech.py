@@ -103,7 +103,13 @@ async def test_silence_noise_and_tones_have_no_words(client):
 
 
 async def test_a_long_turn_is_cut_and_still_complete(client):
-    files = ["kokoro_af_heart_u06", "kokoro_af_heart_u12", "kokoro_af_heart_u15", "kokoro_af_heart_u34", "kokoro_af_heart_u30"]
+    files = [
+        "kokoro_af_heart_u06",
+        "kokoro_af_heart_u12",
+        "kokoro_af_heart_u15",
+        "kokoro_af_heart_u34",
+        "kokoro_af_heart_u30",
+    ]
     spoken = [wav.read((DATA / f"{file}.wav").read_bytes(), 24000) * 32767 for file in files * 2]
     text = (await transcribe(client, wav_of(np.concatenate(spoken), 24000))).lower()
     for word in ("johnson", "415-555-0134", "maple", "saturday", "wednesday"):

@@ -4,7 +4,16 @@ import pytest
 
 from local_models.receptionist import reply
 from local_models.receptionist.messages import Message, Tool, ToolCall
-from tests.local_models.telephone import ALL_TOOLS, BOOK_BRIEFLY, DENTIST, END_CALL, INTERNET, NOW, Telephone, almost_booked
+from tests.local_models.telephone import (
+    ALL_TOOLS,
+    BOOK_BRIEFLY,
+    DENTIST,
+    END_CALL,
+    INTERNET,
+    NOW,
+    Telephone,
+    almost_booked,
+)
 
 
 @pytest.mark.parametrize(
@@ -27,7 +36,9 @@ def test_questions_are_answered_from_the_instructions(question, answer):
     assert answer in Telephone(*ALL_TOOLS).say(question)
 
 
-@pytest.mark.parametrize("question", ["Do you have a swimming pool?", "Who won the match last night?", "Do you sell gift cards?"])
+@pytest.mark.parametrize(
+    "question", ["Do you have a swimming pool?", "Who won the match last night?", "Do you sell gift cards?"]
+)
 def test_what_it_does_not_know_it_says(question):
     assert "don't have that information" in Telephone(*ALL_TOOLS).say(question)
 
@@ -144,7 +155,9 @@ def test_a_step_can_be_repeated():
 
 
 def test_a_list_of_what_to_ask_is_not_read_out_as_steps():
-    phone = Telephone(instructions="You book visits.\n1. Ask for the name.\n2. Ask for the address.\n3. Confirm the time.")
+    phone = Telephone(
+        instructions="You book visits.\n1. Ask for the name.\n2. Ask for the address.\n3. Confirm the time."
+    )
     assert "Ask for" not in phone.say("I have a problem")
 
 
@@ -164,12 +177,20 @@ def test_the_date_in_the_instructions_is_the_date():
 
 
 def test_silence_after_an_answer_is_prompted():
-    messages = [Message("system", DENTIST), Message("user", "I'd like an appointment"), Message("assistant", "Okay. May I have your name, please?")]
+    messages = [
+        Message("system", DENTIST),
+        Message("user", "I'd like an appointment"),
+        Message("assistant", "Okay. May I have your name, please?"),
+    ]
     assert "Are you still there?" in reply(messages, [BOOK_BRIEFLY], "auto", NOW).text
 
 
 def test_a_later_system_message_that_gives_words_is_spoken():
-    messages = [Message("system", DENTIST), Message("user", "Hello"), Message("system", 'Say: "We have one minute left."')]
+    messages = [
+        Message("system", DENTIST),
+        Message("user", "Hello"),
+        Message("system", 'Say: "We have one minute left."'),
+    ]
     assert reply(messages, [], "auto", NOW).text == "We have one minute left."
 
 
@@ -207,7 +228,9 @@ def test_a_yes_that_was_never_answered_still_books_once():
 
 def test_a_forced_tool_is_called_with_what_is_known():
     messages = [Message("user", "my name is Ngozi Eze")]
-    assert reply(messages, [BOOK_BRIEFLY], "=book_appointment", NOW).call == ToolCall("book_appointment", {"name": "Ngozi Eze"})
+    assert reply(messages, [BOOK_BRIEFLY], "=book_appointment", NOW).call == ToolCall(
+        "book_appointment", {"name": "Ngozi Eze"}
+    )
 
 
 def test_no_tool_is_called_when_none_may_be():
@@ -222,12 +245,35 @@ def test_the_same_conversation_always_gets_the_same_answer():
 
 @pytest.mark.parametrize(
     "flood",
-    ["a" * 5000, "one " * 2000, "my name is " * 500, "not " * 900 + "tuesday", "N-" * 1500, "1 " * 2000, "street " * 800, "from monday to " * 300, "can you " * 400, "a b c " * 400, "x at y dot " * 300, "it's a " * 600, "\x00\ud7ff\u202e" * 300, "((((" * 500],
+    [
+        "a" * 5000,
+        "one " * 2000,
+        "my name is " * 500,
+        "not " * 900 + "tuesday",
+        "N-" * 1500,
+        "1 " * 2000,
+        "street " * 800,
+        "from monday to " * 300,
+        "can you " * 400,
+        "a b c " * 400,
+        "x at y dot " * 300,
+        "it's a " * 600,
+        "\x00\ud7ff\u202e" * 300,
+        "((((" * 500,
+    ],
 )
 def test_a_flood_of_text_is_answered(flood):
     assert Telephone(*ALL_TOOLS).say(flood)
 
 
 def test_nonsense_tools_do_not_confuse_it():
-    odd = Tool("x", "", {"type": "object", "properties": {"a": {}, "b": {"type": []}, "c": "no", "d": {"enum": [1, None]}}, "required": "all"})
+    odd = Tool(
+        "x",
+        "",
+        {
+            "type": "object",
+            "properties": {"a": {}, "b": {"type": []}, "c": "no", "d": {"enum": [1, None]}},
+            "required": "all",
+        },
+    )
     assert Telephone(odd).say("I'd like to book an appointment", "yes", "Sarah")

@@ -6,7 +6,9 @@ from local_models.text_to_speech import CLAUSE_MAX_CHARS, sayable, split
 
 
 def test_the_first_clause_is_short_so_that_it_is_heard_early():
-    clauses = split("Thanks, Sarah. Let me read that back: dental cleaning, Sarah Johnson, 42 Maple Street. Is that right?")
+    clauses = split(
+        "Thanks, Sarah. Let me read that back: dental cleaning, Sarah Johnson, 42 Maple Street. Is that right?"
+    )
     assert clauses[0] == "Thanks, Sarah."
     assert clauses[-1] == "Is that right?"
 
@@ -16,7 +18,9 @@ def test_nothing_is_lost_by_cutting():
     assert " ".join(split(text)) == text
 
 
-@pytest.mark.parametrize("text", ["At 4 p.m. on Monday", "Dr. Lee is in", "It costs $3.50 an hour", "J. R. Smith called"])
+@pytest.mark.parametrize(
+    "text", ["At 4 p.m. on Monday", "Dr. Lee is in", "It costs $3.50 an hour", "J. R. Smith called"]
+)
 def test_abbreviations_and_decimals_do_not_end_a_clause(text):
     assert split(text) == [text]
 
