@@ -11,8 +11,8 @@ from billing.audit import audit_ledger
 from billing.models import Capture, Entry, Hold
 from voice.models import Session, SessionState, UsageRecord
 
-# Micro-credits a token of gpt-realtime-mini, which the embedded model is billed as. Text and everything cached: the list
-# price in dollars a million, a hundred credits a dollar, and 35 %; fresh audio: the published round price.
+# Micro-credits a token of gpt-realtime-mini, as which the embedded model is billed. Text and everything cached: the
+# list price in dollars a million, a hundred credits a dollar, and 35 %; fresh audio: the published round price.
 TEXT_IN, TEXT_CACHED, TEXT_OUT = Fraction("0.60") * 135, Fraction("0.06") * 135, Fraction("2.40") * 135
 AUDIO_IN, AUDIO_CACHED, AUDIO_OUT = Fraction(1500), Fraction("0.30") * 135, Fraction(3000)
 CAPTION_IN, CAPTION_OUT = Fraction("1.25") * 135, Fraction("5") * 135

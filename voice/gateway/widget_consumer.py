@@ -1,6 +1,7 @@
 """The widget's websocket: a ticket opens it, a conversation fills it, a receipt closes it."""
 
 import asyncio
+import contextlib
 from typing import Any
 from uuid import UUID
 
@@ -14,6 +15,7 @@ from voice.gateway.close_codes import Closing, closing_for
 from voice.gateway.widget_caller import Receive, Send, WidgetCaller
 from voice.gateway.widget_protocol import SUBPROTOCOL, InvalidMessage, serialise
 from voice.metering.executor import in_ledger_thread
+from voice.metering.settlement import settle_session
 from voice.models import EndReason
 from voice.sessions import records
 from voice.sessions.call import Call
@@ -58,7 +60,9 @@ class WidgetConsumer(AsyncConsumer):
 async def _serve(scope: Any, receive: Receive, send: Send) -> None:
     call = await _admit(scope, receive)
     caller = WidgetCaller(receive, send, is_voice=call.is_voice)
-    await caller.send_text(_started(call))
+    # A browser that has gone already is found out by the call, which has begun and must be settled.
+    with contextlib.suppress(CallerGone):
+        await caller.send_text(_started(call))
     try:
         ended = await run_call(call, caller)
     except UpstreamError:
@@ -88,6 +92,9 @@ def _begin(ticket: str, origin: str, host: str) -> Call:
     try:
         session_id: UUID = tickets.redeem(ticket)
         if not origins.may_connect(session_id, origin, host):
+            # Its ticket is used up, so nobody can begin it any more.
+            settle_session(session_id)
+            records.end(session_id, EndReason.PROTOCOL_ERROR)
             raise Refused("origin_not_allowed")
         return records.begin(session_id)
     except (tickets.TicketInvalid, records.SessionNotOpen):

@@ -8,7 +8,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from typing import Any, TypeVar
 
 import structlog
 from django.db import OperationalError
@@ -28,6 +28,7 @@ _RETRY_PAUSES_S = (0.2, 1.0, 3.0)
 _NEXT_TURN_TOKENS = 600
 
 Send = Callable[[bytes], Awaitable[None]]
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,16 +117,21 @@ class ResponseGate:
             self._doing = None
 
     async def finish(self) -> None:
-        """Record what is still open, the job that was cut short first. Nothing more is asked for."""
+        """Record what is still open, the job that was cut short first. Nothing more is asked for.
+
+        Raises what the first failed record did, once the others are on the books.
+        """
         jobs = [self._doing] if self._doing else []
         while not self._jobs.empty():
             jobs.append(self._jobs.get_nowait())
-        for job in jobs:
-            if isinstance(job, _Record):
-                await _insist(job.do)
+        failures = [failure for job in jobs if isinstance(job, _Record) and (failure := await _failure_of(job))]
+        if failures:
+            raise failures[0]
 
     async def _cover_and_ask(self, instructions: str | None) -> None:
-        allowance = await self._meter.prepare_response(self._state.context_tokens, self._wanted_output_tokens)
+        allowance = await _insist(
+            partial(self._meter.prepare_response, self._state.context_tokens, self._wanted_output_tokens)
+        )
         if allowance.low and not self._has_warned:
             self._has_warned = True
             await self._tell(own_events.notice("low_credit", "The credits for this call are nearly used up."))
@@ -139,17 +145,25 @@ class ResponseGate:
         context_tokens = self._state.context_tokens + _NEXT_TURN_TOKENS
         try:
             await self._meter.prepare_response(context_tokens, self._wanted_output_tokens)
-        except OutOfCredit:
+        except (OutOfCredit, OperationalError):
             log.info("next response not covered ahead")
 
 
-async def _insist(record: Callable[[], Awaitable[Any]]) -> None:
-    """Put something on the books although the database may be away for a moment: recording twice changes nothing."""
+async def _insist(do: Callable[[], Awaitable[T]]) -> T:
+    """Do something with the ledger although it may be away for a moment: done twice, it changes nothing."""
     for pause_s in _RETRY_PAUSES_S:
         try:
-            await record()
-            return
+            return await do()
         except OperationalError:
             log.warning("ledger out of reach, trying again", pause_s=pause_s)
             await asyncio.sleep(pause_s)
-    await record()
+    return await do()
+
+
+async def _failure_of(record: _Record) -> Exception | None:
+    # One that cannot be recorded (no rate, say) must not take the others with it.
+    try:
+        await _insist(record.do)
+    except Exception as error:
+        return error
+    return None

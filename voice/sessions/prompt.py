@@ -21,7 +21,7 @@ def instructions_of(call: Call) -> str:
 def session_of(call: Call) -> dict[str, Any]:
     """Return the body of the first session.update.
 
-    create_response is off: a response is asked for by us, once its worst case is held (sessions/paying.py).
+    create_response is off: a response is asked for by us, once its worst case is held (sessions/gate.py).
     """
     session: dict[str, Any] = {
         "instructions": instructions_of(call),

@@ -39,6 +39,7 @@ _LAST_USAGE_S = 2.0
 _NOTICED_LATE_S_MAX = 2.0
 
 _AUDIO_DELTA = "response.output_audio.delta"
+_TRANSCRIBED = "conversation.item.input_audio_transcription.completed"
 
 
 class Stop(Enum):
@@ -77,7 +78,7 @@ class Relay:
             "input_audio_buffer.speech_started": self._on_speech_started,
             "input_audio_buffer.speech_stopped": self._on_speech_stopped,
             "input_audio_buffer.committed": self._on_committed,
-            "conversation.item.input_audio_transcription.completed": self._on_transcribed,
+            _TRANSCRIBED: self._on_transcribed,
             "response.created": self._on_response_created,
             "response.output_audio_transcript.delta": self._on_text_delta,
             "response.output_text.delta": self._on_text_delta,
@@ -295,7 +296,10 @@ class Relay:
 
     async def _wait_for_last_usage(self) -> None:
         async for frame in self._upstream:
-            if realtime_events.event_type(frame) == "response.done":
+            kind = realtime_events.event_type(frame)
+            if kind == _TRANSCRIBED:
+                await self._on_transcribed(realtime_events.parse(frame), time.monotonic())
+            elif kind == "response.done":
                 event = realtime_events.parse(frame)
                 if self.state.response_done(event):
                     self.gate.record_response(event["response"])

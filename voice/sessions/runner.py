@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import structlog
+from django.db import OperationalError
 
 from voice.metering.executor import in_ledger_thread
 from voice.metering.meter import Meter, OutOfCredit, Receipt
@@ -16,7 +17,7 @@ from voice.sessions import records
 from voice.sessions.call import Call
 from voice.sessions.caller import Caller, CallerBrokeProtocol, CallerGone
 from voice.sessions.connect import connect
-from voice.sessions.control import Orders, orders_for
+from voice.sessions.control import orders_for
 from voice.sessions.relay import Relay, Stop
 from voice.upstream.base import Upstream
 from voice.upstream.errors import UpstreamError
@@ -48,31 +49,36 @@ async def run_call(call: Call, caller: Caller) -> Ended:
         meter = await Meter.open(call.session_id)
         upstream = await connect(call.endpoint)
     except BaseException as error:
-        reason = EndReason.UPSTREAM_FAILED if isinstance(error, UpstreamError) else EndReason.INTERNAL_ERROR
-        await asyncio.shield(_settle(call, reason))
+        await asyncio.shield(_settle(call, _why_not_begun(error)))
         raise
     relay = Relay(call, caller, upstream, meter)
     reason, code = EndReason.SHUTTING_DOWN, ""  # what it is when this task is cancelled from outside
     try:
-        async with orders_for(call) as orders:
-            reason, code = await _converse(call, relay, orders)
+        reason, code = await _converse(call, relay)
     finally:
         ended = await asyncio.shield(_close(call, relay, upstream, reason, code))
     return ended
 
 
-async def _converse(call: Call, relay: Relay, orders: Orders) -> tuple[EndReason, str]:
+def _why_not_begun(error: BaseException) -> EndReason:
+    if isinstance(error, UpstreamError):
+        return EndReason.UPSTREAM_FAILED
+    return EndReason.SHUTTING_DOWN if isinstance(error, asyncio.CancelledError) else EndReason.INTERNAL_ERROR
+
+
+async def _converse(call: Call, relay: Relay) -> tuple[EndReason, str]:
     """Run everything that goes on in a live call until the first part of it comes to an end; say why it did."""
     try:
-        await relay.open()
-        result = await _first_of(
-            relay.follow_caller(),
-            relay.follow_upstream(),
-            relay.follow_clock(),
-            relay.gate.run(),
-            orders.wait(),
-            _keep_alive(call),
-        )
+        async with orders_for(call) as orders:
+            await relay.open()
+            result = await _first_of(
+                relay.follow_caller(),
+                relay.follow_upstream(),
+                relay.follow_clock(),
+                relay.gate.run(),
+                orders.wait(),
+                _keep_alive(call),
+            )
     except OutOfCredit:
         return EndReason.OUT_OF_CREDIT, ""
     except UpstreamError as error:
@@ -104,7 +110,13 @@ async def _first_of(*parts: Coroutine[Any, Any, Any]) -> Any:
 async def _keep_alive(call: Call) -> EndReason:
     while True:
         await asyncio.sleep(_STILL_LIVE_EVERY_S)
-        if reason := await in_ledger_thread(records.still_live, call.session_id):
+        try:
+            reason = await in_ledger_thread(records.still_live, call.session_id)
+        except OperationalError:
+            # It may be back in a moment; if it is not, the next response cannot be held, and that ends the call.
+            log.warning("database out of reach")
+            continue
+        if reason:
             return reason
 
 

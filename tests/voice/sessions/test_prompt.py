@@ -1,0 +1,69 @@
+"""The GA session that an agent amounts to."""
+
+import pytest
+
+from tests.voice.sessions.calls import make_call
+from voice.sessions.call import CollectedField
+from voice.sessions.prompt import instructions_of, say_exactly, session_of
+
+
+def test_the_model_is_told_the_agents_words_its_greeting_and_its_manners():
+    told = instructions_of(make_call(instructions="  You are the receptionist.  ", greeting=" Hello! "))
+    assert told.startswith("You are the receptionist.\n\nGreeting: Hello!\n\nYou are on a live call.")
+
+
+def test_a_call_speaks_and_listens_in_the_format_the_browser_uses():
+    audio = session_of(make_call())["audio"]
+    pcm = {"type": "audio/pcm", "rate": 24000}
+    assert (audio["input"]["format"], audio["output"]["format"]) == (pcm, pcm)
+
+
+def test_the_model_may_be_interrupted_but_never_answers_on_its_own():
+    turns = session_of(make_call())["audio"]["input"]["turn_detection"]
+    assert turns == {"type": "server_vad", "create_response": False, "interrupt_response": True}
+
+
+def test_the_caller_is_written_down_in_the_language_of_the_call():
+    heard = session_of(make_call(language="pt-BR", transcription_model="gpt-4o-mini-transcribe"))["audio"]["input"]
+    assert heard["transcription"]["model"] == "gpt-4o-mini-transcribe"
+    assert heard["transcription"]["language"].startswith("pt")
+
+
+def test_a_spoken_call_answers_in_audio_with_the_agents_voice():
+    session = session_of(make_call())
+    assert session["output_modalities"] == ["audio"]
+    assert session["audio"]["output"]["voice"] == "marin"
+
+
+def test_a_typed_call_has_no_audio_at_all():
+    session = session_of(make_call(is_voice=False))
+    assert session["output_modalities"] == ["text"]
+    assert "audio" not in session
+
+
+def test_the_length_of_an_answer_is_bounded_from_the_start():
+    assert session_of(make_call(max_output_tokens=300))["max_output_tokens"] == 300
+
+
+@pytest.mark.parametrize(
+    "changes, names",
+    [
+        ({}, ["book_appointment", "request_callback", "end_call"]),
+        ({"task_name": ""}, ["request_callback", "end_call"]),
+        ({"collects": ()}, ["request_callback", "end_call"]),
+    ],
+)
+def test_every_assistant_can_hang_up_and_take_a_number_and_some_finish_a_task(changes, names):
+    assert [tool["name"] for tool in session_of(make_call(**changes))["tools"]] == names
+
+
+def test_the_task_asks_for_every_field_and_no_other():
+    call = make_call(collects=(CollectedField("name", "full name"), CollectedField("time", "day and time")))
+    parameters = session_of(call)["tools"][0]["parameters"]
+    assert parameters["required"] == ["name", "time"]
+    assert parameters["additionalProperties"] is False
+    assert parameters["properties"]["time"] == {"type": "string", "description": "day and time"}
+
+
+def test_a_sentence_can_be_asked_for_word_by_word():
+    assert say_exactly("Are you still there?") == "Say exactly: Are you still there?"
