@@ -13,6 +13,7 @@ from django.template.response import TemplateResponse
 
 __all__ = [
     "PAGE_ROWS",
+    "InlineFormSet",
     "ModelAdmin",
     "ModelForm",
     "OnlyShown",
@@ -24,6 +25,7 @@ __all__ = [
 
 if TYPE_CHECKING:
     from django.contrib.admin import ModelAdmin, TabularInline
+    from django.forms import BaseInlineFormSet as InlineFormSet
     from django.forms import ModelForm
 else:
     # Django's own classes take no type parameters at run time.
@@ -33,6 +35,10 @@ else:
             return cls
 
     class TabularInline(admin.TabularInline):
+        def __class_getitem__(cls, _):
+            return cls
+
+    class InlineFormSet(forms.BaseInlineFormSet):
         def __class_getitem__(cls, _):
             return cls
 

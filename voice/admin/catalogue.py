@@ -13,8 +13,8 @@ from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 
 from billing.formatting import format_credits, format_money
-from voice.admin.base import ModelAdmin, ModelForm, OnlyShown, TabularInline
-from voice.admin.fields import CreditsField, LinesField
+from voice.admin.base import InlineFormSet, ModelAdmin, ModelForm, OnlyShown, TabularInline
+from voice.admin.fields import CreditsField, LinesField, MomentField
 from voice.admin.today import MICRO_PER_USD_MICRO
 from voice.catalogue.rate_card import Kind
 from voice.models import CatalogueModel, Rate
@@ -27,6 +27,7 @@ _ADAPTERS = [("", "None: a helper"), ("openai", "openai"), ("pipeline", "pipelin
 
 class CatalogueModelForm(ModelForm[CatalogueModel]):
     fallback_slugs = LinesField(label="Fallbacks", help_text="One a line, tried in this order.")
+    expected_back_at = MomentField(label="Expected back at")
     voices = LinesField(help_text="One a line. Empty: whatever an agent asks for.")
     adapter = forms.ChoiceField(choices=_ADAPTERS, required=False)
 
@@ -63,9 +64,7 @@ class CatalogueModelForm(ModelForm[CatalogueModel]):
 class StatusForm(ModelForm[CatalogueModel]):
     """The list's own form: what is switched in a hurry."""
 
-    expected_back_at = forms.DateTimeField(
-        required=False, widget=forms.DateTimeInput(format="%Y-%m-%dT%H:%M", attrs={"type": "datetime-local"})
-    )
+    expected_back_at = MomentField()
 
     class Meta:
         model = CatalogueModel
@@ -73,6 +72,11 @@ class StatusForm(ModelForm[CatalogueModel]):
         widgets = {
             "status_note": forms.TextInput(attrs={"class": "vTextField", "placeholder": "What callers are told"})
         }
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        for name, field in self.fields.items():
+            field.widget.attrs["aria-label"] = f"{name.replace('_', ' ').capitalize()} of {self.instance.slug}"
 
 
 class RateForm(ModelForm[Rate]):
@@ -83,6 +87,12 @@ class RateForm(ModelForm[Rate]):
     class Meta:
         model = Rate
         fields = ["kind", "micro_per_million", "list_price_usd_micro_per_million", "valid_from"]
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        # In a table the column's head is no label.
+        for field in self.fields.values():
+            field.widget.attrs["aria-label"] = field.label
 
     def clean(self) -> dict[str, Any]:
         cleaned = super().clean() or self.cleaned_data
@@ -135,9 +145,17 @@ class RateInline(OnlyShown, TabularInline[Rate, CatalogueModel]):
         return format_html('<span class="tag tag-good">{}</span>', "In force")
 
 
+class LaterRateFormSet(InlineFormSet[Rate, CatalogueModel, ModelForm[Rate]]):
+    def add_fields(self, form: Any, index: int | None) -> None:
+        super().add_fields(form, index)
+        if "DELETE" in form.fields:
+            form.fields["DELETE"].widget.attrs["aria-label"] = "Delete this price"
+
+
 class LaterRateInline(TabularInline[Rate, CatalogueModel]):
     model = Rate
     form = RateForm
+    formset = LaterRateFormSet
     extra = 0
     verbose_name = "price from a later day"
     verbose_name_plural = "Prices from a later day"

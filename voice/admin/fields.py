@@ -1,4 +1,4 @@
-"""Form fields that show stored values the way an operator thinks of them: credits, and lists one a line."""
+"""Form fields that show stored values the way an operator thinks of them: credits, moments, and lists one a line."""
 
 from typing import Any
 
@@ -49,3 +49,11 @@ class LinesField(forms.CharField):
 
     def has_changed(self, initial: Any, data: Any) -> bool:
         return super().has_changed(self.prepare_value(initial), data)
+
+
+class MomentField(forms.DateTimeField):
+    """A date and time in one field of the browser's own, which has a name for screen readers and needs no script."""
+
+    def __init__(self, **options: Any) -> None:
+        widget = forms.DateTimeInput(format="%Y-%m-%dT%H:%M", attrs={"type": "datetime-local"})
+        super().__init__(**{"widget": widget, "required": False, **options})

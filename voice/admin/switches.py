@@ -17,6 +17,7 @@ from django.utils.safestring import SafeString
 from accounts.client_ip import client_ip_of
 from accounts.models import User
 from voice.admin.base import PAGE_ROWS, ModelAdmin, ModelForm, confirmation_page, is_confirmed, log_changes
+from voice.admin.fields import MomentField
 from voice.admin.networks import includes, is_too_large
 from voice.models import BlockedNetwork, Session, SessionState, Switches
 
@@ -106,6 +107,8 @@ class SwitchesAdmin(ModelAdmin[Switches]):
 
 
 class BlockedNetworkForm(ModelForm[BlockedNetwork]):
+    expires_at = MomentField(label="Expires at", help_text="Empty: until an operator lifts it.")
+
     class Meta:
         model = BlockedNetwork
         fields = ["network", "reason", "expires_at"]

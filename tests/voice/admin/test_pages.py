@@ -137,5 +137,7 @@ def queries_of(browser, page):
 
 def inline_code_of(page):
     scripts = [tag for tag in re.findall(r"<script\b[^>]*>", page) if " src=" not in tag]
-    attributes = [found for tag in re.findall(r"<[a-z][^>]*>", page) for found in re.findall(r"\s(?:style|on[a-z]+)=", tag)]
+    attributes = [
+        found for tag in re.findall(r"<[a-z][^>]*>", page) for found in re.findall(r"\s(?:style|on[a-z]+)=", tag)
+    ]
     return scripts + attributes + re.findall(r"<style\b|javascript:", page)
