@@ -46,7 +46,8 @@ def session_of(call: Call) -> dict[str, Any]:
 def _transcription_of(call: Call) -> dict[str, str] | None:
     if not call.transcription_model:
         return None
-    return {"model": call.transcription_model, "language": call.language}
+    # GA knows languages by ISO 639-1 only ("pt", not "pt-BR"), and refuses the whole session over another word.
+    return {"model": call.transcription_model, "language": call.language.partition("-")[0]}
 
 
 def say_exactly(sentence: str) -> str:
