@@ -19,7 +19,9 @@ _STRONG = re.compile(
     r"\b(?:change|correct) (?:the |my )?name to\s+|\bunder the name (?:of )?|\bin the name of\s+|\bi go by\s+|"
     r"\b(?P<tag>first|last|family|sur)[ -]?name(?:'s| is|,|:)?\s+(?!is wrong|wrong)|\bsurname(?:'s| is|,|:)?\s+",
 )
-_SOFT = re.compile(r"\b(?:this is|i'm|i am|it's|its|that's|speaking is|you're speaking (?:to|with)|here is|here's)\s+")
+_SOFT = re.compile(
+    r"\b(?:this is|i'm|i am|it's|its|that's|speaking is|you're speaking (?:to|with)|here is|here's|i said|i meant)\s+"
+)
 _LEADS = re.compile(
     r"^(?:\W|\b(?:yes|yeah|yep|sure|ok|okay|hi|hello|hey|no|nope|well|so|oh|actually|sorry|please|"
     r"right|alright|certainly|of course|thanks|thank you|it's|its|it is|"
