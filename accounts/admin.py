@@ -13,7 +13,7 @@ from django.http import HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
 
 from accounts.models import Invitation, Membership, Organisation, User
-from accounts.organisations import resume_organisation, suspend_organisation
+from accounts.organisations import delete_account, is_needed, resume_organisation, suspend_organisation
 
 
 class ReasonForm(forms.Form):
@@ -48,6 +48,17 @@ class UserAdmin(DjangoUserAdmin):  # type: ignore[type-arg]
         ("When", {"fields": ["date_joined", "last_login"]}),
     ]
     add_fieldsets = [(None, {"classes": ["wide"], "fields": ["email", "usable_password", "password1", "password2"]})]
+
+    def has_delete_permission(self, request: HttpRequest, obj: User | None = None) -> bool:
+        # Somebody else must be made an owner first.
+        return super().has_delete_permission(request, obj) and (obj is None or not is_needed(obj))
+
+    def delete_model(self, request: HttpRequest, obj: User) -> None:
+        delete_account(obj)
+
+    def delete_queryset(self, request: HttpRequest, queryset: QuerySet[User]) -> None:
+        for user in queryset:
+            delete_account(user)
 
 
 class OrganisationState(admin.SimpleListFilter):

@@ -117,6 +117,13 @@ def closes_with(user: User) -> list[Organisation]:
     return [each.organisation for each in memberships if each.organisation.memberships.count() == 1]
 
 
+def is_needed(user: User) -> bool:
+    """Say whether other members would be left without an owner if `user` went."""
+    closing = closes_with(user)
+    owned = user.memberships.filter(role=Role.OWNER).exclude(organisation__in=closing)
+    return any(not _has_another_owner(membership) for membership in owned)
+
+
 def _close(organisation: Organisation, actor: User) -> None:
     suspend_organisation(organisation, CLOSED, actor)
     organisation.name = "Closed organisation"
@@ -137,9 +144,13 @@ def _check_power(membership: Membership, by: Membership, *, touches_owner: bool)
 
 
 def _check_an_owner_remains(leaving: Membership) -> None:
-    others = Membership.objects.filter(organisation_id=leaving.organisation_id, role=Role.OWNER).exclude(pk=leaving.pk)
-    if leaving.role == Role.OWNER and not others.exists():
+    if leaving.role == Role.OWNER and not _has_another_owner(leaving):
         raise OwnerNeeded
+
+
+def _has_another_owner(owner: Membership) -> bool:
+    owners = Membership.objects.filter(organisation_id=owner.organisation_id, role=Role.OWNER)
+    return owners.exclude(pk=owner.pk).exists()
 
 
 def _verified_address_of(user: User) -> str | None:

@@ -1,6 +1,7 @@
 import pytest
 from django.contrib.admin.models import LogEntry
 
+from accounts.models import User
 from accounts.organisations import suspend_organisation
 from tests.factories import make_user
 
@@ -64,6 +65,20 @@ def test_an_organisation_is_resumed_with_a_reason(operator, client, cast):
 def test_nobody_deletes_an_organisation_or_edits_an_invitation(operator, client, cast):
     assert client.get(f"{ORGANISATIONS}{cast.organisation.pk}/delete/").status_code == 403
     assert client.get("/admin/accounts/invitation/add/").status_code == 403
+
+
+def test_deleting_a_person_closes_what_only_they_belonged_to(operator, client, cast):
+    client.post(f"/admin/accounts/user/{cast.mallory.pk}/delete/", {"post": "yes"})
+    cast.other_organisation.refresh_from_db()
+    assert not User.objects.filter(pk=cast.mallory.pk).exists() and not cast.other_organisation.is_active
+
+
+def test_a_person_whom_others_need_is_not_deleted(operator, client, cast):
+    page = f"/admin/accounts/user/{cast.alice.pk}/delete/"
+    assert client.post(page, {"post": "yes"}).status_code == 403
+    chosen = {"action": "delete_selected", "_selected_action": str(cast.alice.pk), "post": "yes"}
+    client.post("/admin/accounts/user/", chosen)
+    assert User.objects.filter(pk=cast.alice.pk).exists()
 
 
 def test_mallory_is_no_operator(cast, client):
