@@ -20,7 +20,7 @@ from voice.sessions.gate import ResponseGate
 from voice.sessions.limits import Limits, Step
 from voice.sessions.playback import Heard, Playback
 from voice.sessions.prompt import instructions_of, say_exactly, session_of
-from voice.sessions.state import ConversationState, Response, function_calls, tokens_at_most
+from voice.sessions.state import ConversationState, Response, function_calls, reports_usage, tokens_at_most
 from voice.sessions.tools import run_tool, tools_of
 from voice.sessions.turns import Turns
 from voice.upstream.base import Upstream
@@ -40,6 +40,8 @@ _NOTICED_LATE_S_MAX = 2.0
 
 _AUDIO_DELTA = "response.output_audio.delta"
 _TRANSCRIBED = "conversation.item.input_audio_transcription.completed"
+# What reading an event raises that is not what it says it is.
+_NOT_UNDERSTOOD = (InvalidEvent, KeyError, TypeError, ValueError, AttributeError, OverflowError)
 
 
 class Stop(Enum):
@@ -140,11 +142,11 @@ class Relay:
                 return
             if handler := self._handlers.get(kind):
                 await handler(realtime_events.parse(frame), now)
-        except (InvalidEvent, KeyError, TypeError, ValueError, AttributeError) as error:
+            await self._caller.send(frame)
+        except _NOT_UNDERSTOOD as error:
             # The words of the exception may be the caller's: only its kind is kept.
             log.warning("upstream event not understood", error=type(error).__name__)
             raise UpstreamError("upstream_garbage", retryable=True) from None
-        await self._caller.send(frame)
 
     async def _on_audio(self, frame: bytes, now: float) -> None:
         delta = realtime_events.audio_delta(frame)
@@ -184,12 +186,12 @@ class Relay:
 
     async def _on_response_done(self, event: Mapping[str, Any], now: float) -> None:
         response = event["response"]
-        if response.get("usage") is None:
+        if not reports_usage(response):
             # A response that failed reports nothing, though some of it may have been spoken.
             self.gate.record_estimate()
         if not self.state.response_done(event):
             return
-        if response.get("usage") is not None:
+        if reports_usage(response):
             self.gate.record_response(response)
         await self._run_tools(response, now)
         self.gate.response_is_over()
@@ -281,7 +283,7 @@ class Relay:
                 if self.state.response is Response.RUNNING:
                     await self._upstream.send(realtime_events.response_cancel())
                     await self._wait_for_last_usage()
-        except (UpstreamError, InvalidEvent, KeyError, TypeError, ValueError, AttributeError, TimeoutError):
+        except (UpstreamError, TimeoutError, *_NOT_UNDERSTOOD):
             log.info("usage of the last response never came")
         self.gate.record_estimate()
         self._note_what_was_heard(time.monotonic())

@@ -12,6 +12,9 @@ from voice.audio import BYTES_PER_MS, input_tokens_of
 
 # Special tokens around an item; generous, since the sum only bounds what a response may cost.
 _ITEM_OVERHEAD_TOKENS = 12
+_TOTALS = ("input_tokens", "output_tokens")
+# Ten times the largest context there is: a total above it is garbage.
+_TOKENS_MAX = 10_000_000
 
 
 def tokens_at_most(text: str) -> int:
@@ -83,11 +86,21 @@ class ConversationState:
         self._seen_responses.add(response_id)
         self.response, self.response_id = Response.NONE, ""
         self.answers_completed += response.get("status") == "completed"
-        usage = response.get("usage") or {}
-        measured = int(usage.get("input_tokens") or 0) + int(usage.get("output_tokens") or 0)
-        # A failed response reports nothing, and the context is then no smaller than it was.
-        self.context_tokens = max(measured, 0) or self.context_tokens
+        if reports_usage(response):
+            usage = response["usage"]
+            measured = sum(int(usage.get(name) or 0) for name in _TOTALS)
+            self.context_tokens = measured or self.context_tokens
+        # One that failed reports nothing, and the context is then no smaller than it was.
         return True
+
+
+def reports_usage(response: Mapping[str, Any]) -> bool:
+    """Say whether a finished response tells what it used, in a way that can be believed."""
+    usage = response.get("usage")
+    if not isinstance(usage, Mapping):
+        return False
+    totals = [usage[name] for name in _TOTALS if usage.get(name) is not None]
+    return bool(totals) and all(isinstance(total, int | float) and 0 <= total <= _TOKENS_MAX for total in totals)
 
 
 def function_calls(response: Mapping[str, Any]) -> list[FunctionCall]:
