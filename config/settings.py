@@ -50,6 +50,7 @@ MIDDLEWARE = [
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "csp.middleware.CSPMiddleware",
+    "config.errors.PlainErrorsMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
@@ -253,5 +254,19 @@ HOUSE_CREDITS = env.integer("HOUSE_CREDITS", 10_000)
 # Client addresses are kept this long so that abuse can be blocked, then removed.
 CLIENT_IP_KEPT_DAYS = env.integer("CLIENT_IP_KEPT_DAYS", 30, least=1)
 
-# Money off the web: Stripe's key switches the real checkout on (billing).
+# Selling credits: Stripe when its key is set, our own stand-in for it in development, and nothing otherwise.
+
 STRIPE_SECRET_KEY = env.secret("STRIPE_SECRET_KEY")
+STRIPE_WEBHOOK_SECRET = env.secret("STRIPE_WEBHOOK_SECRET")
+PAYMENTS = "stripe" if STRIPE_SECRET_KEY else "development" if DEBUG else "off"
+if STRIPE_SECRET_KEY and not STRIPE_WEBHOOK_SECRET:
+    raise ImproperlyConfigured("STRIPE_SECRET_KEY needs STRIPE_WEBHOOK_SECRET: an unsigned event must not buy credits.")
+STRIPE_AUTOMATIC_TAX = env.flag("STRIPE_AUTOMATIC_TAX", False)
+# Days after which granted credits (sign-up, goodwill) are gone; 0: never.
+GRANTED_CREDITS_LAST_DAYS = env.integer("GRANTED_CREDITS_LAST_DAYS", 0)
+# Who sells, as receipts say it.
+SELLER_NAME = env.text("SELLER_NAME", "Parley")
+SELLER_ADDRESS = env.text("SELLER_ADDRESS")
+SELLER_TAX_ID = env.text("SELLER_TAX_ID")
+SELLER_COUNTRY = env.text("SELLER_COUNTRY", "IN")
+SELLER_EMAIL = env.text("SELLER_EMAIL", DEFAULT_FROM_EMAIL)
