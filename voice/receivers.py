@@ -25,5 +25,5 @@ def end_calls_when_paused(sender: Any, instance: Switches, **_: Any) -> None:
 
 @receiver(post_save, sender=BlockedNetwork)
 def end_calls_from_blocked_network(sender: Any, instance: BlockedNetwork, **_: Any) -> None:
-    network = instance.network
-    transaction.on_commit(lambda: control.end_calls_from(network))
+    if instance.is_in_force:
+        transaction.on_commit(lambda: control.end_calls_from(instance.network))

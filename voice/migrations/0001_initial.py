@@ -125,6 +125,7 @@ class Migration(migrations.Migration):
                 ('ticket_expires_at', models.DateTimeField()),
                 ('started_at', models.DateTimeField(null=True)),
                 ('seen_at', models.DateTimeField(help_text="A live call's process says so every few seconds.", null=True)),
+                ('hang_up_wanted', models.BooleanField(default=False)),
                 ('ended_at', models.DateTimeField(null=True)),
                 ('duration_ms', models.PositiveIntegerField(default=0)),
                 ('end_reason', models.CharField(blank=True, choices=[('caller_hung_up', 'The caller hung up'), ('caller_disconnected', "The caller's connection broke"), ('connection_too_slow', "The caller's connection was too slow"), ('protocol_error', "The caller's browser broke the protocol"), ('agent_hung_up', 'The assistant said goodbye'), ('silence', 'Nobody spoke'), ('max_duration', 'The longest allowed call'), ('out_of_credit', 'The credits ran out'), ('operator_ended', 'Ended by the operator'), ('organisation_suspended', 'The organisation was suspended'), ('network_blocked', "The caller's network was blocked"), ('paused', 'All calls were paused'), ('shutting_down', 'The server was stopped'), ('upstream_failed', 'The model failed'), ('internal_error', 'A fault of ours'), ('process_died', 'The server process died'), ('ticket_unused', 'The ticket was never used')], max_length=30)),

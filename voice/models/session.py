@@ -64,6 +64,8 @@ class Session(models.Model):
     ticket_expires_at = models.DateTimeField()
     started_at = models.DateTimeField(null=True)
     seen_at = models.DateTimeField(null=True, help_text="A live call's process says so every few seconds.")
+    # The operator's wish, found by the call itself should the order to end it be lost.
+    hang_up_wanted = models.BooleanField(default=False)
     ended_at = models.DateTimeField(null=True)
     duration_ms = models.PositiveIntegerField(default=0)
     end_reason = models.CharField(max_length=30, choices=EndReason.choices, blank=True)

@@ -24,7 +24,9 @@ class Switches(models.Model):
 
 
 class BlockedNetwork(models.Model):
-    network = models.CharField(max_length=49, unique=True, help_text="An address or network: 203.0.113.7, 2001:db8::/48")
+    network = models.CharField(
+        max_length=49, unique=True, help_text="An address or network: 203.0.113.7, 2001:db8::/48"
+    )
     reason = models.CharField(max_length=200)
     created_by = models.ForeignKey(settings.AUTH_USER_MODEL, null=True, on_delete=models.SET_NULL, related_name="+")
     created_at = models.DateTimeField(default=timezone.now, editable=False)
@@ -42,5 +44,6 @@ class BlockedNetwork(models.Model):
         except ValueError:
             raise ValidationError({"network": "Not an address or network."}) from None
 
-    def contains(self, address: str) -> bool:
-        return ipaddress.ip_address(address) in ipaddress.ip_network(self.network)
+    @property
+    def is_in_force(self) -> bool:
+        return self.expires_at is None or self.expires_at > timezone.now()

@@ -14,13 +14,14 @@ from uuid import UUID
 from asgiref.sync import async_to_sync
 from channels.layers import get_channel_layer
 
-from voice.models import EndReason
+from voice.models import EndReason, Session
 from voice.sessions.call import Call
 
 _EVERY_CALL = "calls"
 
 
 def end_call(session_id: UUID) -> None:
+    Session.objects.filter(pk=session_id).update(hang_up_wanted=True)
     _order(_session_group(session_id), EndReason.OPERATOR_ENDED)
 
 

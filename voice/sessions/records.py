@@ -15,7 +15,7 @@ from voice.sessions.turns import TurnTimes
 
 
 class SessionNotOpen(Exception):
-    """The session is not waiting to begin: it has ended, or its agent is gone."""
+    """The session is not waiting to begin: it has ended, or its agent or its model is gone."""
 
 
 def begin(session_id: UUID) -> Call:
@@ -27,13 +27,13 @@ def begin(session_id: UUID) -> Call:
         now = timezone.now()
         session.state, session.started_at, session.seen_at = SessionState.LIVE, now, now
         session.save(update_fields=["state", "started_at", "seen_at"])
-    return _call_of(session)
+        return _call_of(session)
 
 
 def still_live(session_id: UUID) -> EndReason | None:
     """Say that the session's process lives; return why it must end, if the operator has decided so."""
     session = Session.objects.select_related("organisation").get(pk=session_id)
-    if session.state == SessionState.ENDED:
+    if session.state == SessionState.ENDED or session.hang_up_wanted:
         return EndReason.OPERATOR_ENDED
     Session.objects.filter(pk=session_id, state=SessionState.LIVE).update(seen_at=timezone.now())
     if not session.organisation.is_active:
@@ -104,7 +104,9 @@ def _turn_row(session: Session, index: int, turn: TurnTimes) -> Turn:
 def _call_of(session: Session) -> Call:
     agent = session.agent
     assert agent is not None
-    model = CatalogueModel.objects.get(slug=session.model_served)
+    model = CatalogueModel.objects.filter(slug=session.model_served).first()
+    if model is None:
+        raise SessionNotOpen
     transcription = transcription_of(model, timezone.localdate(session.created_at)) if session.is_voice else None
     return Call(
         session_id=session.id,

@@ -44,6 +44,7 @@ async def everybody_else():
     await get_channel_layer().group_send(control._EVERY_CALL, message)
 
 
+@pytest.mark.django_db(transaction=True)
 async def test_hanging_up_ends_that_call_only():
     hung_up, other = make_call(), make_call()
 
@@ -81,6 +82,7 @@ async def test_blocking_an_ipv6_network_ends_only_calls_from_it():
     assert reasons == [EndReason.NETWORK_BLOCKED, None, None]
 
 
+@pytest.mark.django_db(transaction=True)
 async def test_a_call_that_is_over_hears_nothing_more(channel_layer):
     call = make_call()
     async with control.orders_for(call):

@@ -97,6 +97,14 @@ def test_a_session_whose_agent_was_deleted_cannot_begin(admitted, agent):
         records.begin(admitted.pk)
 
 
+def test_a_session_whose_model_is_gone_from_the_catalogue_cannot_begin(admitted):
+    CatalogueModel.objects.filter(slug=admitted.model_served).delete()
+    with pytest.raises(records.SessionNotOpen):
+        records.begin(admitted.pk)
+    admitted.refresh_from_db()
+    assert admitted.state == SessionState.ADMITTED
+
+
 def test_a_live_session_is_seen_again(live):
     before = live.seen_at
 
@@ -124,6 +132,11 @@ def test_a_session_of_a_suspended_organisation_must_end(live):
     suspend_organisation(live.organisation, "Unpaid", None)
 
     assert records.still_live(live.pk) == EndReason.ORGANISATION_SUSPENDED
+
+
+def test_a_session_the_operator_wants_ended_must_end_although_the_order_was_lost(live):
+    Session.objects.filter(pk=live.pk).update(hang_up_wanted=True)
+    assert records.still_live(live.pk) == EndReason.OPERATOR_ENDED
 
 
 def test_every_session_must_end_while_calls_are_paused(live):
