@@ -1,0 +1,90 @@
+"""`./parley bench`: measure, print, and (in a full run) write bench/results/<date>.md."""
+
+import argparse
+import os
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+import uvloop
+
+from bench import report, voice_to_voice
+from bench.contenders import CONTENDERS, DIRECT, LOAD_CORE
+from bench.machine import describe_machine, why_not_here
+from bench.processes import ROOT, ending, free_port, listening, start
+from bench.sessions import Bench, Outcome, Schedule
+
+_FULL = Schedule(
+    few=10, many=50, ramp=(100, 150, 200, 300, 400), window_s=8.0, ramp_window_s=5.0,
+    frame_sizes_ms=(20, 40), ramp_frame_ms=40,
+)  # fmt: skip
+_QUICK = Schedule(
+    few=5, many=20, ramp=(), window_s=3.0, ramp_window_s=3.0, frame_sizes_ms=(20,), ramp_frame_ms=40,
+)  # fmt: skip
+_RESPONSE_MS = 8_000
+_VOICE = "voice"
+
+
+def parse(arguments: Sequence[str]) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="parley bench", description=__doc__)
+    names = [contender.name for contender in CONTENDERS]
+    parser.add_argument("--quick", action="store_true", help="two minutes: fewer sessions, no ramp; nothing is written")
+    parser.add_argument("--only", action="append", choices=[*names, _VOICE], help="measure this alone; may be repeated")
+    parser.add_argument("--output", type=Path, help="where to write the table (default: bench/results/<date>.md)")
+    return parser.parse_args(arguments)
+
+
+async def measure_sessions(schedule: Schedule, names: Sequence[str], folder: Path) -> list[Outcome]:
+    port = free_port()
+    command = [sys.executable, "-m", "bench.mock_upstream", "--port", str(port), "--response-ms", str(_RESPONSE_MS)]
+    with ending(start(command, core=LOAD_CORE, port=port, log=folder / "mock.log")) as mock:
+        await listening(mock, 20.0)
+        bench = Bench(mock, schedule, folder)
+        outcomes = []
+        for contender in (DIRECT, *(contender for contender in CONTENDERS if contender.name in names)):
+            say(f"measuring {contender.name} ...")
+            outcomes.append(await bench.run(contender))
+            if contender is DIRECT:
+                bench.take_as_baseline(outcomes[0])
+            say("\n".join(report.progress_lines(outcomes[-1])))
+        return outcomes
+
+
+def main(arguments: Sequence[str]) -> int:
+    options = parse(arguments)
+    if reason := why_not_here():
+        say(f"parley bench: {reason}")
+        return 1
+    schedule = _QUICK if options.quick else _FULL
+    names = options.only or [contender.name for contender in CONTENDERS] + [_VOICE]
+    machine, began_s = describe_machine(), time.monotonic()
+    outcomes: list[Outcome] = []
+    turns: voice_to_voice.Turns | None = None
+    with tempfile.TemporaryDirectory(prefix="parley-bench-") as folder:
+        if set(names) - {_VOICE}:
+            os.sched_setaffinity(0, {LOAD_CORE})
+            outcomes = uvloop.run(measure_sessions(schedule, names, Path(folder)))
+            os.sched_setaffinity(0, range(os.cpu_count() or 1))
+        if _VOICE in names:
+            say("measuring voice to voice ...")
+            turns = voice_to_voice.measure(3 if options.quick else 10, Path(folder))
+    text = report.render(machine, schedule, _RESPONSE_MS, outcomes, turns, took_s=time.monotonic() - began_s)
+    say(text)
+    if path := options.output or (None if options.quick or options.only else default_path()):
+        path.write_text(text, encoding="utf-8")
+        say(f"written to {path}")
+    return 0
+
+
+def default_path() -> Path:
+    return ROOT / "bench" / "results" / f"{time.strftime('%Y-%m-%d')}.md"
+
+
+def say(text: str) -> None:
+    print(text, flush=True)
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
