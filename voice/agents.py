@@ -1,5 +1,6 @@
 """Agents: the templates that new ones start from, and the rules about making, changing and pausing them."""
 
+import re
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,10 +10,17 @@ from django.db import transaction
 
 from accounts.models import Organisation
 from voice.models import Agent, Template
+from voice.sessions.tools import END_CALL, REQUEST_CALLBACK
 
 log = structlog.get_logger(__name__)
 
 MOST_AGENTS = 50
+# What a caller can be asked for in one call: they lose patience long before more.
+MOST_COLLECTED = 10
+COLLECTED_NAME = re.compile(r"[a-z][a-z0-9_]{0,39}")
+LONGEST_DESCRIPTION = 200
+# The tools every assistant has; a task of the same name would hide one of them.
+TAKEN_TASK_NAMES = frozenset({END_CALL, REQUEST_CALLBACK})
 
 
 class TooManyAgents(Exception):
@@ -21,11 +29,15 @@ class TooManyAgents(Exception):
 
 @dataclass(frozen=True, slots=True)
 class AgentTemplate:
-    """What a new agent begins as; `collects` is (name, description) in the order of asking."""
+    """What a new agent begins as; `collects` is (name, description) in the order of asking.
+
+    `business` is the example's name, which gives way to that of the organisation.
+    """
 
     kind: Template
     summary: str
     name: str
+    business: str
     greeting: str
     instructions: str
     collects: tuple[tuple[str, str], ...] = ()
@@ -42,13 +54,14 @@ class AgentTemplate:
     def is_limited_here(self) -> bool:
         return self.needs_real_model and not settings.OPENAI_API_KEY
 
-    def draft(self) -> dict[str, Any]:
-        """Return the fields of an agent made from this template."""
+    def draft(self, business: str = "") -> dict[str, Any]:
+        """Return the fields of an agent made from this template, of `business` rather than the example's."""
+        business = business or self.business
         return {
             "template": self.kind,
             "name": self.name,
-            "greeting": self.greeting,
-            "instructions": self.instructions,
+            "greeting": self.greeting.replace(self.business, business),
+            "instructions": self.instructions.replace(self.business, business),
             "collects": [{"name": name, "description": description} for name, description in self.collects],
             "task_name": self.task_name,
             "model_slug": settings.DEFAULT_REALTIME_MODEL,
@@ -150,6 +163,7 @@ TEMPLATES: dict[str, AgentTemplate] = {
             kind=Template.APPOINTMENT,
             summary="Takes a name, an address and a time, reads them back and books.",
             name="Reception",
+            business="Rosewood Dental",
             greeting="Hello, this is Rosewood Dental. Would you like to book an appointment?",
             instructions=_APPOINTMENT,
             collects=(
@@ -163,6 +177,7 @@ TEMPLATES: dict[str, AgentTemplate] = {
             kind=Template.FAQ,
             summary="Answers from the facts you write down, and says so when it does not know.",
             name="Shop desk",
+            business="Fern and Field",
             greeting="Hello, Fern and Field, what would you like to know?",
             instructions=_FAQ,
         ),
@@ -170,6 +185,7 @@ TEMPLATES: dict[str, AgentTemplate] = {
             kind=Template.TROUBLESHOOTING,
             summary="Walks the caller through numbered steps, one at a time, until it works.",
             name="Support",
+            business="Harbour Broadband",
             greeting="Hello, Harbour Broadband support. What is not working?",
             instructions=_TROUBLESHOOTING,
             # Somebody who is looking for a cable says nothing for a while.
@@ -179,6 +195,7 @@ TEMPLATES: dict[str, AgentTemplate] = {
             kind=Template.LANGUAGE_PRACTICE,
             summary="Holds a free conversation at the learner's pace and corrects gently.",
             name="Practice partner",
+            business="the language school",
             greeting="Hi! Nice to meet you. How was your day so far?",
             instructions=_LANGUAGE_PRACTICE,
             silence_timeout_s=40,

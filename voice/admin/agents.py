@@ -1,6 +1,5 @@
 """Agents of every organisation: find them, pause them, correct them."""
 
-import re
 from typing import Any
 
 from django import forms
@@ -14,15 +13,17 @@ from django.utils.safestring import SafeString
 from voice.admin.base import PAGE_ROWS, ModelAdmin, ModelForm, log_changes
 from voice.admin.fields import CreditsField, LinesField
 from voice.admission.origins import normalised
-from voice.agents import pause_agent, resume_agent
+from voice.agents import (
+    COLLECTED_NAME,
+    LONGEST_DESCRIPTION,
+    MOST_COLLECTED,
+    TAKEN_TASK_NAMES,
+    pause_agent,
+    resume_agent,
+)
 from voice.models import Agent, CatalogueModel
 from voice.models.catalogue import ModelKind
-from voice.sessions.tools import END_CALL, REQUEST_CALLBACK
 
-# What a caller can be asked for in one call, and what fits the model's tool definition.
-_MOST_COLLECTED = 12
-_LONGEST_DESCRIPTION = 200
-_FIELD_NAME = re.compile(r"[a-z][a-z0-9_]{0,39}")
 _LONGEST_CALL_S = 3600
 _MOST_SILENCE_S = 120
 
@@ -42,8 +43,8 @@ class AgentForm(ModelForm[Agent]):
 
     def clean_collects(self) -> list[dict[str, str]]:
         collects = self.cleaned_data["collects"] or []
-        if not isinstance(collects, list) or len(collects) > _MOST_COLLECTED:
-            raise ValidationError(f"A list of at most {_MOST_COLLECTED}.")
+        if not isinstance(collects, list) or len(collects) > MOST_COLLECTED:
+            raise ValidationError(f"A list of at most {MOST_COLLECTED}.")
         fields = [_collected(each) for each in collects]
         if len({field["name"] for field in fields}) < len(fields):
             raise ValidationError("Each name once.")
@@ -51,7 +52,7 @@ class AgentForm(ModelForm[Agent]):
 
     def clean_task_name(self) -> str:
         name: str = self.cleaned_data["task_name"]
-        if name in (END_CALL, REQUEST_CALLBACK):
+        if name in TAKEN_TASK_NAMES:
             raise ValidationError("Every assistant has a tool of this name.")
         return name
 
@@ -142,10 +143,10 @@ def _collected(value: object) -> dict[str, str]:
     if not isinstance(value, dict) or not set(value) <= {"name", "description"}:
         raise ValidationError('Each is {"name": …, "description": …}.')
     name, description = value.get("name"), value.get("description", "")
-    if not isinstance(name, str) or not _FIELD_NAME.fullmatch(name):
+    if not isinstance(name, str) or not COLLECTED_NAME.fullmatch(name):
         raise ValidationError("A name is lower-case letters, digits and underscores, for example street_address.")
-    if not isinstance(description, str) or len(description) > _LONGEST_DESCRIPTION:
-        raise ValidationError(f"A description has at most {_LONGEST_DESCRIPTION} characters.")
+    if not isinstance(description, str) or len(description) > LONGEST_DESCRIPTION:
+        raise ValidationError(f"A description has at most {LONGEST_DESCRIPTION} characters.")
     return {"name": name, "description": description}
 
 

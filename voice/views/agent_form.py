@@ -1,6 +1,5 @@
 """The form behind an agent: what people type, bounded and turned into what the model keeps."""
 
-import re
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -10,10 +9,10 @@ from django.db.models import Q
 from django.utils import timezone
 
 from billing.ledger import MICRO
+from voice.agents import COLLECTED_NAME, LONGEST_DESCRIPTION, MOST_COLLECTED, TAKEN_TASK_NAMES
 from voice.models import Agent, CatalogueModel, ModelStatus
 from voice.models.catalogue import ModelKind
 
-MOST_FIELDS = 10
 MOST_ORIGINS = 20
 LANGUAGES = [
     ("en", "English"), ("ar", "Arabic"), ("bn", "Bengali"), ("zh", "Chinese"), ("nl", "Dutch"), ("fr", "French"),
@@ -22,10 +21,6 @@ LANGUAGES = [
     ("pa", "Punjabi"), ("ru", "Russian"), ("es", "Spanish"), ("ta", "Tamil"), ("te", "Telugu"), ("tr", "Turkish"),
     ("uk", "Ukrainian"), ("ur", "Urdu"), ("vi", "Vietnamese"),
 ]  # fmt: skip
-# The tools every assistant has; a task of the same name would hide one of them.
-_TAKEN_NAMES = {"end_call", "request_callback"}
-_FIELD_NAME = re.compile(r"[a-z][a-z0-9_]{0,39}")
-_LONGEST_DESCRIPTION = 200
 
 
 class CollectsField(forms.CharField):
@@ -40,8 +35,8 @@ class CollectsField(forms.CharField):
 
     def clean(self, value: Any) -> list[dict[str, str]]:
         lines = [line.strip() for line in str(super().clean(value)).splitlines() if line.strip()]
-        if len(lines) > MOST_FIELDS:
-            raise ValidationError(f"At most {MOST_FIELDS}: callers lose patience long before that.")
+        if len(lines) > MOST_COLLECTED:
+            raise ValidationError(f"At most {MOST_COLLECTED}: callers lose patience long before that.")
         fields = [_field_of(line) for line in lines]
         if len({field["name"] for field in fields}) < len(fields):
             raise ValidationError("Two of them have the same name.")
@@ -145,7 +140,7 @@ class AgentForm(forms.ModelForm):  # type: ignore[type-arg]
 
     def clean_task_name(self) -> str:
         name = str(self.cleaned_data["task_name"]).replace("-", "_").lower()
-        if name in _TAKEN_NAMES:
+        if name in TAKEN_TASK_NAMES:
             raise ValidationError("Every agent can do that already. Choose another name.")
         return name
 
@@ -167,10 +162,10 @@ class AgentForm(forms.ModelForm):  # type: ignore[type-arg]
 def _field_of(line: str) -> dict[str, str]:
     name, _, description = (part.strip() for part in line.partition(":"))
     name = name.lower().replace(" ", "_").replace("-", "_")
-    if not _FIELD_NAME.fullmatch(name):
+    if not COLLECTED_NAME.fullmatch(name):
         raise ValidationError(f"“{line[:40]}” needs a short name of letters first, as in “time: the day and time”.")
-    if len(description) > _LONGEST_DESCRIPTION:
-        raise ValidationError(f"The description of {name} is longer than {_LONGEST_DESCRIPTION} characters.")
+    if len(description) > LONGEST_DESCRIPTION:
+        raise ValidationError(f"The description of {name} is longer than {LONGEST_DESCRIPTION} characters.")
     return {"name": name, "description": description or name.replace("_", " ")}
 
 

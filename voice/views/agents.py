@@ -37,7 +37,7 @@ def create(request: MemberRequest, template: str) -> HttpResponse:
     chosen = TEMPLATES.get(template)
     if chosen is None:
         raise Http404
-    form = AgentForm(request.POST or None, instance=Agent(**chosen.draft()))
+    form = AgentForm(request.POST or None, instance=Agent(**chosen.draft(request.organisation.name)))
     if request.method == "POST" and form.is_valid():
         try:
             made = create_agent(request.organisation, {**form.agent_fields, "template": chosen.kind})

@@ -50,8 +50,10 @@ def test_every_template_makes_an_agent_that_passes_its_own_form(client, alice, c
         assert response.status_code == 302, response.context["form"].errors
         made = Agent.objects.get(template=kind)
         assert made.organisation == cast.organisation
-        assert made.instructions.split() == template.instructions.split()
-        assert made.collects == template.draft()["collects"]
+        draft = template.draft(cast.organisation.name)
+        assert made.instructions.split() == draft["instructions"].split()
+        assert made.collects == draft["collects"]
+        assert template.business not in made.greeting
 
 
 def test_what_is_typed_is_what_is_kept(client, alice):

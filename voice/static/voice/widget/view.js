@@ -89,6 +89,14 @@ export class View {
     this.part("hold-choice").addEventListener("change", (event) => handlers.onHoldChoice(event.target.checked));
     this.part("composer").addEventListener("submit", (event) => this.submitText(event));
     this.listenToHold();
+    this.allowToStart();
+  }
+
+  // A press before anybody listens would be lost without a word: until now the buttons could not be pressed.
+  allowToStart() {
+    for (const name of ["primary", "type-instead"]) {
+      this.part(name).disabled = false;
+    }
   }
 
   onClick(name, handler) {
