@@ -54,3 +54,9 @@ def test_a_paused_agent_can_be_resumed(db):
     assert not Agent.objects.get().is_active
     resume_agent(agent)
     assert Agent.objects.get().is_active
+
+
+def test_a_draft_speaks_for_the_organisation_it_is_made_for():
+    draft = TEMPLATES[Template.APPOINTMENT].draft("Kestrel Plumbing")
+    assert draft["greeting"].startswith("Hello, this is Kestrel Plumbing.")
+    assert "Rosewood" not in draft["instructions"]
