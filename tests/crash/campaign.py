@@ -148,16 +148,16 @@ class Campaign:
 
     def _admitted(self) -> TalkativeCaller:
         """A member's call, which needs no CAPTCHA, with its ticket."""
-        origin = "http://127.0.0.1:8000"
-        person = PersonCheck(payload="", cookie="", client_ip="127.0.0.1")
+        # Each from an address of its own: attempts are limited by address, and the limit is not a setting.
+        client_ip = f"10.{self._rng.randrange(256)}.{self._rng.randrange(256)}.{self._rng.randrange(256)}"
         call = CallRequest(
             agent_key=self._agent.public_key,
             user=self._member,
-            client_ip="127.0.0.1",
-            origin=origin,
+            client_ip=client_ip,
+            origin="http://127.0.0.1:8000",
             scheme="http",
             host="127.0.0.1:8000",
-            person=person,
+            person=PersonCheck(payload="", cookie="", client_ip=client_ip),
         )
         admission = admit(call)
         return TalkativeCaller(str(admission.session.id), admission.ticket)
