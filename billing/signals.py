@@ -5,3 +5,8 @@ from django.dispatch import Signal
 # organisation_id: UUID. Sent after the commit of whatever changed a wallet's balance or held credits. Receivers run on
 # the thread that moved the money: they must be quick, and one that fails is logged and changes nothing.
 wallet_changed = Signal()
+
+# organisation_id: UUID, needed_micro: int. Sent when a hold could not be opened or extended for want of credits:
+# `needed_micro` is what would have had to be available for it. It may be sent inside a transaction that is then rolled
+# back, so receivers write nothing there. A receiver answers True when more credits may be on their way.
+credits_wanted = Signal()
