@@ -4,11 +4,25 @@ LedgerError
     WalletNotOpen         no wallet for this organisation
     HoldNotFound          no hold with this id
     InsufficientCredits   the wallet's available credits do not cover it
+        SpendingCapReached    they do, but the customer's own limit is in the way
     HoldClosed            the hold was settled, released or expired before
     KeyReused             the idempotency key was used for something else
     AmountOutOfRange      an amount, or the sum it leads to, is not one the ledger accepts
     InvalidText           a key, reference, description or name is empty, too long or not one printable line
     AppendOnly            a written row of money was about to be changed or deleted
+InvalidSetting            what a customer sets about budget or auto top-up is not acceptable
+
+PaymentError              nothing was charged and nothing credited, unless said otherwise
+    PaymentsOff           this installation sells nothing
+    BundleNotOnSale       not active, not yet or no longer valid, or without a price in the currency
+    PurchaseNotFound      no such purchase, or somebody else's
+    PaymentDeclined       the card was refused
+    PaymentNeedsConfirmation  the card's bank wants its holder to confirm
+    PaymentServiceUnavailable  Stripe cannot be reached or is busy: the same call may be made again
+    PaymentServiceRefused  Stripe will not do this, however often it is asked
+    ObjectRefused         what Stripe holds is not what we sold: another amount, currency or owner, or malformed
+    NotRefundable         the purchase is not paid, or less is left of it than was asked for
+WebhookRefused            a delivery that is not proven to be Stripe's, or cannot be read
 """
 
 from uuid import UUID
@@ -35,6 +49,10 @@ class InsufficientCredits(LedgerError):
         super().__init__(available_micro, needed_micro)
         self.available_micro = available_micro
         self.needed_micro = needed_micro
+
+
+class SpendingCapReached(InsufficientCredits):
+    """`available_micro` is what the limit still allows."""
 
 
 class HoldClosed(LedgerError):
@@ -66,3 +84,73 @@ class AppendOnly(LedgerError):
     def __init__(self, row: str) -> None:
         super().__init__(row)
         self.row = row
+
+
+class PaymentError(Exception):
+    """Money could not be taken, given back or accepted."""
+
+
+class PaymentsOff(PaymentError):
+    pass
+
+
+class BundleNotOnSale(PaymentError):
+    pass
+
+
+class PurchaseNotFound(PaymentError):
+    pass
+
+
+class PaymentDeclined(PaymentError):
+    def __init__(self, purchase_id: UUID, code: str) -> None:
+        super().__init__(purchase_id, code)
+        self.purchase_id = purchase_id
+        self.code = code
+
+
+class PaymentNeedsConfirmation(PaymentError):
+    """The card works, but only with its holder present: a checkout has to follow."""
+
+    def __init__(self, purchase_id: UUID) -> None:
+        super().__init__(purchase_id)
+        self.purchase_id = purchase_id
+
+
+class PaymentServiceUnavailable(PaymentError):
+    def __init__(self, code: str) -> None:
+        super().__init__(code)
+        self.code = code
+
+
+class PaymentServiceRefused(PaymentError):
+    def __init__(self, code: str) -> None:
+        super().__init__(code)
+        self.code = code
+
+
+class ObjectRefused(PaymentError):
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.reason = reason
+
+
+class NotRefundable(PaymentError):
+    def __init__(self, *, refundable_minor: int) -> None:
+        super().__init__(refundable_minor)
+        self.refundable_minor = refundable_minor
+
+
+class WebhookRefused(Exception):
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.reason = reason
+
+
+class InvalidSetting(Exception):
+    """`message` is a sentence for the customer about `field`."""
+
+    def __init__(self, field: str, message: str) -> None:
+        super().__init__(field, message)
+        self.field = field
+        self.message = message

@@ -2,6 +2,7 @@
 
 Amounts are integers in micro-credits (1 credit = 1 000 000). `available = balance - the full amount of every open
 hold`, its captured part included: captures leave the balance alone, and closing the hold writes the one usage entry.
+Which credits an entry brings or takes, granted or purchased, is kept as lots (billing.lots).
 
 Every function owns its transaction (or joins the caller's), locks the wallet's row, checks, and then takes. Everything
 is idempotent: a repeat with the same key returns what the first call did, and the same key for something else raises
@@ -12,12 +13,15 @@ import operator
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
+from typing import Literal
 from uuid import UUID
 
 import structlog
 from django.db import IntegrityError, transaction
+from django.db.models import Sum
 from django.utils import timezone
 
+from billing import lots
 from billing.exceptions import (
     AmountOutOfRange,
     HoldClosed,
@@ -29,7 +33,7 @@ from billing.exceptions import (
     WalletNotOpen,
 )
 from billing.models import Capture as CaptureRow
-from billing.models import Entry, EntryKind, Hold, HoldStatus, Wallet
+from billing.models import Entry, EntryKind, Hold, HoldStatus, Lot, Wallet
 from billing.signals import wallet_changed
 
 MICRO = 1_000_000
@@ -46,6 +50,7 @@ MAX_ENTRIES = 200
 MAX_EXPIRED_A_SWEEP = 500
 
 EXPIRED_DESCRIPTION = "Settled from what was captured: the call did not end in order."
+EXPIRY_DESCRIPTION = "Granted credits whose time was up"
 
 log = structlog.get_logger(__name__)
 
@@ -89,6 +94,19 @@ class EntryView:
     created_at: datetime
 
 
+@dataclass(frozen=True)
+class LotView:
+    """Credits that came together: `kind` is granted or purchased, `remaining_micro` what is left of them."""
+
+    id: int
+    kind: str
+    amount_micro: int
+    remaining_micro: int
+    expires_at: datetime | None
+    reference: str
+    created_at: datetime
+
+
 def open_wallet(organisation_id: UUID) -> None:
     """Give the organisation an empty wallet unless it has one."""
     Wallet.objects.get_or_create(organisation_id=organisation_id)
@@ -111,10 +129,56 @@ def entries_of(organisation_id: UUID, *, limit: int, before: int | None = None) 
     return [_entry_view(entry) for entry in entries[: max(0, min(limit, MAX_ENTRIES))]]
 
 
-def grant(organisation_id: UUID, amount_micro: int, *, key: str, description: str) -> EntryView:
-    """Give credits (positive). Raises WalletNotOpen, KeyReused, AmountOutOfRange, InvalidText."""
+def lots_of(organisation_id: UUID) -> list[LotView]:
+    """Return the lots with something left, in the order in which they will be spent.
+
+    They add up to the balance, or to nothing when that is below zero.
+    """
+    wallet_id = Wallet.objects.filter(organisation_id=organisation_id).values_list("pk", flat=True).first()
+    return [] if wallet_id is None else [_lot_view(lot) for lot in lots.spendable(wallet_id)]
+
+
+def spent_since(organisation_id: UUID, since: datetime) -> int:
+    """Return what calls have used since then: the usage entries, and what open holds have captured up to now."""
+    usage = Entry.objects.filter(
+        wallet__organisation_id=organisation_id, kind=EntryKind.USAGE, created_at__gte=since
+    ).aggregate(total=Sum("amount_micro"))
+    # Captured before or after: its entry is still to come, and will count in full when it does.
+    live = Hold.objects.filter(wallet__organisation_id=organisation_id, status=HoldStatus.OPEN).aggregate(
+        total=Sum("captured_micro")
+    )
+    return (live["total"] or 0) - (usage["total"] or 0)
+
+
+def count_open_holds(older_than: datetime) -> int:
+    """Count the holds, of all wallets, that were opened before then and are still open."""
+    return Hold.objects.filter(status=HoldStatus.OPEN, created_at__lt=older_than).count()
+
+
+def grant(
+    organisation_id: UUID,
+    amount_micro: int,
+    *,
+    key: str,
+    description: str,
+    expires_at: datetime | None = None,
+    actor: str = "",
+) -> EntryView:
+    """Give credits (positive), which are gone at `expires_at` if one is named; `actor` is who gave them by hand.
+
+    A repeat keeps the first expiry. Raises WalletNotOpen, KeyReused, AmountOutOfRange, InvalidText.
+    """
     _check_amount(amount_micro, least=1)
-    return _post(organisation_id, EntryKind.GRANT, amount_micro, key=key, description=description)
+    _check_text("actor", actor, MAX_ACTOR_CHARS)
+    return _post(
+        organisation_id,
+        EntryKind.GRANT,
+        amount_micro,
+        key=key,
+        description=description,
+        actor=actor,
+        expires_at=expires_at,
+    )
 
 
 def purchase(organisation_id: UUID, amount_micro: int, *, key: str, reference: str, description: str) -> EntryView:
@@ -140,8 +204,49 @@ def dispute(organisation_id: UUID, amount_micro: int, *, key: str, reference: st
     )
 
 
+def claw_back(
+    organisation_id: UUID,
+    amount_micro: int,
+    *,
+    kind: Literal["refund", "dispute"],
+    key: str,
+    reference: str,
+    description: str,
+) -> EntryView:
+    """Take back what was paid back or is disputed (positive): first what is left of the purchase with `reference`.
+
+    Then other purchases, oldest first, then granted credits, and then the balance goes below zero. Raises as `grant`
+    does, and ValueError for another kind.
+    """
+    _check_amount(amount_micro, least=1)
+    return _post(
+        organisation_id, _clawed_back(kind), -amount_micro, key=key, reference=reference, description=description
+    )
+
+
+def give_back(
+    organisation_id: UUID,
+    amount_micro: int,
+    *,
+    kind: Literal["refund", "dispute"],
+    key: str,
+    reference: str,
+    description: str,
+) -> EntryView:
+    """Return (positive) what was clawed back when the refund failed or the dispute was won; raises as `claw_back`.
+
+    They are purchased credits again, of the purchase with `reference`.
+    """
+    _check_amount(amount_micro, least=1)
+    return _post(
+        organisation_id, _clawed_back(kind), amount_micro, key=key, reference=reference, description=description
+    )
+
+
 def adjust(organisation_id: UUID, amount_micro: int, *, key: str, reason: str, actor: str) -> EntryView:
     """Correct a wallet by hand (signed, not zero): `actor` is who did it. The balance may go below zero.
+
+    What is added is granted credit without an expiry; what is taken comes from where usage would take it.
 
     Raises WalletNotOpen, KeyReused, AmountOutOfRange, and InvalidText without a reason or an actor.
     """
@@ -153,8 +258,8 @@ def adjust(organisation_id: UUID, amount_micro: int, *, key: str, reason: str, a
 def open_hold(organisation_id: UUID, amount_micro: int, *, key: str, reference: str, expires_at: datetime) -> HoldState:
     """Set credits (positive) aside until they are settled or `expires_at` has passed.
 
-    A repeat returns the same hold in whatever state it is now. Raises InsufficientCredits, WalletNotOpen, KeyReused,
-    AmountOutOfRange, InvalidText.
+    A repeat returns the same hold in whatever state it is now. Raises InsufficientCredits (SpendingCapReached when
+    the credits are there but a limit is in the way), WalletNotOpen, KeyReused, AmountOutOfRange, InvalidText.
     """
     _check_amount(amount_micro, least=1)
     _check_text("key", key, MAX_KEY_CHARS, least=1)
@@ -167,7 +272,8 @@ def open_hold(organisation_id: UUID, amount_micro: int, *, key: str, reference: 
             if first != (wallet.pk, amount_micro, reference):
                 raise KeyReused(key)
             return _hold_state(hold)
-        available_after_micro = _set_aside(wallet, amount_micro)
+        now = timezone.now()
+        available_after_micro = _set_aside(wallet, amount_micro, now)
         hold = Hold.objects.create(
             wallet=wallet,
             key=key,
@@ -175,6 +281,7 @@ def open_hold(organisation_id: UUID, amount_micro: int, *, key: str, reference: 
             opened_amount_micro=amount_micro,
             amount_micro=amount_micro,
             available_after_micro=available_after_micro,
+            created_at=now,
             expires_at=expires_at,
         )
         return _hold_state(hold)
@@ -183,7 +290,7 @@ def open_hold(organisation_id: UUID, amount_micro: int, *, key: str, reference: 
 def extend_hold(hold_id: UUID, *, to_amount_micro: int, expires_at: datetime | None = None) -> HoldState:
     """Raise an open hold to `to_amount_micro` in all, and its expiry to `expires_at`; neither ever shrinks.
 
-    Raises InsufficientCredits, HoldClosed, HoldNotFound, AmountOutOfRange.
+    Raises InsufficientCredits (SpendingCapReached), HoldClosed, HoldNotFound, AmountOutOfRange.
     """
     _check_amount(to_amount_micro, least=1)
     with transaction.atomic():
@@ -191,7 +298,7 @@ def extend_hold(hold_id: UUID, *, to_amount_micro: int, expires_at: datetime | N
         if not hold.is_open:
             raise HoldClosed(hold_id, hold.status)
         if to_amount_micro > hold.amount_micro:
-            hold.available_after_micro = _set_aside(wallet, to_amount_micro - hold.amount_micro)
+            hold.available_after_micro = _set_aside(wallet, to_amount_micro - hold.amount_micro, timezone.now())
             hold.amount_micro = to_amount_micro
         if expires_at is not None:
             hold.expires_at = max(hold.expires_at, expires_at)
@@ -273,6 +380,24 @@ def expire_holds(now: datetime) -> list[HoldState]:
     return closed
 
 
+def expire_granted_credits(now: datetime) -> list[EntryView]:
+    """Write off the granted credits whose time was up at `now`, each wallet in its own transaction.
+
+    What open holds were promised stays until they are closed. Returns the entries; at most MAX_EXPIRED_A_SWEEP wallets
+    are looked at, those without holds first, since the others may have to be looked at again. One that fails is logged
+    and left for the next sweep.
+    """
+    due = Wallet.objects.filter(lots_expire_at__lte=now).order_by("held_micro", "lots_expire_at", "pk")
+    written_off = []
+    for organisation_id in list(due.values_list("organisation_id", flat=True)[:MAX_EXPIRED_A_SWEEP]):
+        try:
+            with transaction.atomic():
+                written_off += _write_off_expired(_lock_wallet(organisation_id), now)
+        except (IntegrityError, LedgerError) as error:
+            log.error("granted_credits_not_expired", organisation_id=str(organisation_id), error=type(error).__name__)
+    return [_entry_view(entry) for entry in written_off]
+
+
 def hold_state(hold_id: UUID) -> HoldState:
     """Return the hold as it is now. Raises HoldNotFound."""
     try:
@@ -307,6 +432,7 @@ def _post(
     reference: str = "",
     description: str = "",
     actor: str = "",
+    expires_at: datetime | None = None,
 ) -> EntryView:
     """Write one entry that is not usage, or return the one that this key wrote before."""
     _check_amount(abs(amount_micro), least=1)
@@ -325,11 +451,23 @@ def _post(
             wallet=wallet, kind=kind, key=key, amount_micro=amount_micro, reference=reference, description=description
         )
         entry.actor = actor
-        return _entry_view(_apply(wallet, entry))
+        _apply(wallet, entry)
+        if amount_micro > 0:
+            lots.add(entry, expires_at)
+            _expect_expiry(wallet, expires_at)
+        else:
+            lots.take(entry)
+        return _entry_view(entry)
 
 
-def _apply(wallet: Wallet, entry: Entry) -> Entry:
-    """Move the locked wallet by the entry and write both."""
+def _clawed_back(kind: str) -> EntryKind:
+    if kind not in (EntryKind.REFUND, EntryKind.DISPUTE):
+        raise ValueError(f"Credits are clawed back for a refund or a dispute, not for {kind!r}.")
+    return EntryKind(kind)
+
+
+def _apply(wallet: Wallet, entry: Entry) -> None:
+    """Move the locked wallet by the entry and write both; the caller moves the lots."""
     entry.balance_before_micro = wallet.balance_micro
     wallet.balance_micro += entry.amount_micro
     _check_total(wallet.balance_micro)
@@ -337,11 +475,40 @@ def _apply(wallet: Wallet, entry: Entry) -> Entry:
     entry.held_after_micro = wallet.held_micro
     entry.save()
     _save_wallet(wallet)
-    return entry
 
 
-def _set_aside(wallet: Wallet, amount_micro: int) -> int:
+def _expect_expiry(wallet: Wallet, expires_at: datetime | None) -> None:
+    if expires_at is not None and (wallet.lots_expire_at is None or expires_at < wallet.lots_expire_at):
+        wallet.lots_expire_at = expires_at
+        wallet.save(update_fields=["lots_expire_at"])
+
+
+def _write_off_expired(wallet: Wallet, now: datetime) -> list[Entry]:
+    """Take granted credits whose time is up from the locked wallet; costs nothing when there are none."""
+    if wallet.lots_expire_at is None or wallet.lots_expire_at > now:
+        return []
+    written_off = []
+    for lot, part_micro in list(lots.expired_parts(wallet, now)):
+        entry = Entry(
+            wallet=wallet,
+            kind=EntryKind.EXPIRY,
+            # What is left of a lot only falls, so each of its parts has a key of its own.
+            key=f"expiry:{lot.pk}:{lot.remaining_micro}",
+            amount_micro=-part_micro,
+            reference=lot.reference,
+            description=EXPIRY_DESCRIPTION,
+        )
+        _apply(wallet, entry)
+        lots.take_from(lot, entry)
+        written_off.append(entry)
+    wallet.lots_expire_at = lots.next_expiry(wallet)
+    wallet.save(update_fields=["lots_expire_at"])
+    return written_off
+
+
+def _set_aside(wallet: Wallet, amount_micro: int, now: datetime) -> int:
     """Hold so much more of the locked wallet and return what is left available."""
+    _write_off_expired(wallet, now)
     if amount_micro > wallet.available_micro:
         raise InsufficientCredits(available_micro=wallet.available_micro, needed_micro=amount_micro)
     wallet.held_micro += amount_micro
@@ -357,19 +524,18 @@ def _close(wallet: Wallet, hold: Hold, status: HoldStatus, description: str) -> 
     if not hold.captured_micro:
         _save_wallet(wallet)
         return
-    _apply(
-        wallet,
-        Entry(
-            wallet=wallet,
-            kind=EntryKind.USAGE,
-            key=f"hold:{hold.id}",
-            amount_micro=-hold.captured_micro,
-            hold=hold,
-            hold_amount_micro=hold.amount_micro,
-            reference=hold.reference,
-            description=description,
-        ),
+    entry = Entry(
+        wallet=wallet,
+        kind=EntryKind.USAGE,
+        key=f"hold:{hold.id}",
+        amount_micro=-hold.captured_micro,
+        hold=hold,
+        hold_amount_micro=hold.amount_micro,
+        reference=hold.reference,
+        description=description,
     )
+    _apply(wallet, entry)
+    lots.take(entry)
 
 
 def _expire(hold_id: UUID, now: datetime) -> HoldState | None:
@@ -418,4 +584,10 @@ def _entry_view(entry: Entry) -> EntryView:
         entry.reference,
         entry.description,
         entry.created_at,
+    )
+
+
+def _lot_view(lot: Lot) -> LotView:
+    return LotView(
+        lot.pk, str(lot.kind), lot.amount_micro, lot.remaining_micro, lot.expires_at, lot.reference, lot.created_at
     )

@@ -16,13 +16,15 @@ class EntryKind(models.TextChoices):
     REFUND = "refund", "Refund"
     DISPUTE = "dispute", "Dispute"
     ADJUSTMENT = "adjustment", "Adjustment"
+    EXPIRY = "expiry", "Expiry"
 
 
 class Entry(AppendOnlyModel):
     """Amounts are micro-credits; `amount_micro` is signed as the wallet feels it.
 
     The balance may go below zero only by a refund, a dispute or an adjustment. Usage cannot lower what is available:
-    it belongs to one hold, whose full amount was set aside before, and never exceeds it.
+    it belongs to one hold, whose full amount was set aside before, and never exceeds it. An expiry leaves what open
+    holds were promised.
     """
 
     wallet = models.ForeignKey(Wallet, on_delete=models.PROTECT, related_name="entries")
@@ -38,7 +40,7 @@ class Entry(AppendOnlyModel):
     hold_amount_micro = models.BigIntegerField(null=True)
     reference = models.CharField(max_length=200, blank=True, help_text="What it was for: voice_session:<id>.")
     description = models.CharField(max_length=300, blank=True)
-    actor = models.CharField(max_length=254, blank=True, help_text="Who made an adjustment.")
+    actor = models.CharField(max_length=254, blank=True, help_text="Who made an adjustment or a grant.")
     created_at = models.DateTimeField(default=timezone.now)
 
     class Meta:
@@ -75,6 +77,11 @@ class Entry(AppendOnlyModel):
             ),
             models.CheckConstraint(
                 condition=~Q(kind=EntryKind.ADJUSTMENT) | ~Q(description=""), name="entry_adjustment_has_a_reason"
+            ),
+            models.CheckConstraint(
+                condition=~Q(kind=EntryKind.EXPIRY)
+                | Q(amount_micro__lt=0, balance_after_micro__gte=F("held_after_micro")),
+                name="entry_expiry_leaves_what_is_held",
             ),
         ]
 

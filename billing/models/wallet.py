@@ -10,17 +10,24 @@ class Wallet(models.Model):
     """Two projections, in micro-credits, kept under this row's lock by billing.ledger and checked by billing.audit.
 
     `balance_micro` is the sum of the entries and may be negative after a refund or a dispute; `held_micro` is the sum
-    of the full amounts of the open holds.
+    of the full amounts of the open holds. No granted credits that are left expire before `lots_expire_at`, so that a
+    hold need not look for any.
     """
 
     organisation = models.OneToOneField(Organisation, on_delete=models.PROTECT, related_name="wallet")
     balance_micro = models.BigIntegerField(default=0)
     held_micro = models.BigIntegerField(default=0)
+    lots_expire_at = models.DateTimeField(null=True, blank=True, editable=False)
     created_at = models.DateTimeField(default=timezone.now, editable=False)
 
     class Meta:
         ordering = ["organisation__name"]
         permissions = [("adjust_wallet", "Can adjust a wallet by hand")]
+        indexes = [
+            models.Index(
+                fields=["lots_expire_at"], condition=models.Q(lots_expire_at__isnull=False), name="wallet_lots_expire"
+            ),
+        ]
         constraints = [
             models.CheckConstraint(condition=models.Q(held_micro__gte=0), name="wallet_held_not_negative"),
         ]
