@@ -48,6 +48,8 @@ _LETTER_RUN = re.compile(r"\b[A-Za-z](?:(?:-|\.\s|,\s|\s)[A-Za-z]\b){2,}")
 _CUT_MERIDIEM = re.compile(r"(\d) ([ap])[.?!]?$")
 _LOOP = re.compile(rf"(\b[^.!?]{{1,60}}[.!?])(?:\s+\1){{{REPEATS_MAX},}}")
 # "Five. Five. Five. Five." is a number.
+# "9 a M.." and "nine P.M." are one thing said.
+_MERIDIEM = re.compile(r"(?<![\w'.])([ap])(?:\.\s?|\s)m\b\.*", re.IGNORECASE)
 _ONLY_DIGITS = re.compile(rf"(?:\d+|{'|'.join(_DIGIT_WORDS)}|[\s,.!?-])+", re.IGNORECASE)
 _BRACKETED = re.compile(r"\[[^\]]*\]|\([^)]*\)|[♪♫]+")
 
@@ -123,6 +125,7 @@ def tidy(text: str) -> str:
     if re.sub(r"[^a-z ]", "", text.lower()).strip() in INVENTED and not re.search(r"\d", text):
         return ""
     text = _CUT_MERIDIEM.sub(r"\1 \2.m.", _without_loops(text))
+    text = _MERIDIEM.sub(lambda match: f"{match[1].lower()}.m.", text)
     text = _LETTER_RUN.sub(_join_letters, text)
     return _DIGIT_RUN.sub(_join_digits, text)
 
