@@ -10,3 +10,9 @@ wallet_changed = Signal()
 # `needed_micro` is what would have had to be available for it. It may be sent inside a transaction that is then rolled
 # back, so receivers write nothing there. A receiver answers True when more credits may be on their way.
 credits_wanted = Signal()
+
+# purchase_id: UUID. Sent once, inside the transaction that credits the purchase (or records that it failed), so that a
+# receiver can write what must not be lost, a receipt or an outbox row, in the same transaction. Receivers write rows
+# and do nothing else; when one fails, what they all wrote is undone and logged, and the payment stands.
+payment_succeeded = Signal()
+payment_failed = Signal()
