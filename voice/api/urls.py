@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from voice.api import captcha, sessions
+from voice.api import captcha, pricing, sessions
 
 app_name = "voice_api"
 
@@ -10,4 +10,5 @@ urlpatterns = [
     path("voice/sessions", sessions.start, name="sessions"),
     path("voice/sessions/<uuid:session_id>/rating", sessions.rate, name="rating"),
     path("captcha/challenge", captcha.challenge, name="captcha_challenge"),
+    path("pricing/estimate", pricing.estimate, name="pricing_estimate"),
 ]

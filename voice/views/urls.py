@@ -2,7 +2,7 @@
 
 from django.urls import include, path
 
-from voice.views import agents, calls, landing, overview, talk
+from voice.views import agents, calls, landing, overview, pricing, talk
 
 console_patterns = [
     path("", overview.overview, name="overview"),
@@ -20,5 +20,6 @@ console_patterns = [
 urlpatterns = [
     path("", landing.landing, name="landing"),
     path("talk/<str:public_key>/", talk.talk, name="talk"),
+    path("pricing/", pricing.pricing, name="pricing"),
     path("console/", include((console_patterns, "console"))),
 ]
