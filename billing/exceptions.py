@@ -4,7 +4,7 @@ LedgerError
     WalletNotOpen         no wallet for this organisation
     HoldNotFound          no hold with this id
     InsufficientCredits   the wallet's available credits do not cover it
-        SpendingCapReached    they do, but the customer's own limit is in the way
+        SpendingCapReached    they do, but the organisation's own cap on the month does not
     HoldClosed            the hold was settled, released or expired before
     KeyReused             the idempotency key was used for something else
     AmountOutOfRange      an amount, or the sum it leads to, is not one the ledger accepts
@@ -52,7 +52,7 @@ class InsufficientCredits(LedgerError):
 
 
 class SpendingCapReached(InsufficientCredits):
-    """`available_micro` is what the limit still allows."""
+    """`available_micro` is what the cap still allows."""
 
 
 class HoldClosed(LedgerError):

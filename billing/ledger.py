@@ -21,7 +21,7 @@ from django.db import IntegrityError, transaction
 from django.db.models import Sum
 from django.utils import timezone
 
-from billing import lots
+from billing import lots, spending_cap
 from billing.exceptions import (
     AmountOutOfRange,
     HoldClosed,
@@ -30,6 +30,7 @@ from billing.exceptions import (
     InvalidText,
     KeyReused,
     LedgerError,
+    SpendingCapReached,
     WalletNotOpen,
 )
 from billing.models import Capture as CaptureRow
@@ -259,7 +260,7 @@ def open_hold(organisation_id: UUID, amount_micro: int, *, key: str, reference: 
     """Set credits (positive) aside until they are settled or `expires_at` has passed.
 
     A repeat returns the same hold in whatever state it is now. Raises InsufficientCredits (SpendingCapReached when
-    the credits are there but a limit is in the way), WalletNotOpen, KeyReused, AmountOutOfRange, InvalidText.
+    the credits are there but the month's cap is in the way), WalletNotOpen, KeyReused, AmountOutOfRange, InvalidText.
     """
     _check_amount(amount_micro, least=1)
     _check_text("key", key, MAX_KEY_CHARS, least=1)
@@ -511,6 +512,9 @@ def _set_aside(wallet: Wallet, amount_micro: int, now: datetime) -> int:
     _write_off_expired(wallet, now)
     if amount_micro > wallet.available_micro:
         raise InsufficientCredits(available_micro=wallet.available_micro, needed_micro=amount_micro)
+    allowed_micro = spending_cap.remaining_this_month_micro(wallet)
+    if allowed_micro is not None and amount_micro > allowed_micro:
+        raise SpendingCapReached(available_micro=allowed_micro, needed_micro=amount_micro)
     wallet.held_micro += amount_micro
     _save_wallet(wallet)
     return wallet.available_micro

@@ -8,7 +8,7 @@ from django.db import connection
 
 from billing import ledger
 from billing.audit import audit_ledger
-from billing.models import Entry, Hold, Wallet
+from billing.models import Entry, Hold, Lot, Wallet
 from tests.billing.money import an_organisation, hold
 
 pytestmark = pytest.mark.django_db
@@ -67,10 +67,10 @@ def test_uncollected_usage_that_is_not_in_the_captures_is_found(busy):
 
 
 def test_a_settled_hold_without_its_entry_is_found(busy):
-    state, wallet = Hold.objects.get(key="settled"), Wallet.objects.get()
+    state, wallet, lot = Hold.objects.get(key="settled"), Wallet.objects.get(), Lot.objects.get()
     run_sql("DELETE FROM billing_draw")
     run_sql("DELETE FROM billing_entry WHERE kind = 'usage'")
-    assert found() == [f"Wallet {wallet.pk}", f"Hold {state.pk}"]
+    assert found() == [f"Wallet {wallet.pk}", f"Hold {state.pk}", f"Lot {lot.pk}"]
 
 
 def test_an_entry_for_another_amount_than_was_captured_is_found(busy):
