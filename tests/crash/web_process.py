@@ -33,7 +33,8 @@ class WebProcess:
         self.websocket_url = f"ws://127.0.0.1:{self.port}/v1/voice/widget"
         self.origin = f"http://127.0.0.1:{self.port}"
         self._command = [sys.executable, "-m", *web_command(plan)]
-        self._env = {**env, "PARLEY_DATA_DIR": str(data_dir), "PORT": str(self.port)}
+        ours = {"DJANGO_SETTINGS_MODULE": "config.settings", "PARLEY_DATA_DIR": str(data_dir), "PORT": str(self.port)}
+        self._env = {**env, **ours}
         self._log = data_dir / f"web-{server}.log"
 
     def __enter__(self) -> "WebProcess":

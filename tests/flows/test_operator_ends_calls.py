@@ -111,6 +111,11 @@ async def test_the_operator_hangs_up_in_the_admin(call, never_polls):
     await is_over(call, "operator_ended")
 
 
+async def test_a_hang_up_is_noticed_when_its_message_is_lost(messages_get_lost, call):
+    await sync_to_async(control.end_call)(UUID(call.session_id))
+    await is_over(call, "operator_ended")
+
+
 async def hang_up(operator, session_id):
     fields = {"action": "hang_up", "_selected_action": session_id, "confirmed": "yes"}
     answer = await operator.post("/admin/voice/session/", fields)
