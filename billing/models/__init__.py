@@ -8,6 +8,7 @@ from billing.models.hold import Capture, Hold, HoldStatus
 from billing.models.lot import Draw, Lot, LotKind
 from billing.models.outbox import OutboxMessage, OutboxState
 from billing.models.purchase import Dispute, DisputeStatus, Origin, Purchase, PurchaseStatus, Refund, RefundStatus
+from billing.models.receipt import Receipt, ReceiptSeries
 from billing.models.sign_up import SignUpDay, SignUpGrant, SignUpGrantStatus
 from billing.models.stripe_event import RefusedDelivery, StripeEvent, StripeEventState
 from billing.models.wallet import Wallet
@@ -36,6 +37,8 @@ __all__ = [
     "OutboxState",
     "Purchase",
     "PurchaseStatus",
+    "Receipt",
+    "ReceiptSeries",
     "Refund",
     "RefundStatus",
     "RefusedDelivery",

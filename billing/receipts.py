@@ -1,0 +1,171 @@
+"""Receipts for what was paid: one a purchase, numbered without gaps, written once."""
+
+import re
+from datetime import date
+from typing import Any
+from uuid import UUID
+
+from django.conf import settings
+from django.db import transaction
+from django.db.models import QuerySet
+from django.utils import timezone
+
+from billing import emails
+from billing.formatting import format_credits
+from billing.models import Purchase, Receipt, ReceiptSeries
+
+INDIA = "IN"
+# Where a tax number is called so; elsewhere it is a tax ID, and the tax is tax.
+_EUROPE = frozenset(
+    "AT BE BG HR CY CZ DE DK EE ES FI FR GB GR HU IE IT LT LU LV MT NL NO PL PT RO SE SI SK CH".split()
+)
+_ADDRESS_LINES = ("line1", "line2", "city", "state", "postal_code", "country")
+# India's financial year begins in April.
+_INDIAN_YEAR_BEGINS = 4
+_GSTIN = re.compile(r"\d{2}[0-9A-Z]{13}")
+
+
+class ReceiptNotDue(Exception):
+    """The purchase was not paid, so there is nothing to give a receipt for."""
+
+    def __init__(self, purchase_id: UUID) -> None:
+        super().__init__(purchase_id)
+        self.purchase_id = purchase_id
+
+
+def issue_receipt(purchase_id: UUID) -> Receipt:
+    """Return the purchase's receipt; the first time, number it, write it and mail the payers where it is.
+
+    Joins the caller's transaction: the number is taken when it commits, and by nobody when it does not. Raises
+    ReceiptNotDue, and Purchase.DoesNotExist.
+    """
+    with transaction.atomic():
+        purchase = Purchase.objects.select_related("organisation").get(pk=purchase_id)
+        made = Receipt.objects.filter(purchase=purchase).first()
+        if made is not None:
+            return made
+        if not purchase.is_credited or purchase.paid_at is None:
+            raise ReceiptNotDue(purchase_id)
+        series = _lock_series(series_name(timezone.localdate(), settings.SELLER_COUNTRY))
+        # Somebody else may have written it while we waited for the lock.
+        made = Receipt.objects.filter(purchase=purchase).first()
+        return made or _write(purchase, series)
+
+
+def receipts_of(organisation_id: UUID) -> QuerySet[Receipt]:
+    """Return the organisation's receipts, latest first."""
+    return Receipt.objects.select_related("purchase").filter(purchase__organisation_id=organisation_id)
+
+
+def find_receipt(organisation_id: UUID, full_number: str) -> Receipt | None:
+    """Return the organisation's receipt of that number; None when it has none."""
+    series, _, number = full_number.rpartition("-")
+    if not (number.isascii() and number.isdecimal() and len(number) <= 9):
+        return None
+    return receipts_of(organisation_id).filter(series_id=series, number=int(number)).first()
+
+
+def series_name(day: date, country: str) -> str:
+    """`2026-27` in India, where a year's numbers begin in April, and `2026` elsewhere."""
+    if country != INDIA:
+        return str(day.year)
+    first = day.year if day.month >= _INDIAN_YEAR_BEGINS else day.year - 1
+    return f"{first}-{(first + 1) % 100:02}"
+
+
+def tax_name(country: str) -> str:
+    return "GST" if country == INDIA else "VAT" if country in _EUROPE else "Tax"
+
+
+def tax_id_name(country: str) -> str:
+    return "GSTIN" if country == INDIA else "VAT number" if country in _EUROPE else "Tax ID"
+
+
+def money(amount_minor: int, currency: str) -> str:
+    """`₹1,23,456.00` or `$12.34` from paise or cents."""
+    return emails.money(amount_minor, currency)
+
+
+def _lock_series(name: str) -> ReceiptSeries:
+    ReceiptSeries.objects.get_or_create(name=name)
+    return ReceiptSeries.objects.select_for_update().get(name=name)
+
+
+def _write(purchase: Purchase, series: ReceiptSeries) -> Receipt:
+    series.last_number += 1
+    series.save(update_fields=["last_number"])
+    seller, buyer = _seller(), _buyer(purchase)
+    receipt = Receipt.objects.create(
+        purchase=purchase,
+        series=series,
+        number=series.last_number,
+        paid_at=purchase.paid_at,
+        seller=seller,
+        buyer=buyer,
+        lines=[_line(purchase)],
+        taxes=_taxes(purchase.tax_minor, seller, buyer),
+        note=getattr(settings, "SELLER_TAX_NOTE", "")[:300],
+        currency=purchase.currency,
+        subtotal_minor=purchase.price_minor,
+        discount_minor=purchase.discount_minor,
+        tax_minor=purchase.tax_minor,
+        total_minor=purchase.amount_minor,
+    )
+    emails.put_receipt_issued(
+        purchase.organisation_id,
+        purchase_id=purchase.pk,
+        number=receipt.full_number,
+        amount_minor=receipt.total_minor,
+        currency=receipt.currency,
+        path=f"{emails.BILLING_PATH}receipts/{receipt.full_number}/",
+    )
+    return receipt
+
+
+def _seller() -> dict[str, Any]:
+    return {
+        "name": settings.SELLER_NAME,
+        "address": [line.strip() for line in settings.SELLER_ADDRESS.replace("\\n", "\n").splitlines() if line.strip()],
+        "country": settings.SELLER_COUNTRY,
+        "tax_id": settings.SELLER_TAX_ID,
+        "email": settings.SELLER_EMAIL,
+    }
+
+
+def _buyer(purchase: Purchase) -> dict[str, Any]:
+    address = purchase.buyer_address
+    lines = [str(address[name]) for name in _ADDRESS_LINES if address.get(name)]
+    return {
+        "name": purchase.buyer_name or purchase.organisation.name,
+        "organisation": purchase.organisation.name,
+        "address": lines,
+        "country": str(address.get("country") or purchase.organisation.country),
+        "tax_id": purchase.buyer_tax_id,
+        "email": purchase.buyer_email,
+    }
+
+
+def _line(purchase: Purchase) -> dict[str, Any]:
+    credits = format_credits(purchase.credits_micro).removesuffix(".00")
+    description = f"{purchase.bundle_name}: {credits} prepaid credits for voice calls"
+    return {"description": description, "quantity": 1, "amount_minor": purchase.price_minor}
+
+
+def _taxes(tax_minor: int, seller: dict[str, Any], buyer: dict[str, Any]) -> list[dict[str, Any]]:
+    """Name what was charged: in India as two halves within a state and whole between states, when both are known."""
+    if not tax_minor:
+        return []
+    if seller["country"] == buyer["country"] == INDIA and _is_gstin(seller["tax_id"]) and _is_gstin(buyer["tax_id"]):
+        # A GSTIN begins with its state's number.
+        if seller["tax_id"][:2] != buyer["tax_id"][:2]:
+            return [{"label": "IGST", "amount_minor": tax_minor}]
+        half_minor = tax_minor // 2
+        return [
+            {"label": "CGST", "amount_minor": half_minor},
+            {"label": "SGST", "amount_minor": tax_minor - half_minor},
+        ]
+    return [{"label": tax_name(seller["country"]), "amount_minor": tax_minor}]
+
+
+def _is_gstin(tax_id: str) -> bool:
+    return _GSTIN.fullmatch(tax_id.upper()) is not None
