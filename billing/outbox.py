@@ -79,11 +79,12 @@ def deliver(message_id: int) -> bool:
             raise LookupError(message.kind)
         kind.handle(message.payload)
     except Postpone as early:
-        _put_off(message, timedelta(seconds=early.seconds), "")
+        _retry_or_give_up(message, kind, timedelta(seconds=early.seconds), "")
     except Exception as error:
         # The boundary of every handler: what went wrong is kept on the row, and the sweep tries again.
         log.warning("outbox_message_not_done", kind=message.kind, message_id=message.pk, error=type(error).__name__)
-        _fail(message, kind, f"{type(error).__name__}: {error}"[:MAX_ERROR_CHARS])
+        # Its name only: an exception's text may hold an address, or what a payment service said.
+        _retry_or_give_up(message, kind, _pause_after(message.attempts), type(error).__name__[:MAX_ERROR_CHARS])
     else:
         _ours(message).update(state=OutboxState.DONE, done_at=timezone.now(), error="")
         return True
@@ -100,16 +101,13 @@ def hand_over_due(now: datetime) -> int:
 
 
 def try_again(message_id: int) -> bool:
-    """Give a message that was given up, or waits for its next attempt, another try now; False when it is done."""
+    """Give a message that was given up another try now; True when it was one."""
     with transaction.atomic():
-        changed = (
-            OutboxMessage.objects.filter(pk=message_id)
-            .exclude(state=OutboxState.DONE)
-            .update(state=OutboxState.PENDING, done_at=None, next_attempt_at=timezone.now())
-        )
-        if changed:
-            transaction.on_commit(partial(_nudge, message_id), robust=True)
-    return changed == 1
+        given_up = OutboxMessage.objects.filter(pk=message_id, state=OutboxState.GIVEN_UP)
+        if not given_up.update(state=OutboxState.PENDING, done_at=None, next_attempt_at=timezone.now()):
+            return False
+        transaction.on_commit(partial(_nudge, message_id), robust=True)
+    return True
 
 
 def _nudge(message_id: int) -> None:
@@ -135,14 +133,11 @@ def _ours(message: OutboxMessage) -> Any:
     return OutboxMessage.objects.filter(pk=message.pk, state=OutboxState.PENDING, attempts=message.attempts)
 
 
-def _put_off(message: OutboxMessage, wait: timedelta, error: str) -> None:
-    _ours(message).update(next_attempt_at=timezone.now() + wait, error=error)
-
-
-def _fail(message: OutboxMessage, kind: _Kind | None, error: str) -> None:
+def _retry_or_give_up(message: OutboxMessage, kind: _Kind | None, pause: timedelta, error: str) -> None:
     now = timezone.now()
+    # A kind that this version does not know may be known to the next.
     if kind is None or now - message.created_at < kind.keep_trying:
-        _put_off(message, _pause_after(message.attempts), error)
+        _ours(message).update(next_attempt_at=now + pause, error=error)
         return
     with transaction.atomic():
         if _ours(message).update(state=OutboxState.GIVEN_UP, done_at=now, error=error) and kind.given_up:
