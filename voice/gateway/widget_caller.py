@@ -45,8 +45,8 @@ class WidgetCaller:
     async def _put(self, message: dict[str, Any]) -> None:
         try:
             await self._send(message)
-        except OSError:
-            # What uvicorn raises once the browser has gone.
+        except (OSError, RuntimeError):
+            # What uvicorn raises once the browser has gone: the first while it is closing, the second after.
             raise CallerGone from None
 
     async def _next(self) -> CallerEvent:

@@ -107,8 +107,9 @@ async def _say_goodbye(send: Send, call: Call, ended: Ended) -> None:
     if ended.reason in _CLOSE_AFTER_ENDING:
         await _close(send, closing_for(ended.code or str(ended.reason.value)))
         return
-    await send({"type": "websocket.send", "text": _ended(call, ended)})
-    await send({"type": "websocket.close", "code": 1000})
+    with contextlib.suppress(OSError, RuntimeError):  # the browser may have gone while the call was settled
+        await send({"type": "websocket.send", "text": _ended(call, ended)})
+        await send({"type": "websocket.close", "code": 1000})
 
 
 async def _close(send: Send, closing: Closing) -> None:

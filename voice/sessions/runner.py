@@ -96,11 +96,14 @@ async def _converse(call: Call, relay: Relay) -> tuple[EndReason, str]:
 
 
 async def _first_of(*parts: Coroutine[Any, Any, Any]) -> Any:
-    """Return the result of the first part to end, or raise its exception; the others are cancelled."""
+    """Return the result of the first part to end, or raise its exception; the others are cancelled.
+
+    Of parts that end together the first named counts: when a caller leaves, what fails is failing because of it.
+    """
     tasks = [asyncio.create_task(part) for part in parts]
     try:
-        done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
-        return next(iter(done)).result()
+        await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        return next(task for task in tasks if task.done()).result()
     finally:
         for task in tasks:
             task.cancel()

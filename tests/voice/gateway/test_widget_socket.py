@@ -360,25 +360,42 @@ async def test_a_page_that_is_gone_before_it_is_told_of_its_call_is_settled(tick
     assert books.session.end_reason == EndReason.CALLER_DISCONNECTED
 
 
-async def test_a_server_that_finds_the_socket_closed_settles_too(ticket, monkeypatch):
-    """uvicorn raises this from `send` once the browser has gone."""
+class Gone:
+    """A socket that takes the first messages, and on which the server finds nobody after that."""
 
-    class Gone:
-        def __init__(self):
-            self.inbox = asyncio.Queue()
-            self.inbox.put_nowait({"type": "websocket.connect"})
-            start = {"type": "session.start", "version": 1, "ticket": ticket, "voice": True}
-            self.inbox.put_nowait({"type": "websocket.receive", "text": json.dumps(start)})
-            self.inbox.put_nowait({"type": "websocket.disconnect", "code": 1006})
+    def __init__(self, ticket, error, *, takes, then):
+        self.inbox, self.sent = asyncio.Queue(), []
+        self._error, self._takes = error, takes
+        for message in [{"type": "websocket.connect"}, _says("session.start", ticket), then]:
+            self.inbox.put_nowait(message)
 
-        async def send(self, message):
-            if message["type"] != "websocket.accept":
-                raise OSError
+    async def send(self, message):
+        if len(self.sent) >= self._takes:
+            raise self._error
+        self.sent.append(message)
 
-    gone = Gone()
-    headers = [(b"origin", ORIGIN.encode()), (b"host", b"testserver")]
-    scope = {"type": "websocket", "headers": headers, "subprotocols": [SUBPROTOCOL]}
-    await widget_consumer.WidgetConsumer()(scope, gone.inbox.get, gone.send)
-    books = await in_thread(closed_books)(await in_thread(only_session)())
+    async def is_served(self):
+        headers = [(b"origin", ORIGIN.encode()), (b"host", b"testserver")]
+        scope = {"type": "websocket", "headers": headers, "subprotocols": [SUBPROTOCOL]}
+        await widget_consumer.WidgetConsumer()(scope, self.inbox.get, self.send)
+        return await in_thread(closed_books)(await in_thread(only_session)())
+
+
+def _says(kind, ticket=""):
+    fields = {"version": 1, "ticket": ticket, "voice": True} if ticket else {}
+    return {"type": "websocket.receive", "text": json.dumps({"type": kind, **fields})}
+
+
+@pytest.mark.parametrize("error", [OSError, RuntimeError])
+async def test_a_server_that_finds_the_socket_closed_settles_too(ticket, error):
+    """uvicorn raises the first from `send` while a browser is going, and the second once it has gone."""
+    books = await Gone(ticket, error, takes=1, then={"type": "websocket.disconnect", "code": 1006}).is_served()
     assert books.session.end_reason == EndReason.CALLER_DISCONNECTED
     assert books.balance.held_micro == 0
+
+
+@pytest.mark.parametrize("error", [OSError, RuntimeError])
+async def test_a_browser_that_hangs_up_and_does_not_wait_for_its_receipt_is_no_fault(ticket, error, caplog):
+    books = await Gone(ticket, error, takes=2, then=_says("session.end")).is_served()
+    assert books.session.end_reason in (EndReason.CALLER_HUNG_UP, EndReason.CALLER_DISCONNECTED)
+    assert caplog.records == []

@@ -25,7 +25,7 @@ from voice.metering.meter import Meter, RateMissing
 from voice.models import EndReason, Outcome, Rate, Session, SessionState
 from voice.sessions import control, records, runner
 from voice.sessions import relay as relay_module
-from voice.sessions.caller import Audio, HungUp, Text
+from voice.sessions.caller import Audio, CallerGone, HungUp, Text
 from voice.sessions.runner import run_call
 from voice.upstream import registry
 from voice.upstream.errors import UpstreamError, UpstreamRefused
@@ -329,3 +329,17 @@ async def test_one_usage_that_cannot_be_recorded_does_not_take_the_others_with_i
     call.caller.does(HungUp())
     _, books = await call.ends()
     assert books.cost_micro == response_micro(used)
+
+
+async def test_of_parts_that_end_together_the_first_named_says_why():
+    """A caller who leaves makes whatever is being sent to them fail in the same moment."""
+
+    async def caller():
+        raise CallerGone
+
+    async def upstream():
+        raise ZeroDivisionError
+
+    for _ in range(50):
+        with pytest.raises(CallerGone):
+            await runner._first_of(caller(), upstream(), asyncio.sleep(0))
