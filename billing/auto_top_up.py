@@ -139,8 +139,15 @@ def charge(payload: outbox.Payload) -> None:
     attempt = AutoTopUpAttempt.objects.select_related("top_up__organisation", "bundle").get(id=payload["attempt_id"])
     if not attempt.is_open:
         return
+    top_up = attempt.top_up
     try:
-        purchase = purchases.charge_off_session(attempt.top_up.organisation, attempt.bundle, attempt.key)
+        purchase = purchases.charge_off_session(
+            top_up.organisation,
+            attempt.bundle,
+            attempt.key,
+            customer_id=top_up.customer_id,
+            payment_method_id=top_up.payment_method_id,
+        )
     except PaymentDeclined as error:
         _close(attempt.id, AttemptState.DECLINED, failure=error.code, purchase_id=error.purchase_id)
     except PaymentNeedsConfirmation as error:
@@ -154,7 +161,7 @@ def charge(payload: outbox.Payload) -> None:
         if not purchase.is_credited:
             raise outbox.Postpone(UNDECIDED_S)
         _close(attempt.id, AttemptState.SUCCEEDED, purchase_id=purchase.id)
-        consider(attempt.top_up.organisation_id)
+        consider(top_up.organisation_id)
 
 
 def charge_given_up(payload: outbox.Payload) -> None:
@@ -164,8 +171,11 @@ def charge_given_up(payload: outbox.Payload) -> None:
 
 def purchase_succeeded(purchase: Purchase) -> None:
     """Close the attempt that this purchase was made for, in the transaction that credits it."""
-    if attempt_id := _attempt_id_of(purchase):
-        _close(attempt_id, AttemptState.SUCCEEDED, purchase_id=purchase.id)
+    # Found by its key: whoever charges a card for another reason has attempts of another kind.
+    mine = AutoTopUpAttempt.objects.filter(top_up__organisation_id=purchase.organisation_id)
+    for attempt in mine.filter(state__in=[AttemptState.OPEN, AttemptState.UNKNOWN]):
+        if attempt.key == purchase.attempt_key:
+            _close(attempt.id, AttemptState.SUCCEEDED, purchase_id=purchase.id)
 
 
 def settings_of(organisation_id: UUID) -> AutoTopUp:
@@ -260,10 +270,9 @@ def confirm(attempt_id: UUID, organisation: Organisation, user: User, *, success
     attempt = attempt_to_confirm(organisation.id)
     if attempt is None or attempt.id != attempt_id:
         raise PurchaseNotFound(str(attempt_id))
-    url: str = purchases.start_checkout(
-        organisation, attempt.bundle, user, success_url=success_url, cancel_url=cancel_url
+    return purchases.start_checkout(
+        organisation, attempt.bundle, user, success_url=success_url, cancel_url=cancel_url, save_card=True
     )
-    return url
 
 
 def confirmation_path(attempt_id: UUID) -> str:
@@ -345,7 +354,10 @@ def _close(
     An attempt of unknown end may still turn out to have succeeded.
     """
     with transaction.atomic():
-        top_up = AutoTopUp.objects.select_for_update().get(attempts__id=attempt_id)
+        # In the order in which billing.purchases comes here: purchase, wallet, auto top-up.
+        if purchase_id is not None:
+            Purchase.objects.select_for_update().get(id=purchase_id)
+        top_up = AutoTopUp.objects.select_for_update(of=("self",)).get(attempts__id=attempt_id)
         attempt = AutoTopUpAttempt.objects.get(id=attempt_id)
         was_unknown = attempt.state == AttemptState.UNKNOWN and state == AttemptState.SUCCEEDED
         if not attempt.is_open and not was_unknown:
@@ -425,11 +437,6 @@ def _tell_of_ceiling(top_up: AutoTopUp) -> None:
         ceiling_minor=top_up.monthly_ceiling_minor,
         currency=top_up.currency,
     )
-
-
-def _attempt_id_of(purchase: Purchase) -> UUID | None:
-    kind, _, attempt_id = (purchase.attempt_key or "").partition(":")
-    return UUID(attempt_id) if kind == "auto_top_up" else None
 
 
 def _lock(organisation_id: UUID) -> AutoTopUp:
