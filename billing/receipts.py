@@ -1,24 +1,28 @@
 """Receipts for what was paid: one a purchase, numbered without gaps, written once."""
 
 import re
-from datetime import date
+from datetime import date, datetime
 from typing import Any
 from uuid import UUID
 
 from django.conf import settings
 from django.db import transaction
 from django.db.models import QuerySet
+from django.dispatch import receiver
 from django.utils import timezone
 
 from billing import emails
 from billing.formatting import format_credits
 from billing.models import Purchase, Receipt, ReceiptSeries
+from billing.models.purchase import CREDITED
+from billing.signals import payment_succeeded
 
 INDIA = "IN"
 # Where a tax number is called so; elsewhere it is a tax ID, and the tax is tax.
-_EUROPE = frozenset(
-    "AT BE BG HR CY CZ DE DK EE ES FI FR GB GR HU IE IT LT LU LV MT NL NO PL PT RO SE SI SK CH".split()
-)
+_EUROPE = {
+    "AT", "BE", "BG", "HR", "CY", "CZ", "DE", "DK", "EE", "ES", "FI", "FR", "GB", "GR", "HU", "IE",
+    "IT", "LT", "LU", "LV", "MT", "NL", "NO", "PL", "PT", "RO", "SE", "SI", "SK", "CH",
+}  # fmt: skip
 _ADDRESS_LINES = ("line1", "line2", "city", "state", "postal_code", "country")
 # India's financial year begins in April.
 _INDIAN_YEAR_BEGINS = 4
@@ -49,7 +53,19 @@ def issue_receipt(purchase_id: UUID) -> Receipt:
         series = _lock_series(series_name(timezone.localdate(), settings.SELLER_COUNTRY))
         # Somebody else may have written it while we waited for the lock.
         made = Receipt.objects.filter(purchase=purchase).first()
-        return made or _write(purchase, series)
+        return made or _write(purchase, purchase.paid_at, series)
+
+
+def issue_missing(organisation_id: UUID) -> None:
+    """Give every paid purchase of the organisation its receipt, should a fault have left one without."""
+    unwritten = Purchase.objects.filter(organisation_id=organisation_id, status__in=CREDITED, receipt__isnull=True)
+    for purchase_id in unwritten.order_by("paid_at").values_list("pk", flat=True):
+        issue_receipt(purchase_id)
+
+
+@receiver(payment_succeeded, dispatch_uid="billing.issue_receipt")
+def issue_when_paid(*, purchase_id: UUID, **_: Any) -> None:
+    issue_receipt(purchase_id)
 
 
 def receipts_of(organisation_id: UUID) -> QuerySet[Receipt]:
@@ -91,7 +107,7 @@ def _lock_series(name: str) -> ReceiptSeries:
     return ReceiptSeries.objects.select_for_update().get(name=name)
 
 
-def _write(purchase: Purchase, series: ReceiptSeries) -> Receipt:
+def _write(purchase: Purchase, paid_at: datetime, series: ReceiptSeries) -> Receipt:
     series.last_number += 1
     series.save(update_fields=["last_number"])
     seller, buyer = _seller(), _buyer(purchase)
@@ -99,7 +115,7 @@ def _write(purchase: Purchase, series: ReceiptSeries) -> Receipt:
         purchase=purchase,
         series=series,
         number=series.last_number,
-        paid_at=purchase.paid_at,
+        paid_at=paid_at,
         seller=seller,
         buyer=buyer,
         lines=[_line(purchase)],
