@@ -57,6 +57,8 @@ def logging_config(log_format: str, level: str) -> None:
                 "django.channels.server": {"level": "WARNING"},
                 "httpx": {"level": "WARNING"},
                 "uvicorn.access": {"level": "WARNING"},
+                # It warns that a queue on files names no host.
+                "kombu.connection": {"level": "ERROR"},
             },
         }
     )

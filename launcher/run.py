@@ -96,6 +96,8 @@ def environment(plan: Plan) -> dict[str, str]:
         "DEBUG": str(plan.debug).lower(),
         # The speech models' runtime sends usage statistics unless told not to.
         "ORT_DISABLE_TELEMETRY": "1",
+        # Celery's eight lines about running as root, as containers do; its tasks are never pickled.
+        "PYTHONWARNINGS": "ignore:You're running the worker",
     }
     if plan.models_port:
         chosen["LOCAL_MODELS_URL"] = plan.models_url
