@@ -130,9 +130,12 @@ class PaymentServiceRefused(PaymentError):
 
 
 class ObjectRefused(PaymentError):
-    def __init__(self, reason: str) -> None:
-        super().__init__(reason)
+    """`purchase_id` is the purchase that it claims to belong to, if there is one."""
+
+    def __init__(self, reason: str, purchase_id: UUID | None = None) -> None:
+        super().__init__(reason, purchase_id)
         self.reason = reason
+        self.purchase_id = purchase_id
 
 
 class NotRefundable(PaymentError):

@@ -120,6 +120,24 @@ def fetch_payment(payment_id: str) -> Payment:
         return payment_of(data_of(client().v1.payment_intents.retrieve(payment_id)))
 
 
+def find_payment(*, customer_id: str, purchase_id: UUID, since: datetime) -> Payment | None:
+    """Look among what a customer was charged since then for a purchase's payment, whose id was never learnt."""
+    with stripe_errors():
+        page = client().v1.payment_intents.list(
+            {"customer": customer_id, "created": {"gte": int(since.timestamp())}, "limit": PAGE}
+        )
+        found = [payment_of(data_of(intent)) for intent in page.data]
+    return next((payment for payment in found if payment.purchase_id == str(purchase_id)), None)
+
+
+def find_refund(*, payment_id: str, refund_id: UUID) -> StripeRefund | None:
+    """Look among a payment's refunds for the one that was asked for under this id."""
+    with stripe_errors():
+        page = client().v1.refunds.list({"payment_intent": payment_id, "limit": PAGE})
+        found = [refund_of(data_of(refund)) for refund in page.data]
+    return next((refund for refund in found if refund.refund_id == str(refund_id)), None)
+
+
 def create_refund(*, refund_id: UUID, purchase_id: UUID, payment_id: str, amount_minor: int) -> StripeRefund:
     """Give money back, once a `refund_id`. Raises as `fetch_payment` does."""
     try:

@@ -5,6 +5,7 @@ from django.contrib.auth import get_user_model
 
 from billing.audit import audit_ledger
 from tests.billing.money import an_organisation
+from tests.fakes.stripe_server import KEY, SECRET, FakeStripe
 
 
 @pytest.fixture
@@ -23,3 +24,27 @@ def mallory(db):
 @pytest.fixture
 def operator(db):
     return get_user_model().objects.create_superuser("olga@example.com", "correct horse battery")
+
+
+@pytest.fixture(scope="session")
+def stripe_server():
+    with FakeStripe() as server:
+        yield server
+
+
+@pytest.fixture
+def stripe(stripe_server, settings):
+    """Payments go to a Stripe on loopback, which the test moves; its events reach nobody until they are delivered."""
+    stripe_server.reset()
+    settings.PAYMENTS = "stripe"
+    settings.STRIPE_API_BASE = stripe_server.base
+    settings.STRIPE_SECRET_KEY = KEY
+    settings.STRIPE_WEBHOOK_SECRET = SECRET
+    settings.ROOT_URLCONF = "tests.billing.stripe_urls"
+    return stripe_server
+
+
+@pytest.fixture
+def ann(db):
+    """Somebody who buys for Alice."""
+    return get_user_model().objects.create_user("ann@example.com", None)
