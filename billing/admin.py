@@ -1,10 +1,11 @@
 """The operator's view of the money: everything can be read and searched, nothing edited.
 
-The one way to move a wallet from here is "Adjust with a reason", which calls the ledger.
+The ways to move a wallet from here are "Adjust with a reason" and "Grant credits", which call the ledger.
 """
 
 import uuid
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from django.contrib import admin, messages
@@ -14,15 +15,28 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, path, reverse
-from django.utils.html import format_html
+from django.utils import timezone
+from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 
-from billing import ledger
+from billing import ledger, lots
+from billing.audit import audit_ledger, stale_holds
 from billing.exceptions import AmountOutOfRange, KeyReused
 from billing.formatting import format_exact_credits
-from billing.forms import AdjustmentForm
-from billing.models import Capture, Entry, Hold, HoldStatus, SignUpDay, SignUpGrant, SignUpGrantStatus, Wallet
-from billing.sign_up_grants import grant_refused
+from billing.forms import AdjustmentForm, GrantForm
+from billing.models import (
+    Capture,
+    Draw,
+    Entry,
+    Hold,
+    HoldStatus,
+    Lot,
+    SignUpDay,
+    SignUpGrant,
+    SignUpGrantStatus,
+    Wallet,
+)
+from billing.sign_up_grants import expiry_of_grants, grant_refused
 
 if TYPE_CHECKING:
     from django.contrib.admin import ModelAdmin, TabularInline
@@ -42,6 +56,10 @@ else:
 PAGE_ROWS = 50
 RECENT_ENTRIES = 20
 OPEN_HOLDS_SHOWN = 50
+LOTS_SHOWN = 50
+RECENT_DRAWS = 20
+FINDINGS_SHOWN = 100
+STALE_HOLDS_SHOWN = 50
 MAY_ADJUST = "billing.adjust_wallet"
 
 
@@ -91,6 +109,36 @@ class UncollectedFilter(admin.SimpleListFilter):
         return queryset
 
 
+class OverdueFilter(admin.SimpleListFilter):
+    title = "overdue"
+    parameter_name = "overdue"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
+        return [("yes", "Open though its time is up")]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Hold]) -> QuerySet[Hold]:
+        overdue = queryset.filter(status=HoldStatus.OPEN, expires_at__lt=timezone.now())
+        return overdue if self.value() == "yes" else queryset
+
+
+class LeftFilter(admin.SimpleListFilter):
+    title = "what is left"
+    parameter_name = "left"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
+        return [("yes", "Some"), ("expiring", "Some, which will expire"), ("no", "Nothing")]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Lot]) -> QuerySet[Lot]:
+        match self.value():
+            case "yes":
+                return queryset.filter(remaining_micro__gt=0)
+            case "expiring":
+                return queryset.filter(remaining_micro__gt=0, expires_at__isnull=False)
+            case "no":
+                return queryset.filter(remaining_micro=0)
+        return queryset
+
+
 @admin.register(Wallet)
 class WalletAdmin(ReadOnly, ModelAdmin[Wallet]):
     list_display = ["organisation", "balance", "held", "available", "created_at"]
@@ -103,6 +151,7 @@ class WalletAdmin(ReadOnly, ModelAdmin[Wallet]):
     date_hierarchy = "created_at"
     fields = ["organisation", "balance", "held", "available", "created_at"]
     change_form_template = "admin/billing/wallet/change_form.html"
+    change_list_template = "admin/billing/wallet/change_list.html"
 
     @admin.display(description="balance", ordering="balance_micro")
     def balance(self, wallet: Wallet) -> str:
@@ -117,10 +166,15 @@ class WalletAdmin(ReadOnly, ModelAdmin[Wallet]):
         return format_exact_credits(wallet.available_micro)
 
     def get_urls(self) -> list[URLPattern]:
-        adjust = path(
-            "<int:wallet_id>/adjust/", self.admin_site.admin_view(self.adjust_view), name="billing_wallet_adjust"
-        )
-        return [adjust, *super().get_urls()]
+        own = [
+            path("<int:wallet_id>/adjust/", self._guarded(self.adjust_view), name="billing_wallet_adjust"),
+            path("<int:wallet_id>/grant/", self._guarded(self.grant_view), name="billing_wallet_grant"),
+            path("audit/", self._guarded(self.audit_view), name="billing_wallet_audit"),
+        ]
+        return [*own, *super().get_urls()]
+
+    def _guarded(self, view: Callable[..., HttpResponse]) -> Callable[..., HttpResponse]:
+        return self.admin_site.admin_view(view)
 
     def change_view(
         self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: dict[str, Any] | None = None
@@ -129,25 +183,68 @@ class WalletAdmin(ReadOnly, ModelAdmin[Wallet]):
         shown = {
             "recent_entries": Entry.objects.filter(wallet_id=wallet_id).order_by("-id")[:RECENT_ENTRIES],
             "open_holds": Hold.objects.filter(wallet_id=wallet_id, status=HoldStatus.OPEN)[:OPEN_HOLDS_SHOWN],
+            "lots": lots.spendable(wallet_id)[:LOTS_SHOWN],
             "may_adjust": request.user.has_perm(MAY_ADJUST),
         }
         return super().change_view(request, object_id, form_url, shown | (extra_context or {}))
 
     def adjust_view(self, request: HttpRequest, wallet_id: int) -> HttpResponse:
         """Ask for an amount and a reason, show what would become of the balance, and then call the ledger."""
+        form = AdjustmentForm(request.POST or None, initial={"key": uuid.uuid4()})
+
+        def adjust(wallet: Wallet) -> ledger.EntryView:
+            return ledger.adjust(
+                wallet.organisation_id,
+                form.amount_micro,
+                key=form.ledger_key,
+                reason=form.cleaned_data["reason"],
+                actor=request.user.get_username(),
+            )
+
+        return self._move(request, wallet_id, form, adjust, title="Adjust with a reason", verb="adjust")
+
+    def grant_view(self, request: HttpRequest, wallet_id: int) -> HttpResponse:
+        """As adjusting: for credits that are given, and may expire."""
+        expires_at = expiry_of_grants(timezone.now())
+        initial = {"key": uuid.uuid4(), "last_day": expires_at and timezone.localdate(expires_at)}
+        form = GrantForm(request.POST or None, initial=initial)
+
+        def grant(wallet: Wallet) -> ledger.EntryView:
+            return ledger.grant(
+                wallet.organisation_id,
+                form.amount_micro,
+                key=form.ledger_key,
+                description=form.cleaned_data["reason"],
+                expires_at=form.expires_at,
+                actor=request.user.get_username(),
+            )
+
+        return self._move(request, wallet_id, form, grant, title="Grant credits", verb="grant")
+
+    def _move(
+        self,
+        request: HttpRequest,
+        wallet_id: int,
+        form: AdjustmentForm,
+        move: Callable[[Wallet], ledger.EntryView],
+        *,
+        title: str,
+        verb: str,
+    ) -> HttpResponse:
         if not request.user.has_perm(MAY_ADJUST):
             raise PermissionDenied
         wallet = get_object_or_404(Wallet.objects.select_related("organisation"), pk=wallet_id)
-        form = AdjustmentForm(request.POST or None, initial={"key": uuid.uuid4()})
         is_valid = form.is_valid()
-        if is_valid and request.POST.get("confirmed") == "yes" and self._adjust(request, wallet, form):
+        if is_valid and request.POST.get("confirmed") == "yes" and self._has_moved(request, wallet, form, move):
             return redirect(reverse("admin:billing_wallet_change", args=[wallet.pk]))
         # The ledger may have added an error of its own: then the form is shown again, not the question.
         is_valid = is_valid and not form.errors
         context = {
             **self.admin_site.each_context(request),
             "opts": self.opts,
-            "title": "Adjust with a reason",
+            "title": title,
+            "verb": verb,
+            "url": reverse(f"admin:billing_wallet_{verb}", args=[wallet.pk]),
             "wallet": wallet,
             "form": form,
             "asks_to_confirm": is_valid,
@@ -156,15 +253,11 @@ class WalletAdmin(ReadOnly, ModelAdmin[Wallet]):
         }
         return TemplateResponse(request, "admin/billing/wallet/adjust.html", context)
 
-    def _adjust(self, request: HttpRequest, wallet: Wallet, form: AdjustmentForm) -> bool:
+    def _has_moved(
+        self, request: HttpRequest, wallet: Wallet, form: AdjustmentForm, move: Callable[[Wallet], ledger.EntryView]
+    ) -> bool:
         try:
-            entry = ledger.adjust(
-                wallet.organisation_id,
-                form.amount_micro,
-                key=form.ledger_key,
-                reason=form.cleaned_data["reason"],
-                actor=request.user.get_username(),
-            )
+            entry = move(wallet)
         except KeyReused:
             form.add_error(None, "This form was sent before with another amount. Open a new one.")
             return False
@@ -172,8 +265,50 @@ class WalletAdmin(ReadOnly, ModelAdmin[Wallet]):
             form.add_error("credits", "The balance would become larger than a wallet can hold.")
             return False
         balance = format_exact_credits(entry.balance_after_micro)
-        self.message_user(request, f"Adjusted. The balance became {balance} credits.", messages.SUCCESS)
+        done = "Granted" if isinstance(form, GrantForm) else "Adjusted"
+        self.message_user(request, f"{done}. The balance became {balance} credits.", messages.SUCCESS)
         return True
+
+    def audit_view(self, request: HttpRequest) -> HttpResponse:
+        """Recompute every wallet now, as the command audit_ledger does, and list what the sweep should have closed."""
+        if not self.has_view_permission(request):
+            raise PermissionDenied
+        now = timezone.now()
+        findings = list(islice(audit_ledger(), FINDINGS_SHOWN + 1))
+        overdue = stale_holds(now).select_related("wallet__organisation")
+        context = {
+            **self.admin_site.each_context(request),
+            "opts": self.opts,
+            "title": "Audit",
+            "now": now,
+            "findings": findings[:FINDINGS_SHOWN],
+            "has_more_findings": len(findings) > FINDINGS_SHOWN,
+            "stale_holds": overdue[:STALE_HOLDS_SHOWN],
+            "stale_count": overdue.count(),
+        }
+        return TemplateResponse(request, "admin/billing/wallet/audit.html", context)
+
+
+class DrawInline(ReadOnly, TabularInline[Draw, Entry]):
+    model = Draw
+    verbose_name_plural = "what it took of which lots"
+    readonly_fields = fields = ("lot_link", "kind", "amount")
+    extra = 0
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Draw]:
+        return super().get_queryset(request).select_related("lot")
+
+    @admin.display(description="lot")
+    def lot_link(self, draw: Draw) -> SafeString:
+        return _link("lot", draw.lot_id, str(draw.lot))
+
+    @admin.display(description="kind")
+    def kind(self, draw: Draw) -> str:
+        return draw.lot.get_kind_display()
+
+    @admin.display(description="amount")
+    def amount(self, draw: Draw) -> str:
+        return format_exact_credits(draw.amount_micro)
 
 
 @admin.register(Entry)
@@ -196,6 +331,7 @@ class EntryAdmin(ReadOnly, ModelAdmin[Entry]):
     search_help_text = "Organisation's name or id, reference (voice_session:<id>), key or description."
     date_hierarchy = "created_at"
     ordering = ["-id"]
+    inlines = [DrawInline]
     fields = [
         "organisation",
         "kind",
@@ -232,6 +368,54 @@ class EntryAdmin(ReadOnly, ModelAdmin[Entry]):
         return format_exact_credits(entry.held_after_micro)
 
 
+@admin.register(Lot)
+class LotAdmin(ReadOnly, ModelAdmin[Lot]):
+    list_display = ["created_at", "organisation", "kind", "amount", "remaining", "expires_at", "reference"]
+    list_filter = ["kind", LeftFilter, "expires_at"]
+    list_select_related = ["wallet__organisation"]
+    list_per_page = PAGE_ROWS
+    show_full_result_count = False
+    search_fields = ["wallet__organisation__name", "=wallet__organisation__id", "=reference"]
+    search_help_text = "Organisation's name or id, or reference."
+    date_hierarchy = "created_at"
+    fields = [
+        "organisation",
+        "kind",
+        "amount",
+        "remaining",
+        "expires_at",
+        "entry_link",
+        "reference",
+        "created_at",
+        "latest_draws",
+    ]
+
+    @admin.display(description="organisation", ordering="wallet__organisation__name")
+    def organisation(self, lot: Lot) -> SafeString:
+        return _wallet_link(lot.wallet)
+
+    @admin.display(description="amount", ordering="amount_micro")
+    def amount(self, lot: Lot) -> str:
+        return format_exact_credits(lot.amount_micro)
+
+    @admin.display(description="remaining", ordering="remaining_micro")
+    def remaining(self, lot: Lot) -> str:
+        return format_exact_credits(lot.remaining_micro)
+
+    @admin.display(description="brought by")
+    def entry_link(self, lot: Lot) -> SafeString:
+        return _link("entry", lot.entry_id, str(lot.entry))
+
+    @admin.display(description=f"latest {RECENT_DRAWS} that took of it")
+    def latest_draws(self, lot: Lot) -> SafeString:
+        draws = lot.draws.select_related("entry").order_by("-id")[:RECENT_DRAWS]
+        lines = [
+            (_link("entry", draw.entry_id, draw.entry.get_kind_display()), format_exact_credits(draw.amount_micro))
+            for draw in draws
+        ]
+        return format_html_join("", "<div>{}: {}</div>", lines)
+
+
 class CaptureInline(ReadOnly, TabularInline[Capture, Hold]):
     model = Capture
     readonly_fields = fields = ("created_at", "key", "used", "captured", "uncollected")
@@ -262,7 +446,7 @@ class HoldAdmin(ReadOnly, ModelAdmin[Hold]):
         "expires_at",
         "reference",
     ]
-    list_filter = ["status", UncollectedFilter, "created_at"]
+    list_filter = ["status", OverdueFilter, UncollectedFilter, "created_at"]
     list_select_related = ["wallet__organisation"]
     list_per_page = PAGE_ROWS
     show_full_result_count = False
@@ -345,6 +529,8 @@ class SignUpDayAdmin(ReadOnly, ModelAdmin[SignUpDay]):
 
 
 def _wallet_link(wallet: Wallet) -> SafeString:
-    return format_html(
-        '<a href="{}">{}</a>', reverse("admin:billing_wallet_change", args=[wallet.pk]), wallet.organisation.name
-    )
+    return _link("wallet", wallet.pk, wallet.organisation.name)
+
+
+def _link(model: str, pk: int, text: str) -> SafeString:
+    return format_html('<a href="{}">{}</a>', reverse(f"admin:billing_{model}_change", args=[pk]), text)

@@ -489,7 +489,7 @@ def _write_off_expired(wallet: Wallet, now: datetime) -> list[Entry]:
     if wallet.lots_expire_at is None or wallet.lots_expire_at > now:
         return []
     written_off = []
-    for lot, part_micro in list(lots.expired_parts(wallet, now)):
+    for lot, part_micro in lots.expired_parts(wallet, now):
         entry = Entry(
             wallet=wallet,
             kind=EntryKind.EXPIRY,

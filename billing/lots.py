@@ -4,14 +4,13 @@ Usage and adjustments spend granted lots first, what expires first before the re
 first. What is clawed back comes from the purchase concerned, then from the other purchases, and then from the granted.
 """
 
-from collections.abc import Iterable, Iterator
-from datetime import UTC, datetime
+from collections.abc import Iterable
+from datetime import datetime
 
-from django.db.models import Min
+from django.db.models import F, Min, QuerySet
 
 from billing.models import Draw, Entry, EntryKind, HoldStatus, Lot, LotKind, Wallet
 
-_NEVER = datetime.max.replace(tzinfo=UTC)
 # What a positive entry of each kind brings. Money that comes back is the customer's own; a correction is a gift.
 _KINDS = {
     EntryKind.GRANT: LotKind.GRANTED,
@@ -42,9 +41,9 @@ def add(entry: Entry, expires_at: datetime | None) -> Lot:
 
 def take(entry: Entry) -> None:
     """Draw a negative entry from its wallet's lots, as far as the balance was above zero."""
-    unspent = spendable(entry.wallet_id)
+    unspent: Iterable[Lot] = spendable(entry.wallet_id)
     if entry.kind in _CLAWED_BACK:
-        unspent.sort(key=lambda lot: _clawing_order(lot, entry.reference))
+        unspent = sorted(unspent, key=lambda lot: _clawing_order(lot, entry.reference))
     _draw(entry, unspent, min(-entry.amount_micro, max(0, entry.balance_before_micro)))
 
 
@@ -53,44 +52,46 @@ def take_from(lot: Lot, entry: Entry) -> None:
     _draw(entry, [lot], -entry.amount_micro)
 
 
-def expired_parts(wallet: Wallet, now: datetime) -> Iterator[tuple[Lot, int]]:
-    """Yield each granted lot whose time is up, with what of it may be written off now.
+def expired_parts(wallet: Wallet, now: datetime) -> list[tuple[Lot, int]]:
+    """Return each granted lot whose time is up with what of it may be written off now, if anything.
 
     A call that began before a lot expired was promised its credits, which would have been spent first, and keeps as
     many as are held for it. Nothing takes what is available below zero, whatever a refund left.
     """
-    expired = Lot.objects.filter(wallet=wallet, remaining_micro__gt=0, expires_at__lte=now)
     holds = list(wallet.holds.filter(status=HoldStatus.OPEN).values_list("created_at", "amount_micro"))
     kept_micro, free_micro = 0, max(0, wallet.available_micro)
-    for lot in sorted(expired, key=_spending_order):
-        promised_micro = sum(amount_micro for began_at, amount_micro in holds if began_at < (lot.expires_at or _NEVER))
+    parts = []
+    for lot in spendable(wallet.pk).filter(expires_at__lte=now):
+        promised_micro = sum(amount_micro for began_at, amount_micro in holds if _was_promised(lot, began_at))
         keep_micro = min(lot.remaining_micro, max(0, promised_micro - kept_micro))
         kept_micro += keep_micro
         part_micro = min(lot.remaining_micro - keep_micro, free_micro)
         free_micro -= part_micro
         if part_micro:
-            yield lot, part_micro
+            parts.append((lot, part_micro))
+    return parts
+
+
+def _was_promised(lot: Lot, began_at: datetime) -> bool:
+    return lot.expires_at is None or began_at < lot.expires_at
 
 
 def next_expiry(wallet: Wallet) -> datetime | None:
     """When the first of the granted credits that are left expires."""
-    first = Lot.objects.filter(wallet=wallet, remaining_micro__gt=0).aggregate(first=Min("expires_at"))
+    first = spendable(wallet.pk).aggregate(first=Min("expires_at"))
     expires_at: datetime | None = first["first"]
     return expires_at
 
 
-def spendable(wallet_id: int) -> list[Lot]:
+def spendable(wallet_id: int) -> QuerySet[Lot]:
     """Return the lots with something left, in the order in which usage spends them."""
-    return sorted(Lot.objects.filter(wallet_id=wallet_id, remaining_micro__gt=0), key=_spending_order)
-
-
-def _spending_order(lot: Lot) -> tuple[bool, datetime, int]:
-    return lot.kind != LotKind.GRANTED, lot.expires_at or _NEVER, lot.pk
+    unspent = Lot.objects.filter(wallet_id=wallet_id, remaining_micro__gt=0)
+    # By the alphabet, granted comes before purchased.
+    return unspent.order_by("kind", F("expires_at").asc(nulls_last=True), "pk")
 
 
 def _clawing_order(lot: Lot, reference: str) -> tuple[bool, bool]:
-    is_granted = lot.kind == LotKind.GRANTED
-    return is_granted, lot.reference != reference
+    return lot.kind != LotKind.PURCHASED, lot.reference != reference
 
 
 def _draw(entry: Entry, lots: Iterable[Lot], amount_micro: int) -> None:

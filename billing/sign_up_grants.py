@@ -1,5 +1,6 @@
 """Credits for signing up: once a person, for ever, and never more in a day than the operator allows."""
 
+from datetime import datetime, timedelta
 from uuid import UUID
 
 import structlog
@@ -54,6 +55,12 @@ def grant_refused(person_key: str) -> bool:
         return True
 
 
+def expiry_of_grants(now: datetime) -> datetime | None:
+    """When credits that are granted now are gone: after settings.GRANTED_CREDITS_LAST_DAYS, None for never."""
+    last_days: int = settings.GRANTED_CREDITS_LAST_DAYS
+    return now + timedelta(days=last_days) if last_days else None
+
+
 def _lock_person(person_key: str, organisation_id: UUID) -> SignUpGrant:
     SignUpGrant.objects.get_or_create(person_key=person_key, defaults={"organisation_id": organisation_id})
     return SignUpGrant.objects.select_for_update().get(person_key=person_key)
@@ -70,9 +77,16 @@ def _take_from_today(amount_micro: int) -> bool:
 
 
 def _grant(row: SignUpGrant, organisation_id: UUID, amount_micro: int) -> None:
-    ledger.grant(organisation_id, amount_micro, key=f"sign_up:{row.person_key}", description=DESCRIPTION)
+    now = timezone.now()
+    ledger.grant(
+        organisation_id,
+        amount_micro,
+        key=f"sign_up:{row.person_key}",
+        description=DESCRIPTION,
+        expires_at=expiry_of_grants(now),
+    )
     row.organisation_id = organisation_id
     row.status = SignUpGrantStatus.GRANTED
     row.amount_micro = amount_micro
-    row.granted_at = timezone.now()
+    row.granted_at = now
     row.save()

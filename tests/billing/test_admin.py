@@ -2,20 +2,23 @@
 
 import re
 import uuid
+from datetime import time, timedelta
 
 import pytest
 from django.contrib.auth import get_user_model
 from django.contrib.auth.models import Permission
 from django.urls import reverse
+from django.utils import timezone
+from django.utils.formats import date_format
 
 from billing import ledger
-from billing.models import Capture, Entry, Hold, SignUpDay, SignUpGrant, Wallet
+from billing.models import Capture, Entry, Hold, Lot, SignUpDay, SignUpGrant, Wallet
 from billing.sign_up_grants import grant_sign_up_credits
 from tests.billing.money import LATER, balance, give, hold
 
 pytestmark = pytest.mark.django_db
 
-MODELS = [Wallet, Entry, Hold, SignUpGrant, SignUpDay]
+MODELS = [Wallet, Entry, Lot, Hold, SignUpGrant, SignUpDay]
 
 
 @pytest.fixture
@@ -75,6 +78,7 @@ def test_nothing_can_be_added_changed_or_deleted(office, busy, model):
         (Wallet, "{organisation.id}"),
         (Entry, "Plumbing"),
         (Entry, "sign_up:person-one"),
+        (Lot, "Plumbing"),
         (Hold, "voice_session:live"),
         (Hold, "live-call"),
         (Hold, "{hold.id}"),
@@ -86,6 +90,7 @@ def test_rows_are_found_by_what_an_operator_has_at_hand(office, busy, model, que
     rows = {
         Wallet: busy.wallet,
         Entry: Entry.objects.get(key="sign_up:person-one"),
+        Lot: Lot.objects.get(entry__key="sign_up:person-one"),
         Hold: Hold.objects.get(),
         SignUpGrant: SignUpGrant.objects.get(),
     }
@@ -106,6 +111,12 @@ def test_a_search_does_not_find_others(office, busy, mallory):
         (Hold, {"uncollected": "yes"}, False),
         (Hold, {"uncollected": "no"}, True),
         (Hold, {"status": "open"}, True),
+        (Hold, {"overdue": "yes"}, True),
+        (Lot, {}, True),
+        (Lot, {"left": "yes"}, True),
+        (Lot, {"left": "expiring"}, False),
+        (Lot, {"left": "no"}, False),
+        (Lot, {"kind": "purchased"}, False),
         (Entry, {"kind": "grant"}, True),
         (Entry, {"kind": "usage"}, False),
     ],
@@ -125,6 +136,21 @@ def test_a_wallets_page_shows_its_credits_its_live_calls_and_what_moved_it(offic
     shown = text(office.get(page(busy.wallet)))
     for amount in ["1,012.5001", "1,010.5001", "2.00", "0.50", "voice_session:live", "Credits to start with"]:
         assert amount in shown
+
+
+def test_a_wallets_page_shows_which_credits_are_left(office, busy):
+    ledger.purchase(busy.id, 7_250_000, key="p", reference="purchase:7", description="")
+    shown = text(office.get(page(busy.wallet)))
+    assert [shown.count(word) for word in ["purchase:7", "7.25"]] == [2, 3]
+
+
+def test_an_entrys_page_and_a_lots_page_lead_to_each_other(office, busy):
+    ledger.refund(busy.id, -50, key="r", reference="", description="")
+    entry, lot = Entry.objects.get(key="r"), Lot.objects.order_by("pk").first()
+    entry_took_from = entry.draws.get().lot
+    assert page(entry_took_from) in text(office.get(page(entry)))
+    assert page(entry) in text(office.get(page(entry_took_from)))
+    assert page(lot.entry) in text(office.get(page(lot)))
 
 
 def test_a_wallet_that_does_not_exist_is_not_an_error(office):
@@ -205,6 +231,94 @@ def test_a_form_that_makes_no_sense_moves_nothing(office, alice, fields):
     assert balance(alice) == (100, 0, 100)
 
 
+def granting(organisation):
+    return reverse("admin:billing_wallet_grant", args=[Wallet.objects.get(organisation=organisation).pk])
+
+
+def a_grant(office, organisation, **fields):
+    form = {"credits": "12.50", "reason": "A workshop", "last_day": "", "key": str(uuid.uuid4())} | fields
+    return office.post(granting(organisation), form)
+
+
+def test_a_grant_asks_first_and_says_when_its_credits_are_gone(office, alice):
+    tomorrow = timezone.localdate() + timedelta(days=1)
+    asked = text(a_grant(office, alice, last_day=tomorrow.isoformat()))
+    assert "Yes, grant" in asked
+    assert date_format(tomorrow) in asked
+    assert balance(alice) == (100, 0, 100)
+
+
+def test_a_confirmed_grant_is_a_lot_that_lasts_through_its_last_day(office, alice):
+    today = timezone.localdate()
+    assert a_grant(office, alice, confirmed="yes", last_day=today.isoformat()).url == page(alice.wallet)
+    made = Entry.objects.get(description="A workshop")
+    assert (made.kind, made.amount_micro, made.actor) == ("grant", 12_500_000, "olga@example.com")
+    assert timezone.localtime(made.lot.expires_at).date() == today + timedelta(days=1)
+    assert timezone.localtime(made.lot.expires_at).time() == time.min
+
+
+def test_a_grant_without_a_last_day_is_for_ever(office, alice):
+    a_grant(office, alice, confirmed="yes")
+    assert Entry.objects.get(description="A workshop").lot.expires_at is None
+
+
+def test_the_grants_form_proposes_what_the_operator_set(office, alice, settings):
+    assert 'type="date" name="last_day" aria' in text(office.get(granting(alice)))
+    settings.GRANTED_CREDITS_LAST_DAYS = 30
+    last_day = timezone.localdate() + timedelta(days=30)
+    assert f'value="{last_day.isoformat()}"' in text(office.get(granting(alice)))
+
+
+def test_a_grant_sent_twice_is_given_once(office, alice):
+    key = str(uuid.uuid4())
+    for _ in range(2):
+        assert a_grant(office, alice, confirmed="yes", key=key).status_code == 302
+    assert balance(alice)[0] == 12_500_100
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"credits": "-1"},
+        {"credits": "0"},
+        {"reason": ""},
+        {"last_day": "2020-01-01"},
+        {"last_day": "9999-12-31"},
+        {"last_day": "soon"},
+    ],
+)
+def test_a_grant_that_makes_no_sense_gives_nothing(office, alice, fields):
+    assert "errorlist" in text(a_grant(office, alice, confirmed="yes", **fields))
+    assert balance(alice) == (100, 0, 100)
+
+
+def test_the_audits_page_says_that_the_books_are_right(office, busy):
+    Hold.objects.update(expires_at=timezone.now() + timedelta(hours=1))
+    shown = text(office.get(reverse("admin:billing_wallet_audit")))
+    assert "The ledger adds up" in shown
+    assert "None: every open hold" in shown
+    assert reverse("admin:billing_wallet_audit") in text(office.get(listing(Wallet)))
+
+
+def test_the_audits_page_names_rows_that_do_not_agree_and_stale_holds(office, busy, monkeypatch):
+    monkeypatch.setattr("billing.admin.FINDINGS_SHOWN", 1)
+    Wallet.objects.update(balance_micro=94, held_micro=1)
+    shown = text(office.get(reverse("admin:billing_wallet_audit")))
+    assert f"Wallet {busy.wallet.pk}" in shown
+    assert "balance_micro is 94" in shown
+    assert "held_micro is" not in shown
+    assert "There are more" in shown
+    assert "1 open hold whose" in shown
+    assert page(Hold.objects.get()) in shown
+    Wallet.objects.update(balance_micro=1_012_500_100, held_micro=2_000_000)
+
+
+def test_the_audits_page_needs_the_permission_to_see_wallets(client, alice):
+    clerk = get_user_model().objects.create_user("clerk@example.com", "correct horse battery", is_staff=True)
+    client.force_login(clerk)
+    assert client.get(reverse("admin:billing_wallet_audit")).status_code == 403
+
+
 def test_adjusting_needs_a_permission_of_its_own(client, alice):
     clerk = get_user_model().objects.create_user("clerk@example.com", "correct horse battery", is_staff=True)
     clerk.user_permissions.add(Permission.objects.get(codename="view_wallet"))
@@ -212,6 +326,8 @@ def test_adjusting_needs_a_permission_of_its_own(client, alice):
     assert "Adjust with a reason" not in text(client.get(page(alice.wallet)))
     assert client.get(adjusting(alice)).status_code == 403
     assert an_adjustment(client, alice, confirmed="yes").status_code == 403
+    assert client.get(granting(alice)).status_code == 403
+    assert a_grant(client, alice, confirmed="yes").status_code == 403
 
 
 def test_strangers_are_sent_to_the_door(client, alice):
@@ -235,7 +351,7 @@ def test_the_operator_grants_what_the_ceiling_refused(office, alice, settings):
 
 def test_our_pages_hold_no_inline_script_or_style(office, busy):
     """The content security policy would switch them off."""
-    for url in [page(busy.wallet), adjusting(busy)]:
+    for url in [page(busy.wallet), adjusting(busy), granting(busy), reverse("admin:billing_wallet_audit")]:
         shown = text(office.get(url))
         assert not re.search(r"<style|\sstyle=|\son\w+=|<script(?![^>]*\ssrc=)", shown)
 
@@ -244,7 +360,8 @@ def test_what_a_customer_wrote_is_shown_as_text(office, alice):
     alice.name = "<script>alert(1)</script>"
     alice.save()
     hold(alice, 5, reference="<b>bold</b>", expires_at=LATER)
-    for url in [listing(Wallet), listing(Hold), page(alice.wallet), adjusting(alice)]:
+    audit = reverse("admin:billing_wallet_audit")
+    for url in [listing(Wallet), listing(Hold), page(alice.wallet), adjusting(alice), granting(alice), audit]:
         shown = text(office.get(url))
         assert "<script>alert" not in shown
         assert "<b>bold" not in shown

@@ -6,7 +6,7 @@ from django.db.models import ProtectedError
 
 from billing import ledger
 from billing.exceptions import AppendOnly
-from billing.models import Capture, Entry, Hold, SignUpDay, SignUpGrant, Wallet
+from billing.models import Capture, Draw, Entry, Hold, Lot, SignUpDay, SignUpGrant, Wallet
 from tests.billing.money import LATER, NOON, a_key, hold
 
 pytestmark = pytest.mark.django_db
@@ -58,6 +58,8 @@ def refused(write, constraint):
         ({"kind": "adjustment"}, "entry_adjustment_has_a_reason"),
         ({"kind": "usage", "amount_micro": -5}, "entry_usage_is_within_its_hold"),
         ({"hold_amount_micro": 60}, "entry_usage_is_within_its_hold"),
+        ({"kind": "expiry"}, "entry_expiry_leaves_what_is_held"),
+        ({"kind": "expiry", "amount_micro": -5, "held_after_micro": 96}, "entry_expiry_leaves_what_is_held"),
     ],
 )
 def test_an_entry_that_makes_no_sense_is_refused(wallet, fields, constraint):
@@ -116,6 +118,33 @@ def test_a_hold_that_overdraws_is_refused_when_it_is_opened_past_the_ledger(wall
         wallet=wallet, key="h", opened_amount_micro=101, amount_micro=101, available_after_micro=-1, expires_at=LATER
     )
     assert refused(overdraft.save, "hold_never_overdraws")
+
+
+@pytest.mark.parametrize(
+    ("fields", "constraint"),
+    [
+        ({"remaining_micro": 101}, "lot_remaining_within_amount"),
+        ({"remaining_micro": -1}, "lot_remaining_within_amount"),
+        ({"amount_micro": 0, "remaining_micro": 0}, "lot_amount_positive"),
+        ({"kind": "borrowed"}, "lot_kind_known"),
+        ({"kind": "purchased", "expires_at": NOON}, "lot_purchased_never_expires"),
+    ],
+)
+def test_a_lot_that_makes_no_sense_is_refused(wallet, fields, constraint):
+    assert refused(lambda: Lot.objects.filter(wallet=wallet).update(**fields), constraint)
+
+
+def test_an_entry_brings_one_lot(wallet):
+    lot = Lot.objects.get(wallet=wallet)
+    again = Lot(wallet=wallet, kind="granted", entry=lot.entry, amount_micro=5, remaining_micro=5)
+    assert refused(again.save, "entry_id")
+
+
+def test_an_entry_draws_from_a_lot_once_and_something(wallet):
+    entry = ledger.refund(wallet.organisation_id, -5, key="r", reference="", description="")
+    lot = Lot.objects.get(wallet=wallet)
+    assert refused(Draw(lot=lot, entry_id=entry.id, amount_micro=5).save, "one_draw|lot_id")
+    assert refused(Draw(lot=lot, entry_id=lot.entry_id, amount_micro=0).save, "draw_amount_positive")
 
 
 def test_a_wallet_never_holds_less_than_nothing(wallet):

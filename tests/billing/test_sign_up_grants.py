@@ -1,6 +1,6 @@
 """Sign-up credits: once a person, for ever, under a ceiling a day."""
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -11,6 +11,7 @@ from accounts.signals import organisation_created, person_verified
 from billing import ledger
 from billing.models import SignUpDay, SignUpGrant
 from billing.sign_up_grants import grant_refused, grant_sign_up_credits
+from billing.tasks import expire_granted_credits
 from tests.billing.money import balance
 
 pytestmark = pytest.mark.django_db
@@ -103,3 +104,29 @@ def test_granting_what_was_refused_grants_nothing_while_there_is_nothing_to_gran
 def test_a_person_who_was_never_refused_cannot_be_granted():
     with pytest.raises(SignUpGrant.DoesNotExist):
         grant_refused("nobody")
+
+
+def test_sign_up_credits_last_for_ever_unless_the_operator_says_how_long(newcomer, settings):
+    settings.GRANTED_CREDITS_LAST_DAYS = 0
+    grant_sign_up_credits(newcomer.id, "p")
+    assert [lot.expires_at for lot in ledger.lots_of(newcomer.id)] == [None]
+
+
+def test_sign_up_credits_are_gone_after_the_days_the_operator_set(newcomer, settings, monkeypatch):
+    settings.GRANTED_CREDITS_LAST_DAYS = 30
+    grant_sign_up_credits(newcomer.id, "p")
+    expire_granted_credits()
+    assert credits(newcomer) == 1000
+    later = timezone.now() + timedelta(days=30)
+    monkeypatch.setattr(timezone, "now", lambda: later)
+    expire_granted_credits()
+    assert credits(newcomer) == 0
+
+
+def test_a_grant_that_was_refused_first_lasts_from_the_day_it_is_granted(newcomer, settings, monkeypatch):
+    settings.GRANTED_CREDITS_LAST_DAYS, settings.SIGN_UP_CREDITS_A_DAY = 30, 0
+    grant_sign_up_credits(newcomer.id, "p")
+    later = timezone.now() + timedelta(days=29)
+    monkeypatch.setattr(timezone, "now", lambda: later)
+    grant_refused("p")
+    assert [lot.expires_at for lot in ledger.lots_of(newcomer.id)] == [later + timedelta(days=30)]

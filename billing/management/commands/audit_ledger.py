@@ -1,4 +1,4 @@
-"""Check that every wallet agrees with its entries, holds and captures; exit 1 and name the rows that do not."""
+"""Check that every wallet agrees with its entries, lots, holds and captures; exit 1 and name the rows that do not."""
 
 from typing import Any
 
