@@ -17,7 +17,7 @@ from bench.processes import ROOT, ending, free_port, listening, start
 from bench.sessions import Bench, Outcome, Schedule
 
 _FULL = Schedule(
-    few=10, many=50, ramp=(100, 150, 200, 300, 400), window_s=8.0, ramp_window_s=5.0,
+    few=10, many=50, ramp=(100, 150, 200, 300), window_s=8.0, ramp_window_s=5.0,
     frame_sizes_ms=(20, 40), ramp_frame_ms=40,
 )  # fmt: skip
 _QUICK = Schedule(
@@ -58,7 +58,7 @@ def main(arguments: Sequence[str]) -> int:
         say(f"parley bench: {reason}")
         return 1
     schedule = _QUICK if options.quick else _FULL
-    names = options.only or [contender.name for contender in CONTENDERS] + [_VOICE]
+    names = options.only or [contender.name for contender in CONTENDERS if contender.is_usual] + [_VOICE]
     machine, began_s = describe_machine(), time.monotonic()
     outcomes: list[Outcome] = []
     turns: voice_to_voice.Turns | None = None

@@ -14,10 +14,16 @@ import altcha
 
 _STARTS_A_MINUTE = 50
 _TIMEOUT_S = 30.0
+# What is refused for a moment is asked for again, and counted: it belongs in the report.
+_TRIES, _PAUSE_S = 3, 0.5
 
 
 class NotAdmitted(Exception):
     """Parley refused a call; the text is its answer."""
+
+
+class Unavailable(NotAdmitted):
+    """Parley could not say, and asks to try again."""
 
 
 @dataclass
@@ -37,11 +43,21 @@ class Admission:
     def __init__(self, port: int, agent_key: str) -> None:
         self._port, self._agent_key = port, agent_key
         self._addresses: list[_Address] = []
+        self.repeated = 0
         # One thread: admissions are one after another in Parley too.
         self.thread = ThreadPoolExecutor(1, thread_name_prefix="admission")
 
     def ticket(self) -> str:
         """Return a fresh ticket; raises NotAdmitted or OSError."""
+        for _ in range(_TRIES - 1):
+            try:
+                return self._ticket()
+            except Unavailable:
+                self.repeated += 1
+                time.sleep(_PAUSE_S)
+        return self._ticket()
+
+    def _ticket(self) -> str:
         address = self._address_with_room(time.monotonic())
         address.starts.append(time.monotonic())
         body = {"agent": self._agent_key, "voice": True}
@@ -49,7 +65,7 @@ class Admission:
             body["captcha"] = self._solve(address)
         status, answer, cookies = self._ask(address, "POST", "/v1/voice/sessions", body)
         if status != 201:
-            raise NotAdmitted(f"{status} {answer}")
+            raise (Unavailable if status == 503 else NotAdmitted)(f"{status} {answer}")
         address.cookie = address.cookie or "; ".join(cookie.split(";")[0] for cookie in cookies)
         return str(answer["ticket"])
 

@@ -12,6 +12,9 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager, closing
 from dataclasses import dataclass
 from pathlib import Path
 
+from websockets.asyncio.client import connect
+from websockets.typing import Origin, Subprotocol
+
 from bench.admission import Admission
 from bench.callers import BenchCaller, RealtimeCaller, Samples, WidgetCaller
 from bench.litellm import LITELLM_VERSION, litellm_command, litellm_environment
@@ -36,6 +39,8 @@ class Running:
     url: str
     headers: dict[str, str]
     data_dir: Path | None = None
+    admission: Admission | None = None
+    remark: str = ""
 
     async def call(self, frame_ms: int, samples: Samples) -> BenchCaller:
         """Start one session; raises NotAdmitted, OSError, TimeoutError or ConnectionError."""
@@ -53,6 +58,8 @@ class Contender:
     name: str
     label: str
     open: Open
+    # Measured unless others are asked for.
+    is_usual: bool = True
 
 
 @asynccontextmanager
@@ -106,7 +113,8 @@ def parley(server: str, *options: str) -> Open:
             admission = Admission(port, _demo_key(data_dir))
             headers = {"Origin": f"http://127.0.0.1:{port}", "Sec-WebSocket-Protocol": "parley.widget.v1"}
             url = f"ws://127.0.0.1:{port}/v1/voice/widget"
-            yield Running(process, _widget_caller(admission), url, headers, data_dir)
+            remark = await _remark_on_compression(url, headers["Origin"])
+            yield Running(process, _widget_caller(admission), url, headers, data_dir, admission, remark)
 
     return opened
 
@@ -114,7 +122,9 @@ def parley(server: str, *options: str) -> Open:
 CONTENDERS = (
     Contender("daphne", "**Parley on Daphne**", parley("daphne")),
     Contender("uvicorn", "**Parley on uvicorn**", parley("uvicorn")),
-    Contender("uvicorn-sansio", "Parley on uvicorn, sansio websockets", parley("uvicorn", "--ws", "websockets-sansio")),
+    Contender(
+        "uvicorn-sansio", "Parley on uvicorn, sansio websockets", parley("uvicorn", "--ws", "websockets-sansio"), False
+    ),
     Contender("websockets", "bare `websockets` relay", relay("websockets")),
     Contender("picows", "bare `picows` relay", relay("picows")),
     Contender("litellm", f"LiteLLM {LITELLM_VERSION} `/v1/realtime`", open_litellm),
@@ -122,8 +132,16 @@ CONTENDERS = (
 DIRECT = Contender("direct", "nothing between (baseline)", open_direct)
 
 
-def metering_of(data_dir: Path) -> str:
-    """Say what the ledger and the meter wrote down: proof that the calls were paid for."""
+def books_of(running: Running) -> str:
+    """Say what Parley's meter wrote down, as proof that the calls were paid for, and what it refused at first."""
+    if running.data_dir is None or running.admission is None:
+        return ""
+    repeated = running.admission.repeated
+    refused = f"; {repeated} tickets were refused with 503 and asked for again" if repeated else ""
+    return _metering_of(running.data_dir) + refused + running.remark
+
+
+def _metering_of(data_dir: Path) -> str:
     with closing(sqlite3.connect(f"file:{data_dir / 'db.sqlite3'}?mode=ro", uri=True)) as database:
         calls, captured_micro = database.execute(
             "SELECT COUNT(*), COALESCE(SUM(captured_micro), 0) FROM voice_session"
@@ -134,6 +152,14 @@ def metering_of(data_dir: Path) -> str:
 
 def _mock_url(mock: Started) -> str:
     return f"ws://127.0.0.1:{mock.port}/v1/realtime?model=gpt-realtime-mini"
+
+
+async def _remark_on_compression(url: str, origin: str) -> str:
+    """Say whether the server compresses for browsers, which offer it. The callers here do not, so it must be known."""
+    offer = connect(url, origin=Origin(origin), subprotocols=[Subprotocol("parley.widget.v1")], compression="deflate")
+    async with offer as connection:
+        accepted = connection.protocol.extensions
+    return "; **it compresses every frame for a browser, which is not in these figures**" if accepted else ""
 
 
 async def _realtime_caller(frame_ms: int, samples: Samples) -> BenchCaller:

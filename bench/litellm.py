@@ -24,7 +24,7 @@ general_settings:
 
 
 def litellm_command(port: int, mock_port: int, key: str, folder: Path, log: Path) -> list[str]:
-    """Return the command that serves on `port` whoever knows `key`; installs it the first time. Raises NotStarted when that fails."""
+    """Return the command that serves whoever knows `key`; installs it the first time, or raises NotStarted."""
     venv = _installed(log)
     config = folder / "litellm.yaml"
     config.write_text(_CONFIG.format(mock_port=mock_port, key=key))

@@ -7,14 +7,14 @@ from pathlib import Path
 
 from bench.admission import NotAdmitted
 from bench.callers import BenchCaller, Samples
-from bench.contenders import Contender, Running, metering_of
+from bench.contenders import Contender, Running, books_of
 from bench.numbers import percentile
-from bench.processes import NotStarted, Started
+from bench.processes import NotStarted, Started, last_line
 
 # A call whose audio comes this much late is no conversation any more.
 HELD_ADDED_MS = 100.0
 _SETTLE_S = 1.5
-_START_WITHIN_S = 60.0
+_START_WITHIN_S = 30.0
 _HANG_UP_WITHIN_S = 15.0
 _STARTING_AT_ONCE = 4
 
@@ -75,13 +75,15 @@ class Bench:
         folder.mkdir()
         try:
             async with contender.open(self._mock, folder) as running:
-                await self._measure_all(running, outcome)
-                if running.data_dir:
-                    outcome.remark = metering_of(running.data_dir)
+                try:
+                    await self._measure_all(running, outcome)
+                except (NotAdmitted, OSError, TimeoutError) as problem:
+                    said = f"; it said: {last_line(running.process.log)}" if running.process else ""
+                    outcome.remark = f"stopped: {type(problem).__name__} {problem}{said}"
+                else:
+                    outcome.remark = books_of(running)
         except NotStarted as problem:
             outcome.remark = f"not measured: {problem}"
-        except (NotAdmitted, OSError, TimeoutError) as problem:
-            outcome.remark = f"stopped: {type(problem).__name__} {problem}"
         return outcome
 
     async def _measure_all(self, running: Running, outcome: Outcome) -> None:
@@ -120,7 +122,7 @@ class Bench:
             figures = await self._measure(running, calls, self._schedule.ramp_window_s)
             added_ms = figures.round_trip_p99_ms - baseline_ms
             if figures.lost:
-                return f"{last.sessions} (at {sessions}, {figures.lost} were lost)"
+                return f"{last.sessions} (at {sessions}, {figures.lost} were lost: {calls.why_lost()})"
             if figures.send_late_p99_ms > HELD_ADDED_MS / 2:
                 return f"{last.sessions} or more (at {sessions} the load itself was late)"
             if added_ms > HELD_ADDED_MS:
@@ -188,6 +190,9 @@ class Calls:
 
     def lost(self) -> int:
         return sum(bool(caller.ended) for caller in self._callers)
+
+    def why_lost(self) -> str:
+        return ", ".join(sorted({caller.ended for caller in self._callers if caller.ended}))
 
     async def end(self) -> None:
         """Hang up everywhere; whoever is not let go in time drops the line."""
