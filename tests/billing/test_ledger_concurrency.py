@@ -1,10 +1,12 @@
 """Real threads on one real database: SQLite's file, or PostgreSQL (see test_on_postgresql.py)."""
 
 from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
 from threading import Barrier
 
 import pytest
 from django.db import connection
+from django.db.models import Sum
 from django.utils import timezone
 
 from accounts.models import Organisation
@@ -153,3 +155,68 @@ def test_the_days_ceiling_on_sign_up_credits_is_exact(settings):
     assert SignUpGrant.objects.filter(status="granted").count() == 7
     assert SignUpGrant.objects.filter(status="refused").count() == THREADS - 7
     assert SignUpDay.objects.get(day=timezone.localdate()).granted_micro == 7000 * ledger.MICRO
+
+
+def test_usage_refunds_and_expiry_that_meet_leave_every_lot_right(alice):
+    """Alice's 100 are joined by 200 bought and 100 that expire while calls, refunds and sweeps go on."""
+    ledger.purchase(alice.id, 200, key="p", reference="purchase:1", description="")
+    # The clock says that they have expired: what a call was promised is only what was held before.
+    ledger.grant(alice.id, 100, key="e", description="", expires_at=timezone.now())
+
+    def call(number):
+        state = hold(alice, 10, key=f"h{number}")
+        ledger.capture(state.id, 7, key="r1")
+        ledger.settle_hold(state.id)
+
+    def refund(number):
+        ledger.claw_back(alice.id, 15, kind="refund", key=f"r{number}", reference="purchase:1", description="")
+
+    def sweep(_):
+        ledger.expire_granted_credits(timezone.now())
+
+    at_once(lambda number: [call, refund, sweep][number % 3](number), range(21))
+    assert Entry.objects.filter(kind="expiry").aggregate(total=Sum("amount_micro"))["total"] == -100
+    used = Entry.objects.filter(kind="usage").count()
+    assert balance(alice) == (300 - 7 * 15 - 7 * used, 0, 300 - 7 * 15 - 7 * used)
+    assert sum(lot.remaining_micro for lot in ledger.lots_of(alice.id)) == balance(alice)[0]
+
+
+def test_refunds_of_more_than_is_left_and_calls_that_meet_never_lose_a_credit(alice):
+    for number in range(4):
+        ledger.purchase(alice.id, 25, key=f"p{number}", reference=f"purchase:{number}", description="")
+
+    def call(number):
+        state = hold(alice, 20, key=f"h{number}")
+        ledger.capture(state.id, 20, key="r1")
+        ledger.settle_hold(state.id)
+
+    def refund(number):
+        ledger.claw_back(alice.id, 25, kind="dispute", key=f"d{number}", reference=f"purchase:{number}", description="")
+
+    def give_back(number):
+        ledger.give_back(alice.id, 5, kind="dispute", key=f"b{number}", reference=f"purchase:{number}", description="")
+
+    at_once(lambda number: [call, call, refund, give_back][number % 4](number // 4), range(16))
+    in_lots = sum(lot.remaining_micro for lot in ledger.lots_of(alice.id))
+    assert in_lots == max(0, balance(alice)[0])
+    assert balance(alice)[1] == 0
+
+
+def test_twenty_sweeps_write_an_expired_lot_off_once(alice):
+    ledger.grant(alice.id, 50, key="e", description="", expires_at=NOON)
+    at_once(lambda _: ledger.expire_granted_credits(timezone.now()))
+    assert Entry.objects.filter(kind="expiry").count() == 1
+    assert balance(alice) == (100, 0, 100)
+
+
+def test_a_call_held_before_the_expiry_keeps_its_credits_whoever_sweeps(alice):
+    soon = timezone.now() + timedelta(days=1)
+    ledger.grant(alice.id, 50, key="e", description="", expires_at=soon)
+    states = [hold(alice, 7, key=f"h{number}") for number in range(6)]
+    for state in states:
+        ledger.capture(state.id, 7, key="r1")
+    sweeps = [lambda: ledger.expire_granted_credits(soon)] * 6
+    at_once(lambda act: act(), sweeps + [lambda state=state: ledger.settle_hold(state.id) for state in states])
+    ledger.expire_granted_credits(soon)
+    assert Entry.objects.filter(kind="expiry").aggregate(total=Sum("amount_micro"))["total"] == -8
+    assert [lot.remaining_micro for lot in ledger.lots_of(alice.id)] == [100]
