@@ -346,9 +346,7 @@ def _begin(top_up: AutoTopUp) -> AutoTopUpAttempt:
     return attempt
 
 
-def _close(
-    attempt_id: UUID, state: AttemptState, *, failure: str = "", purchase_id: UUID | None = None
-) -> None:
+def _close(attempt_id: UUID, state: AttemptState, *, failure: str = "", purchase_id: UUID | None = None) -> None:
     """Write down what became of an attempt, once, with everything that follows from it in the same transaction.
 
     An attempt of unknown end may still turn out to have succeeded.

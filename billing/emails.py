@@ -118,9 +118,7 @@ def _put(organisation_id: UUID, mail: str, key: str, values: dict[str, Any]) -> 
 def _payers(organisation_id: UUID) -> QuerySet[Membership]:
     """Owners and admins: those who may buy."""
     memberships = Membership.objects.select_related("user", "organisation").order_by("pk")
-    return memberships.filter(
-        organisation_id=organisation_id, role__in=[Role.OWNER, Role.ADMIN], user__is_active=True
-    )
+    return memberships.filter(organisation_id=organisation_id, role__in=[Role.OWNER, Role.ADMIN], user__is_active=True)
 
 
 def _formatted(values: outbox.Payload) -> dict[str, str]:

@@ -67,9 +67,7 @@ def check(organisation_id: UUID) -> None:
         # Seen for the first time: nobody can say that anything has fallen.
         if not is_new and level_micro is not None and (before_micro is None or level_micro < before_micro):
             budget.low_balance_crossings += 1
-            emails.put_low_balance(
-                organisation_id, crossing=budget.low_balance_crossings, threshold_micro=level_micro
-            )
+            emails.put_low_balance(organisation_id, crossing=budget.low_balance_crossings, threshold_micro=level_micro)
             log.info("low_balance", organisation_id=str(organisation_id), threshold_micro=level_micro)
         budget.save()
 

@@ -100,9 +100,7 @@ class AutoTopUpAttempt(models.Model):
             models.UniqueConstraint(
                 fields=["top_up"], condition=Q(state=AttemptState.OPEN), name="one_open_attempt_a_wallet"
             ),
-            models.CheckConstraint(
-                condition=Q(credits_micro__gt=0, amount_minor__gt=0), name="attempt_buys_something"
-            ),
+            models.CheckConstraint(condition=Q(credits_micro__gt=0, amount_minor__gt=0), name="attempt_buys_something"),
             models.CheckConstraint(
                 condition=Q(state=AttemptState.OPEN, ended_at__isnull=True)
                 | (~Q(state=AttemptState.OPEN) & Q(ended_at__isnull=False)),
