@@ -64,9 +64,7 @@ def handle(event_id: str) -> None:
         purchases.note_refusal(error)
         _end(event, StripeEventState.REFUSED, error.reason)
     except Exception as error:  # A task's edge: whatever it was, the row says so and the sweep tries again.
-        log.warning(
-            "stripe_event_failed", event_id=event.event_id, error=type(error).__name__, exc_info=_is_ours(error)
-        )
+        log.warning("stripe_event_failed", event_id=event.event_id, error=type(error).__name__)
         _end(event, StripeEventState.FAILED, _words_of(error))
 
 

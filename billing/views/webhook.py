@@ -1,7 +1,5 @@
 """Where Stripe delivers its events: prove it is Stripe, keep the event, answer, and only then act."""
 
-from functools import partial
-
 import structlog
 from django.core.exceptions import RequestDataTooBig
 from django.db import transaction
@@ -28,8 +26,9 @@ def stripe_webhook(request: HttpRequest) -> HttpResponse:
         return HttpResponse(error.reason, status=400, content_type="text/plain")
     with transaction.atomic():
         if event_handlers.store(notice):
-            # Robust: when no broker takes the task, the event is kept all the same, and the sweep finds it.
-            transaction.on_commit(partial(handle_stripe_event.delay, notice.event_id), robust=True)
+            # Robust: when no broker takes the task, the event is kept all the same, and the sweep finds it. No partial:
+            # Django names what failed, and a partial has no name.
+            transaction.on_commit(lambda: handle_stripe_event.delay(notice.event_id), robust=True)
     return HttpResponse(status=200)
 
 
