@@ -19,9 +19,12 @@ urlpatterns = [
     path("", include("voice.views.urls")),
     path("", include("accounts.urls")),
     path("v1/", include("voice.api.urls")),
+    path("billing/", include("billing.urls")),
     path("accounts/", include("allauth.urls")),
     path("dev/mail/", include("accounts.dev_mail_urls")),
     path("admin/", admin.site.urls),
+    # Answers 404 anywhere but on a developer's own machine.
+    path("dev/stripe/", include("billing.development_checkout.urls")),
     path("healthz", healthz),
     path("robots.txt", robots),
     # What browsers ask for on pages without a link of ours, the admin's for one.
