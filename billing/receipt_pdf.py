@@ -47,7 +47,7 @@ class _Page(FPDF):
     def _head(self) -> None:
         receipt = self.receipt
         self._style(size=20, bold=True)
-        self._row("Receipt")
+        self._row("Receipt", height=2 * _LINE_MM)
         self._style(grey=True)
         self._row(f"No. {receipt.full_number}")
         self._row(f"Issued {_day(receipt.issued_at)}, paid {_day(receipt.paid_at)}")
@@ -99,8 +99,8 @@ class _Page(FPDF):
         self.set_font(_FONT, style="B" if bold else "", size=size)
         self.set_text_color(_GREY if grey else _INK)
 
-    def _row(self, text: str) -> None:
-        self.multi_cell(0, _LINE_MM, self._shown(text), align="L", new_x=XPos.LMARGIN, new_y=YPos.NEXT)
+    def _row(self, text: str, *, height: float = _LINE_MM) -> None:
+        self.multi_cell(0, height, self._shown(text), align="L", new_x=XPos.LMARGIN, new_y=YPos.NEXT)
 
     def _block(self, left: float, text: str) -> None:
         self.set_x(left)

@@ -11,11 +11,17 @@ from django.db.models import QuerySet
 from django.dispatch import receiver
 from django.utils import timezone
 
+from accounts.countries import COUNTRIES
 from billing import emails
 from billing.formatting import format_credits
 from billing.models import Purchase, Receipt, ReceiptSeries
 from billing.models.purchase import CREDITED
 from billing.signals import payment_succeeded
+
+__all__ = [
+    "Receipt", "ReceiptNotDue", "country_name", "find_receipt", "issue_missing", "issue_receipt", "money",
+    "receipts_of", "series_name", "tax_id_name", "tax_name",
+]  # fmt: skip
 
 INDIA = "IN"
 # Where a tax number is called so; elsewhere it is a tax ID, and the tax is tax.
@@ -23,7 +29,6 @@ _EUROPE = {
     "AT", "BE", "BG", "HR", "CY", "CZ", "DE", "DK", "EE", "ES", "FI", "FR", "GB", "GR", "HU", "IE",
     "IT", "LT", "LU", "LV", "MT", "NL", "NO", "PL", "PT", "RO", "SE", "SI", "SK", "CH",
 }  # fmt: skip
-_ADDRESS_LINES = ("line1", "line2", "city", "state", "postal_code", "country")
 # India's financial year begins in April.
 _INDIAN_YEAR_BEGINS = 4
 _GSTIN = re.compile(r"\d{2}[0-9A-Z]{13}")
@@ -89,6 +94,10 @@ def series_name(day: date, country: str) -> str:
     return f"{first}-{(first + 1) % 100:02}"
 
 
+def country_name(code: str) -> str:
+    return dict(COUNTRIES).get(code, code)
+
+
 def tax_name(country: str) -> str:
     return "GST" if country == INDIA else "VAT" if country in _EUROPE else "Tax"
 
@@ -150,12 +159,14 @@ def _seller() -> dict[str, Any]:
 
 def _buyer(purchase: Purchase) -> dict[str, Any]:
     address = purchase.buyer_address
-    lines = [str(address[name]) for name in _ADDRESS_LINES if address.get(name)]
+    country = str(address.get("country") or purchase.organisation.country)
+    place = " ".join(str(address[name]) for name in ("city", "state", "postal_code") if address.get(name))
+    lines = [str(address.get("line1", "")), str(address.get("line2", "")), place, country_name(country)]
     return {
         "name": purchase.buyer_name or purchase.organisation.name,
         "organisation": purchase.organisation.name,
-        "address": lines,
-        "country": str(address.get("country") or purchase.organisation.country),
+        "address": [line for line in lines if line],
+        "country": country,
         "tax_id": purchase.buyer_tax_id,
         "email": purchase.buyer_email,
     }

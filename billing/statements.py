@@ -10,7 +10,7 @@ from django.db.models import QuerySet
 from django.utils import timezone
 
 from billing.formatting import format_exact_credits
-from billing.models import Entry, EntryKind
+from billing.models import Entry, EntryKind, Purchase
 
 KINDS = EntryKind.choices
 CSV_HEADER = ("Time (UTC)", "Kind", "Credits", "Balance after", "For", "Description")
@@ -44,6 +44,12 @@ def entries_matching(organisation_id: UUID, narrowed: EntryFilter) -> QuerySet[E
     if narrowed.until and narrowed.until < date.max:
         entries = entries.filter(created_at__lt=_start_of(narrowed.until + timedelta(days=1)))
     return entries
+
+
+def purchases_of(organisation_id: UUID) -> QuerySet[Purchase]:
+    """Return what the organisation bought or began to buy, latest first."""
+    purchases = Purchase.objects.select_related("receipt", "created_by").order_by("-created_at")
+    return purchases.filter(organisation_id=organisation_id)
 
 
 def csv_rows(organisation_id: UUID, narrowed: EntryFilter) -> Iterator[tuple[str, ...]]:

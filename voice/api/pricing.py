@@ -5,6 +5,8 @@ from typing import Any
 
 from django.http import HttpRequest, HttpResponse, JsonResponse
 
+from accounts.models import Organisation
+from billing.bundles import currency_of
 from voice.api.endpoints import endpoint
 from voice.api.errors import InvalidRequest
 from voice.pricing.averages import Averages, averages_of
@@ -16,13 +18,13 @@ from voice.pricing.worksheet import CallCost
 @endpoint("GET")
 def estimate(request: HttpRequest) -> HttpResponse:
     """Answer 200 with an estimate; for a member also with what the organisation's calls really cost."""
+    organisation: Organisation | None = getattr(request, "organisation", None)
     try:
-        quote = quote_of(request.GET.dict())
+        quote = quote_of(request.GET.dict(), currency=currency_of(organisation or Organisation()))
     except InvalidParameter as error:
         raise InvalidRequest(f"{error.name} {error.problem}.", code="invalid_parameter") from error
     except NothingForSale as error:
         raise InvalidRequest("No model is for sale.", code="nothing_for_sale", status=503) from error
-    organisation = getattr(request, "organisation", None)
     measured = averages_of(organisation.pk) if organisation else None
     return JsonResponse(_body(quote, measured))
 

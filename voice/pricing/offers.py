@@ -3,6 +3,8 @@
 from django.conf import settings
 from django.utils import timezone
 
+from accounts.models import Organisation
+from billing import bundles
 from voice.catalogue.on_offer import transcription_of
 from voice.catalogue.rates import prices_of
 from voice.models import CatalogueModel, ModelStatus
@@ -12,6 +14,8 @@ from voice.pricing.worksheet import ModelPrices
 
 # As long as an agent's answers may be unless its owner says otherwise (Agent.max_output_tokens).
 _ANSWER_TOKENS = 1_024
+# Prices go by where a buyer is; somebody there stands for whoever asks for prices in that currency.
+_A_COUNTRY = {"INR": "IN", "USD": "US"}
 
 
 def models_for_sale() -> list[CatalogueModel]:
@@ -37,4 +41,8 @@ def prices_for(model: CatalogueModel) -> ModelPrices:
 
 def bundles_for_sale(currency: str) -> list[Offer]:
     """Return the bundles on sale in INR or USD, smallest first."""
-    return []
+    buyer = Organisation(country=_A_COUNTRY[currency])
+    return [
+        Offer(offer.bundle.slug, offer.bundle.name, offer.credits_micro, offer.currency, offer.amount_minor)
+        for offer in bundles.offers_for(buyer)
+    ]

@@ -38,7 +38,7 @@ class Quote:
     bundles: list[BundleQuote]
 
 
-def quote_of(values: Mapping[str, str], *, currency: str = "USD") -> Quote:
+def quote_of(values: Mapping[str, str], *, currency: str) -> Quote:
     """Answer a query; `currency` unless it names one. Raises InvalidParameter, NothingForSale."""
     for name in values:
         if name not in _NAMES:

@@ -9,6 +9,7 @@ from django.shortcuts import render
 from django.views.decorators.http import require_safe
 
 from accounts.models import Organisation
+from billing.bundles import currency_of
 from voice.pricing.averages import AVERAGE_DAYS, averages_of
 from voice.pricing.offers import models_for_sale
 from voice.pricing.parameters import PARAMETERS, History
@@ -61,7 +62,7 @@ class WorksheetForm(forms.Form):
 def pricing(request: HttpRequest) -> HttpResponse:
     """Show the worksheet; for a member also what the organisation's calls really cost."""
     organisation: Organisation | None = getattr(request, "organisation", None)
-    currency = currency_of(organisation)
+    currency = currency_of(organisation or Organisation())
     form = _form(request, currency)
     quote = _quote(form, currency)
     context = {
@@ -76,11 +77,6 @@ def pricing(request: HttpRequest) -> HttpResponse:
         "sign_up_credits_micro": settings.SIGN_UP_CREDITS * 1_000_000,
     }
     return render(request, "voice/pricing.html", context)
-
-
-def currency_of(organisation: Organisation | None) -> str:
-    """Return what the organisation pays in: rupees in India, dollars anywhere else."""
-    return "INR" if organisation is not None and organisation.country == "IN" else "USD"
 
 
 def _form(request: HttpRequest, currency: str) -> WorksheetForm:

@@ -2,7 +2,18 @@
 
 from django.urls import include, path
 
-from voice.views import agents, calls, landing, overview, pricing, talk
+from voice.views import (
+    agents,
+    billing,
+    billing_ledger,
+    billing_purchases,
+    billing_settings,
+    calls,
+    landing,
+    overview,
+    pricing,
+    talk,
+)
 
 console_patterns = [
     path("", overview.overview, name="overview"),
@@ -15,6 +26,20 @@ console_patterns = [
     path("agents/<uuid:agent_id>/resume/", agents.resume, name="resume_agent"),
     path("calls/", calls.calls, name="calls"),
     path("calls/<uuid:session_id>/", calls.call, name="call"),
+    path("billing/", billing.billing, name="billing"),
+    path("billing/buy/", billing.buy, name="buy"),
+    path("billing/bought/", billing.bought, name="bought"),
+    path("billing/top-up/<uuid:attempt_id>/confirm/", billing.confirm_top_up, name="confirm_top_up"),
+    path("billing/ledger/", billing_ledger.ledger_page, name="ledger"),
+    path("billing/ledger.csv", billing_ledger.ledger_csv, name="ledger_csv"),
+    path("billing/purchases/", billing_purchases.purchases, name="purchases"),
+    path("billing/purchases/<uuid:purchase_id>/", billing_purchases.purchase, name="purchase"),
+    path("billing/receipts/<str:number>/", billing_purchases.receipt, name="receipt"),
+    path("billing/receipts/<str:number>/pdf/", billing_purchases.receipt_as_pdf, name="receipt_pdf"),
+    path("billing/settings/", billing_settings.settings_page, name="billing_settings"),
+    path("billing/settings/auto-top-up/", billing_settings.save_auto_top_up, name="save_auto_top_up"),
+    path("billing/settings/budget/", billing_settings.save_budget, name="save_budget"),
+    path("billing/settings/forget-card/", billing_settings.forget_card, name="forget_card"),
 ]
 
 urlpatterns = [

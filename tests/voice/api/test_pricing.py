@@ -1,5 +1,6 @@
 import pytest
 
+from billing.bundles import seed_bundles
 from tests.factories import make_agent, make_organisation, make_session, make_user
 from voice.models import CatalogueModel, Rate
 
@@ -30,6 +31,15 @@ def test_the_estimate_follows_the_rates_that_bill(client):
     before = client.get(PATH).json()["call"]["amount_micro"]
     Rate.objects.filter(model__slug="gpt-realtime-mini", kind="audio_out").update(micro_per_million=9_000_000_000)
     assert client.get(PATH).json()["call"]["amount_micro"] > before
+
+
+def test_bundles_are_priced_in_the_currency_that_was_asked_for(client):
+    seed_bundles()
+    body = client.get(PATH, {"currency": "INR", "calls_a_month": 10}).json()
+    assert body["bundle"] == {"slug": "starter", "count": 1}
+    starter = body["bundles"][0]
+    assert (starter["currency"], starter["amount_minor"], starter["credits_micro"]) == ("INR", 50_000, 500_000_000)
+    assert starter["minutes"] == 500_000_000 // body["call"]["per_minute_micro"]
 
 
 def test_another_model_has_other_prices(client):

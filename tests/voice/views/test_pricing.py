@@ -1,11 +1,13 @@
 import pytest
 
+from billing.bundles import seed_bundles
 from tests.factories import make_session
 from voice.models import CatalogueModel, Rate
 from voice.views.billing_chart import HEIGHT, WIDTH, stacked_bars
 
 
-def test_a_visitor_sees_what_a_call_costs(client, cast):
+def test_a_visitor_sees_what_a_call_costs(client, cast, settings):
+    settings.SELLER_COUNTRY = "US"
     page = client.get("/pricing/")
     quote = page.context["quote"]
     assert quote.model.slug == "gpt-realtime-mini" and quote.currency == "USD"
@@ -44,6 +46,18 @@ def test_in_india_money_is_in_rupees(client, cast):
     cast.organisation.save()
     client.force_login(cast.bob)
     assert "₹" in client.get("/pricing/").content.decode()
+
+
+def test_the_bundle_that_covers_the_month_is_pointed_out(client, cast, settings):
+    settings.SELLER_COUNTRY = "US"
+    seed_bundles()
+    quote = client.get("/pricing/?calls_a_month=10").context["quote"]
+    assert quote.choice.offer.slug == "starter" and quote.choice.count == 1
+    assert [bundle.is_choice for bundle in quote.bundles] == [True, False, False, False, False]
+    assert b"covers the month for <strong>$5.00" in client.get("/pricing/?calls_a_month=10").content
+    assert (
+        "covers the month for <strong>₹500.00" in client.get("/pricing/?calls_a_month=10&currency=INR").content.decode()
+    )
 
 
 def test_members_see_their_own_averages_and_mallory_does_not(client, cast, agent):

@@ -1,0 +1,112 @@
+import pytest
+from django.utils import timezone
+
+from billing.models import Dispute, Receipt, Refund
+from billing.receipts import issue_receipt
+from tests.voice.views.billing_pages import make_purchase
+
+
+@pytest.fixture
+def bob(client, cast):
+    client.force_login(cast.bob)
+    return cast.bob
+
+
+@pytest.fixture
+def receipt(cast, settings):
+    settings.SELLER_NAME, settings.SELLER_TAX_ID, settings.SELLER_COUNTRY = "Parley Ltd", "07AAAAA0000A1Z5", "IN"
+    purchase = make_purchase(cast.organisation, tax_minor=342, amount_minor=2_242, buyer_tax_id="US-99")
+    return issue_receipt(purchase.pk)
+
+
+def paths_of(receipt):
+    number = receipt.full_number
+    return [
+        f"/console/billing/purchases/{receipt.purchase_id}/",
+        f"/console/billing/receipts/{number}/",
+        f"/console/billing/receipts/{number}/pdf/",
+    ]
+
+
+def test_without_purchases_the_page_leads_to_the_bundles(client, bob):
+    assert b"Nothing bought yet" in client.get("/console/billing/purchases/").content
+
+
+def test_every_paid_purchase_is_listed_with_its_receipt(client, bob, cast):
+    paid, failed = make_purchase(cast.organisation), make_purchase(cast.organisation, status="failed")
+    page = client.get("/console/billing/purchases/").content.decode()
+    assert str(paid.pk) in page and str(failed.pk) in page
+    assert Receipt.objects.get().purchase == paid and Receipt.objects.get().full_number in page
+
+
+@pytest.mark.parametrize(
+    ("status", "words"),
+    [
+        ("paid", "credits are in your balance"),
+        ("pending", "The bank has not decided yet"),
+        ("created", "The payment page was left"),
+        ("failed", "The bank declined the card"),
+        ("expired", "open for too long"),
+        ("disputed", "The payment is disputed"),
+        ("refunded", "Refunded"),
+    ],
+)
+def test_a_purchase_says_where_its_payment_stands(client, bob, cast, status, words):
+    purchase = make_purchase(cast.organisation, status=status)
+    assert words in client.get(f"/console/billing/purchases/{purchase.pk}/").content.decode()
+
+
+def test_a_failure_to_confirm_is_told_as_such(client, bob, cast):
+    purchase = make_purchase(cast.organisation, status="failed", failure="authentication_required")
+    assert b"holder to confirm" in client.get(f"/console/billing/purchases/{purchase.pk}/").content
+
+
+def test_what_came_back_of_a_payment_is_shown(client, bob, cast):
+    purchase = make_purchase(cast.organisation, status="partly_refunded", refunded_minor=500)
+    Refund.objects.create(purchase=purchase, amount_minor=500, credits_micro=526_315_789, status="succeeded")
+    Dispute.objects.create(
+        purchase=purchase, stripe_dispute_id="dp_1", amount_minor=100, credits_micro=1_000_000, status="open"
+    )
+    page = client.get(f"/console/billing/purchases/{purchase.pk}/").content.decode()
+    assert "$5.00" in page and "526.32" in page and "the money is withdrawn" in page
+
+
+def test_a_receipt_shows_both_parties_with_their_tax_numbers_and_the_sums(client, bob, receipt):
+    page = client.get(f"/console/billing/receipts/{receipt.full_number}/").content.decode()
+    for words in ("Parley Ltd", "GSTIN 07AAAAA0000A1Z5", "Rosewood Dental Inc.", "Tax ID US-99", "United States"):
+        assert words in page
+    assert "$19.00" in page and "$3.42" in page and "$22.42" in page
+
+
+def test_a_receipt_can_be_kept_as_pdf(client, bob, receipt):
+    response = client.get(f"/console/billing/receipts/{receipt.full_number}/pdf/")
+    assert response["Content-Type"] == "application/pdf" and response.content.startswith(b"%PDF-")
+    assert f"receipt-{receipt.full_number}.pdf" in response["Content-Disposition"]
+
+
+def test_a_buyers_name_is_escaped(client, bob, cast):
+    purchase = make_purchase(cast.organisation, buyer_name="<script>alert(1)</script>")
+    number = issue_receipt(purchase.pk).full_number
+    assert b"<script>alert" not in client.get(f"/console/billing/receipts/{number}/").content
+
+
+def test_a_purchase_without_its_buyer_says_so(client, bob, cast):
+    purchase = make_purchase(cast.organisation, paid_at=timezone.now())
+    assert b"somebody who has left" in client.get(f"/console/billing/purchases/{purchase.pk}/").content
+
+
+@pytest.mark.parametrize("number", ["nonsense", "2026-27-999999", "%00", "a" * 300])
+def test_a_number_that_is_none_is_not_found(client, bob, receipt, number):
+    assert client.get(f"/console/billing/receipts/{number}/").status_code == 404
+
+
+def test_for_mallory_neither_purchase_nor_receipt_exists(client, cast, receipt):
+    client.force_login(cast.mallory)
+    for path in paths_of(receipt):
+        assert client.get(path).status_code == 404
+    assert receipt.full_number not in client.get("/console/billing/purchases/").content.decode()
+
+
+def test_a_stranger_logs_in_first(client, receipt):
+    for path in paths_of(receipt):
+        assert client.get(path).url.startswith("/accounts/login/")
