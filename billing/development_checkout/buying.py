@@ -61,8 +61,25 @@ def use_promotion_code(books: Books, session: Json, typed: str) -> bool:
     return True
 
 
+def record_buyer(books: Books, session: Json, buyer: Buyer) -> None:
+    """Write down who buys, and what it comes to where they live."""
+    country = buyer.address.get("country")
+    kind = "eu_vat" if country in _EU else _TAX_ID_KINDS.get(country or "", "unknown")
+    session["customer_details"] = {
+        "address": buyer.address,
+        "business_name": None,
+        "email": buyer.email,
+        "individual_name": None,
+        "name": buyer.name or None,
+        "phone": None,
+        "tax_exempt": "none",
+        "tax_ids": [{"type": kind, "value": buyer.tax_id}] if buyer.tax_id else [],
+    }
+    add_up(books, session, country)
+
+
 def pay(books: Books, session: Json, buyer: Buyer) -> None:
-    _record_buyer(books, session, buyer)
+    record_buyer(books, session, buyer)
     if session["amount_total"] == 0:
         _complete(books, session, "no_payment_required")
         return
@@ -72,14 +89,14 @@ def pay(books: Books, session: Json, buyer: Buyer) -> None:
 
 def be_declined(books: Books, session: Json, buyer: Buyer) -> None:
     """The card is declined; the checkout stays open for another try."""
-    _record_buyer(books, session, buyer)
+    record_buyer(books, session, buyer)
     payments.refuse(books, _intent(books, session), _card(books, session, buyer), cards.DECLINED)
     books.save(session)
 
 
 def be_asked(books: Books, session: Json, buyer: Buyer) -> None:
     """The bank wants 3-D Secure: the payment waits for `answer_bank`."""
-    _record_buyer(books, session, buyer)
+    record_buyer(books, session, buyer)
     action = {"type": "use_stripe_sdk", "use_stripe_sdk": {"type": "three_d_secure_redirect"}}
     payments.ask_owner(books, _intent(books, session), _card(books, session, buyer), action)
     books.save(session)
@@ -100,7 +117,7 @@ def answer_bank(books: Books, intent: Json, *, confirms: bool) -> None:
 
 def pay_later(books: Books, session: Json, buyer: Buyer) -> None:
     """Pay by a method that says later whether the money came: the checkout is complete, and unpaid."""
-    _record_buyer(books, session, buyer)
+    record_buyer(books, session, buyer)
     _make_customer(books, session)
     intent = _intent(books, session) | {"customer": session["customer"]}
     payments.wait_for_money(books, intent, cards.add_delayed_method(books, session["currency"], _details(buyer)))
@@ -171,22 +188,6 @@ def _complete(books: Books, session: Json, payment_status: str) -> None:
         session["invoice"] = invoices.add_paid(books, session)["id"]
     books.save(session)
     emit(books, "checkout.session.completed", session)
-
-
-def _record_buyer(books: Books, session: Json, buyer: Buyer) -> None:
-    country = buyer.address.get("country")
-    kind = "eu_vat" if country in _EU else _TAX_ID_KINDS.get(country or "", "unknown")
-    session["customer_details"] = {
-        "address": buyer.address,
-        "business_name": None,
-        "email": buyer.email,
-        "individual_name": None,
-        "name": buyer.name or None,
-        "phone": None,
-        "tax_exempt": "none",
-        "tax_ids": [{"type": kind, "value": buyer.tax_id}] if buyer.tax_id else [],
-    }
-    add_up(books, session, country)
 
 
 def _intent(books: Books, session: Json) -> Json:

@@ -46,7 +46,7 @@ def pay(request: HttpRequest, identifier: str) -> HttpResponse:
     courier.wake()
     if is_done:
         return _seen_to(session, intent)
-    return _allow(_hosted_page(request, session, intent, form, problem), buying.return_page(session))
+    return _allow(request, _hosted_page(request, session, intent, form, problem), buying.return_page(session))
 
 
 @development_only
@@ -65,7 +65,7 @@ def authenticate(request: HttpRequest, identifier: str) -> HttpResponse:
     if request.method == "POST":
         return _seen_to(session, intent) if session else _back_to_caller(intent, target)
     context = {"amount": in_words(intent["amount"], intent["currency"]), "waits": intent["status"] == "requires_action"}
-    return _allow(render(request, f"{_TEMPLATES}/authenticate.html", context | {"target": target}), target)
+    return _allow(request, render(request, f"{_TEMPLATES}/authenticate.html", context | {"target": target}), target)
 
 
 @development_only
@@ -121,14 +121,26 @@ def _press(books: Books, session: Json, request: HttpRequest) -> tuple[BuyerForm
     action = request.POST.get("action", "")
     if action in _BUY:
         form = BuyerForm(request.POST, session=session)
-        if form.is_valid():
-            _BUY[action](books, session, form.buyer())
-        return form, "", form.is_valid()
+        if not form.is_valid():
+            return form, "", False
+        if total := _other_total(books, session, form, request.POST.get("total", "")):
+            return form, f"With tax the total is {total}. Press again if you agree.", False
+        # What is free takes no card, so that none can be declined.
+        _BUY[action if session["amount_total"] else "pay"](books, session, form.buyer())
+        return form, "", True
     form = BuyerForm(session=session, initial=request.POST.dict())
     typed = request.POST.get("promotion_code", "")[:100]
     if action != "promotion" or not session["allow_promotion_codes"]:
         return form, "Press one of the buttons.", False
     return form, "" if buying.use_promotion_code(books, session, typed) else "This code is invalid.", False
+
+
+def _other_total(books: Books, session: Json, form: BuyerForm, seen: str) -> str:
+    """The new total in words, if the buyer's country has changed it: nobody pays another sum than the page showed."""
+    buying.record_buyer(books, session, form.buyer())
+    books.save(session)
+    is_as_seen = seen in ("", str(session["amount_total"]))
+    return "" if is_as_seen else in_words(session["amount_total"], session["currency"])
 
 
 def _hosted_page(
@@ -170,7 +182,7 @@ def _known_of(books: Books, session: Json) -> Json:
 def _seen_to(session: Json, intent: Json | None) -> HttpResponse:
     """Send the buyer where they belong now: back to the seller, to the bank, or to the page again."""
     if session["status"] != "open":
-        return _allow(HttpResponseRedirect(_way_back(session), status=303), _way_back(session))
+        return HttpResponseRedirect(_way_back(session), status=303)
     if intent is not None and intent["status"] == "requires_action":
         return redirect("development_checkout:authenticate", intent["id"])
     return redirect("development_checkout:pay", session["id"])
@@ -199,9 +211,9 @@ def _back_to_caller(intent: Json, target: str) -> HttpResponse:
     )
 
 
-def _allow(response: HttpResponse, target: str) -> HttpResponse:
+def _allow(request: HttpRequest, response: HttpResponse, target: str) -> HttpResponse:
     # Browsers apply the policy on form targets to where a posted form is redirected, too.
-    if target:
+    if target and origin_of(target) != origin_of(request.build_absolute_uri()):
         response._csp_update = {"form-action": [origin_of(target)]}  # type: ignore[attr-defined]
     return response
 

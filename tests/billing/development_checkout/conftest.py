@@ -2,30 +2,17 @@
 
 import json
 import re
-import threading
-from socketserver import ThreadingMixIn
 from urllib.parse import urlsplit
-from wsgiref.simple_server import WSGIRequestHandler, WSGIServer
 
 import pytest
 import stripe
-from django.contrib.staticfiles.handlers import StaticFilesHandler
-from django.core.handlers.wsgi import WSGIHandler
 
 from billing import development_checkout
 from billing.development_checkout import webhooks
 from tests.billing.development_checkout import urls
+from tests.billing.development_checkout.server import serving
 
 BUYER = {"email": "maria@example.com", "name": "Maria Silva", "country": "DE", "card": "works"}
-
-
-class _Server(ThreadingMixIn, WSGIServer):
-    daemon_threads = True
-
-
-class _Handler(WSGIRequestHandler):
-    def log_message(self, *args):
-        pass
 
 
 @pytest.fixture(autouse=True)
@@ -47,16 +34,9 @@ def no_courier(monkeypatch):
 
 @pytest.fixture
 def server(development, settings):
-    server = _Server(("127.0.0.1", 0), _Handler)
-    server.set_app(StaticFilesHandler(WSGIHandler()))
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True)
-    thread.start()
-    url = f"http://127.0.0.1:{server.server_port}"
-    settings.STRIPE_API_BASE = f"{url}/dev/stripe"
-    yield url
-    server.shutdown()
-    thread.join()
-    server.server_close()
+    with serving() as url:
+        settings.STRIPE_API_BASE = f"{url}/dev/stripe"
+        yield url
 
 
 @pytest.fixture

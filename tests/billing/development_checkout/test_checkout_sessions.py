@@ -141,10 +141,11 @@ def test_a_promotion_code_takes_its_part_off(api, open_checkout, press, client):
     assert session.discounts[0].promotion_code.times_redeemed == 1
 
 
-def test_a_code_that_leaves_nothing_to_pay_needs_no_payment(api, open_checkout, press):
+@pytest.mark.parametrize("button", ["pay", "decline", "later"])
+def test_a_code_that_leaves_nothing_to_pay_needs_no_payment(api, open_checkout, press, button):
     (code,) = api.promotion_codes.list({"code": "FREE"}).data
     checkout = open_checkout(discounts=[{"promotion_code": code.id}])
-    press(checkout, "pay")
+    press(checkout, button)
     session = api.checkout.sessions.retrieve(checkout.id)
     assert (session.payment_status, session.payment_intent, session.amount_total) == ("no_payment_required", None, 0)
 
@@ -158,6 +159,13 @@ def test_automatic_tax_depends_on_where_the_buyer_lives(api, open_checkout, pres
     assert session.automatic_tax.status == "complete"
     assert (session.total_details.amount_tax, session.amount_total) == (tax, total)
     assert session.payment_intent.amount == total
+
+
+def test_nobody_pays_another_sum_than_the_page_showed(api, open_checkout, press):
+    checkout = open_checkout(automatic_tax={"enabled": True}, currency="inr")
+    assert "With tax the total is ₹14.16." in press(checkout, "pay", country="IN", total="1200").content.decode()
+    assert api.checkout.sessions.retrieve(checkout.id).status == "open"
+    assert press(checkout, "pay", country="IN", total="1416").status_code == 303
 
 
 def test_a_tax_number_is_kept_with_the_buyer(api, open_checkout, press):
@@ -218,3 +226,18 @@ def test_tax_for_a_customer_without_address_needs_leave_to_write_it(api, open_ch
     with pytest.raises(stripe.InvalidRequestError) as caught:
         open_checkout(customer=customer.id, automatic_tax={"enabled": True})
     assert caught.value.code == "customer_tax_location_invalid"
+
+
+@pytest.mark.parametrize(
+    ("success_url", "allowed"),
+    [
+        ("http://testserver/back/", "form-action 'self';"),
+        ("http://seller.test/", "form-action 'self' http://seller.test;"),
+    ],
+)
+def test_the_pages_policy_lets_a_form_lead_back_to_the_seller_and_nowhere_else(
+    open_checkout, client, success_url, allowed
+):
+    checkout = open_checkout(success_url=success_url)
+    page = client.get(f"/dev/stripe/pay/{checkout.id}/")
+    assert allowed in page["Content-Security-Policy"] + ";"

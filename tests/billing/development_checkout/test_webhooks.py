@@ -161,6 +161,16 @@ def test_the_courier_delivers_by_itself_and_stops_when_nothing_is_foreseen(api, 
     assert not thread.is_alive() and len(urls.received) == 1
 
 
+def test_the_courier_lets_a_checkout_expire_that_nobody_looks_at(open_checkout, deliver, clock):
+    checkout = open_checkout()
+    courier = webhooks.Courier()
+    assert 86_000 < courier._work() <= 86_400
+    clock["s"] += 86_401
+    assert courier._work() is not None
+    (event,) = deliver()
+    assert (event["type"], event["data"]["object"]["id"]) == ("checkout.session.expired", checkout.id)
+
+
 def test_the_secret_is_the_operators_or_this_servers_own(settings):
     settings.STRIPE_WEBHOOK_SECRET = ""
     settings.SECRET_KEY = SECRET_KEYS["first"]
