@@ -15,9 +15,10 @@ from billing.exceptions import (
     InsufficientCredits,
     InvalidText,
     KeyReused,
+    SpendingCapReached,
     WalletNotOpen,
 )
-from billing.models import Entry, Hold, Wallet
+from billing.models import BudgetSettings, Entry, Hold, Wallet
 from billing.signals import wallet_changed
 from tests.billing.money import LATER, NOON, a_key, an_organisation, balance, give, hold
 
@@ -192,6 +193,24 @@ def test_a_hold_must_be_positive_and_bounded(alice, amount_micro):
 def test_a_hold_needs_a_key_and_a_bounded_reference(alice, key, reference):
     with pytest.raises(InvalidText):
         ledger.open_hold(alice.id, 1, key=key, reference=reference, expires_at=LATER)
+
+
+def test_the_months_cap_refuses_holds_and_extensions_though_the_credits_are_there(alice):
+    BudgetSettings.objects.create(organisation=alice, monthly_cap_micro=30)
+    with pytest.raises(SpendingCapReached) as refusal:
+        hold(alice, 31)
+    assert (refusal.value.available_micro, refusal.value.needed_micro) == (30, 31)
+    state = hold(alice, 20)
+    with pytest.raises(SpendingCapReached):
+        ledger.extend_hold(state.id, to_amount_micro=31)
+    assert ledger.extend_hold(state.id, to_amount_micro=30).amount_micro == 30
+    assert balance(alice) == (100, 30, 70)
+
+
+def test_whoever_knows_only_insufficient_credits_understands_the_cap_too(alice):
+    BudgetSettings.objects.create(organisation=alice, monthly_cap_micro=0)
+    with pytest.raises(InsufficientCredits):
+        hold(alice, 1)
 
 
 def test_the_same_opening_twice_is_one_hold(alice):
