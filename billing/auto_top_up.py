@@ -72,6 +72,7 @@ class Outlook(StrEnum):
     NONE = "none"
     DUE = "due"
     UNDER_WAY = "under_way"
+    ARRIVED = "arrived"
 
 
 class Obstacle(StrEnum):
@@ -109,7 +110,10 @@ def consider(organisation_id: UUID, *, needed_micro: int = 0) -> AutoTopUpAttemp
 
 
 def outlook(organisation_id: UUID, *, needed_micro: int = 0) -> Outlook:
-    """Return whether an attempt is under way, or `consider` would begin one now. Writes nothing."""
+    """Return whether an attempt is under way, or has just brought what was missing, or `consider` would begin one now.
+
+    Writes nothing.
+    """
     top_up = _switched_on(organisation_id)
     if top_up is None:
         return Outlook.NONE
@@ -118,6 +122,8 @@ def outlook(organisation_id: UUID, *, needed_micro: int = 0) -> Outlook:
             return Outlook.DUE
         case Obstacle.IN_PROGRESS:
             return Outlook.UNDER_WAY
+        case Obstacle.ENOUGH:
+            return Outlook.ARRIVED
     return Outlook.NONE
 
 

@@ -8,7 +8,7 @@ wallet_changed = Signal()
 
 # organisation_id: UUID, needed_micro: int. Sent when a hold could not be opened or extended for want of credits:
 # `needed_micro` is what would have had to be available for it. It may be sent inside a transaction that is then rolled
-# back, so receivers write nothing there. A receiver answers True when more credits may be on their way.
+# back, so receivers write nothing there. A receiver answers True when asking again in a moment may succeed.
 credits_wanted = Signal()
 
 # purchase_id: UUID. Sent once, inside the transaction that credits the purchase (or records that it failed), so that a

@@ -27,11 +27,11 @@ def tell_when_low(*, organisation_id: UUID, **_: Any) -> None:
 
 @receiver(credits_wanted, dispatch_uid="billing.refill_when_wanted")
 def refill_when_wanted(*, organisation_id: UUID, needed_micro: int, **_: Any) -> bool:
-    """Answer whether credits may be on their way; a worker begins the attempt, since this may be rolled back."""
+    """Answer whether asking again may succeed; a worker begins the attempt, since this may be rolled back."""
     outlook = auto_top_up.outlook(organisation_id, needed_micro=needed_micro)
     if outlook is Outlook.DUE:
         return _hand_over(organisation_id, needed_micro)
-    return outlook is Outlook.UNDER_WAY
+    return outlook is not Outlook.NONE
 
 
 @receiver(payment_succeeded, dispatch_uid="billing.follow_up_payment")

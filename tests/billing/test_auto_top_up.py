@@ -150,6 +150,12 @@ def test_a_refused_hold_that_is_old_news_buys_nothing(rosewood, bank):
     assert bank.paid_minor == [PRICE_MINOR]
 
 
+def test_a_hold_that_was_refused_just_before_the_refill_came_may_be_asked_for_again(rosewood, bank):
+    """It looked at the wallet before the credits arrived, and says so after."""
+    spend(rosewood, 60)
+    assert auto_top_up.outlook(rosewood.id, needed_micro=150 * CREDIT) == "arrived"
+
+
 def test_a_broker_that_is_away_promises_no_refill(rosewood, bank, monkeypatch):
     monkeypatch.setattr(outbox_tasks.consider_top_up, "delay", lambda *_: 1 / 0)
     answers = credits_wanted.send_robust(None, organisation_id=rosewood.id, needed_micro=150 * CREDIT)

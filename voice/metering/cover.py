@@ -7,6 +7,7 @@ from django.db import transaction
 
 from billing import ledger
 from billing.exceptions import HoldClosed, InsufficientCredits
+from billing.signals import credits_wanted
 from voice.catalogue.ceilings import remaining_today_micro
 from voice.catalogue.rates import Prices
 from voice.metering.errors import OutOfCredit
@@ -18,6 +19,7 @@ _SHORTEST_ANSWER_TOKENS = 120
 # Another call may take the credits between our look and our grasp; each further look sees a smaller wallet.
 _MOST_TRIES = 4
 _OPEN = "open"
+_WALLET = "wallet"
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,8 +50,14 @@ def cover_next_response(
         hold = _open_hold(session)
         reach = _reach_of(session, hold)
         tokens = _affordable(prices, context_tokens, wanted_output_tokens, reach.amount_micro - hold.captured_micro)
+        is_refillable = False
+        if tokens < wanted_output_tokens and reach.limit == _WALLET:
+            wanted_micro = prices.worst_case_micro(
+                context_tokens=context_tokens, max_output_tokens=wanted_output_tokens
+            )
+            is_refillable = _want_credits(session, hold.captured_micro + wanted_micro - hold.amount_micro)
         if tokens < min(wanted_output_tokens, _SHORTEST_ANSWER_TOKENS):
-            raise OutOfCredit(reach.limit)
+            raise OutOfCredit(reach.limit, may_be_refilled=is_refillable)
         worst_micro = prices.worst_case_micro(context_tokens=context_tokens, max_output_tokens=tokens)
         if not _extend(session, hold, hold.captured_micro + worst_micro):
             continue
@@ -61,7 +69,7 @@ def cover_next_response(
 
 def _open_hold(session: Session) -> ledger.HoldState:
     if session.hold_id is None:
-        raise OutOfCredit("wallet")
+        raise OutOfCredit(_WALLET)
     hold = ledger.hold_state(session.hold_id)
     if hold.status != _OPEN:
         raise HoldClosed(hold.id, hold.status)
@@ -70,7 +78,7 @@ def _open_hold(session: Session) -> ledger.HoldState:
 
 def _reach_of(session: Session, hold: ledger.HoldState) -> _Reach:
     available_micro = ledger.balance_of(session.organisation_id).available_micro
-    by_wallet = _Reach(hold.amount_micro + max(0, available_micro), "wallet")
+    by_wallet = _Reach(hold.amount_micro + max(0, available_micro), _WALLET)
     if session.spend_cap_micro is None:
         return by_wallet
     # Without its agent nobody can say how much more the call may claim: it keeps what it has.
@@ -87,6 +95,12 @@ def _ceiling_left_micro(session: Session, agent: Agent) -> int:
 def _affordable(prices: Prices, context_tokens: int, wanted_output_tokens: int, budget_micro: int) -> int:
     affordable = prices.affordable_output_tokens(context_tokens=context_tokens, budget_micro=budget_micro)
     return min(wanted_output_tokens, affordable)
+
+
+def _want_credits(session: Session, needed_micro: int) -> bool:
+    """Say that the wallet falls short of the next response, and return whether it may be refilled in a moment."""
+    answers = credits_wanted.send_robust(Session, organisation_id=session.organisation_id, needed_micro=needed_micro)
+    return any(answer is True for _, answer in answers)
 
 
 def _extend(session: Session, hold: ledger.HoldState, to_micro: int) -> bool:

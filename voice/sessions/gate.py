@@ -5,6 +5,7 @@ it is on the books. A slow database delays the next answer; it never delays audi
 """
 
 import asyncio
+import time
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
@@ -14,7 +15,7 @@ import structlog
 from django.db import OperationalError
 
 from voice import realtime_events
-from voice.metering.meter import Meter, OutOfCredit
+from voice.metering.meter import Allowance, Meter, OutOfCredit
 from voice.sessions import own_events
 from voice.sessions.state import ConversationState, Response
 
@@ -24,6 +25,10 @@ log = structlog.get_logger(__name__)
 _JOBS_MAX = 256
 # A database that restarts is back within seconds; one that is not ends the call.
 _RETRY_PAUSES_S = (0.2, 1.0, 3.0)
+# A saved card is charged within seconds; nobody waits on the line in silence for much longer.
+# Well below the time after which a silent upstream counts as stalled (sessions/relay.py).
+_REFILL_WAIT_S = 10.0
+_REFILL_LOOK_EVERY_S = 0.5
 # Room for what a caller may say before the next response, so that its hold is in place before they have said it.
 _NEXT_TURN_TOKENS = 600
 
@@ -129,15 +134,29 @@ class ResponseGate:
             raise failures[0]
 
     async def _cover_and_ask(self, instructions: str | None) -> None:
-        allowance = await _insist(
-            partial(self._meter.prepare_response, self._state.context_tokens, self._wanted_output_tokens)
-        )
+        allowance = await self._allowance()
         if allowance.low and not self._has_warned:
             self._has_warned = True
             await self._tell(own_events.notice("low_credit", "The credits for this call are nearly used up."))
         await self._send(
             realtime_events.response_create(max_output_tokens=allowance.max_output_tokens, instructions=instructions)
         )
+
+    async def _allowance(self) -> Allowance:
+        """Cover the next response; where the wallet is being refilled just now, give that a moment first."""
+        give_up_at: float | None = None
+        while True:
+            try:
+                return await _insist(
+                    partial(self._meter.prepare_response, self._state.context_tokens, self._wanted_output_tokens)
+                )
+            except OutOfCredit as refused:
+                if not refused.may_be_refilled or (give_up_at and time.monotonic() > give_up_at):
+                    raise
+            if give_up_at is None:
+                give_up_at = time.monotonic() + _REFILL_WAIT_S
+                await self._tell(own_events.working())
+            await asyncio.sleep(_REFILL_LOOK_EVERY_S)
 
     async def _cover_ahead(self) -> None:
         # Done while the caller listens and speaks, so that asking finds the hold in place. Failing here means nothing
