@@ -21,7 +21,7 @@ _FULL = Schedule(
     frame_sizes_ms=(20, 40), ramp_frame_ms=40,
 )  # fmt: skip
 _QUICK = Schedule(
-    few=5, many=20, ramp=(), window_s=3.0, ramp_window_s=3.0, frame_sizes_ms=(20,), ramp_frame_ms=40,
+    few=5, many=20, ramp=(), window_s=2.5, ramp_window_s=2.5, frame_sizes_ms=(20,), ramp_frame_ms=40,
 )  # fmt: skip
 _RESPONSE_MS = 8_000
 _VOICE = "voice"
@@ -69,7 +69,7 @@ def main(arguments: Sequence[str]) -> int:
             os.sched_setaffinity(0, range(os.cpu_count() or 1))
         if _VOICE in names:
             say("measuring voice to voice ...")
-            turns = voice_to_voice.measure(3 if options.quick else 10, Path(folder))
+            turns = voice_to_voice.measure(2 if options.quick else 10, Path(folder))
     text = report.render(machine, schedule, _RESPONSE_MS, outcomes, turns, took_s=time.monotonic() - began_s)
     say(text)
     if path := options.output or (None if options.quick or options.only else default_path()):

@@ -25,7 +25,7 @@ def describe_machine() -> list[str]:
         f"{os.cpu_count()} cores, {_first('/proc/cpuinfo', 'model name')}; "
         f"{int(_first('/proc/meminfo', 'MemTotal').split()[0]) // 1024} MB of memory; Linux {platform.release()}",
         f"Python {sys.version.split()[0]}; {libraries}",
-        f"load before the run: {one:.2f}, {five:.2f}, {fifteen:.2f} (1, 5, 15 minutes)",
+        f"load before the run: {one:.2f}, {five:.2f}, {fifteen:.2f} (1, 5, 15 minutes); niceness {os.nice(0)}",
     ]
 
 

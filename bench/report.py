@@ -141,6 +141,7 @@ def _voice(turns: Turns) -> str:
     parts = (
         ("**first sound of the answer heard**", [turn.whole_ms for turn in turns.turns]),
         ("of this: until the turn is known to be over", [turn.turn_end_ms for turn in turns.turns]),
+        ("then: until their words are known", [turn.words_ms for turn in turns.turns]),
         ("then: until the first audio of the answer arrives", [turn.answer_ms for turn in turns.turns]),
         ("then: until it is audible", [turn.audible_ms for turn in turns.turns]),
     )

@@ -59,7 +59,7 @@ def test_a_contender_that_could_not_be_measured_keeps_its_row():
 
 
 def test_the_middle_turn_decides_over_voice_to_voice():
-    turns = Turns([Turn(600, 500, 60, 40), Turn(700, 500, 150, 50), Turn(5000, 500, 4450, 50)])
+    turns = Turns([Turn(600, 500, 0, 60, 40), Turn(700, 500, 0, 150, 50), Turn(5000, 500, 0, 4450, 50)])
     report = rendered(turns=turns)
     assert "| 700 | 600 | 5000 |" in row_of(report, "first sound")
     assert "(median): met" in report
