@@ -534,3 +534,7 @@ def _wallet_link(wallet: Wallet) -> SafeString:
 
 def _link(model: str, pk: int, text: str) -> SafeString:
     return format_html('<a href="{}">{}</a>', reverse(f"admin:billing_{model}_change", args=[pk]), text)
+
+
+# The admin's autodiscovery reads this module only.
+from billing import purchase_admin, top_up_admin  # noqa: E402, F401

@@ -7,4 +7,4 @@ class BillingConfig(AppConfig):
     name = "billing"
 
     def ready(self) -> None:
-        from billing import checks, receivers, watch  # noqa: F401  connects signals, registers the system checks
+        from billing import checks, purchase_audit, receipts, receivers, watch  # noqa: F401  connects signals, registers checks

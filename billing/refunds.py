@@ -118,7 +118,7 @@ def send_requested_refunds(now: datetime) -> int:
 
 def settle_refund(purchase_id: UUID, refund: StripeRefund) -> Refund:
     """Apply a refund, fetched just now, to its credited purchase. Raises ObjectRefused, LedgerError."""
-    status = _REFUND_STATUS.get(refund.status)
+    status = refund_status(refund)
     with transaction.atomic():
         purchase = _lock(purchase_id)
         if status is None or not refund.amount_minor or not purchase.is_credited:
@@ -141,7 +141,7 @@ def settle_refund(purchase_id: UUID, refund: StripeRefund) -> Refund:
 
 def settle_dispute(purchase_id: UUID, dispute: StripeDispute) -> Dispute:
     """Apply a dispute, fetched just now, to its credited purchase. Raises ObjectRefused, LedgerError."""
-    status = _DISPUTE_STATUS.get(dispute.status)
+    status = dispute_status(dispute)
     with transaction.atomic():
         purchase = _lock(purchase_id)
         if status is None or not purchase.is_credited:
@@ -162,6 +162,16 @@ def settle_dispute(purchase_id: UUID, dispute: StripeDispute) -> Dispute:
             _return(purchase, row.credits_micro, "dispute", f"stripe:dp:{dispute.id}")
         _restate(purchase)
         return row
+
+
+def refund_status(refund: StripeRefund) -> RefundStatus | None:
+    """Stripe's status in our words; None for one that we do not know."""
+    return _REFUND_STATUS.get(refund.status)
+
+
+def dispute_status(dispute: StripeDispute) -> DisputeStatus | None:
+    """Stripe's status in our words; None for one that we do not know."""
+    return _DISPUTE_STATUS.get(dispute.status)
 
 
 def _lock(purchase_id: UUID) -> Purchase:

@@ -40,7 +40,6 @@ def stripe(stripe_server, settings):
     settings.STRIPE_API_BASE = stripe_server.base
     settings.STRIPE_SECRET_KEY = KEY
     settings.STRIPE_WEBHOOK_SECRET = SECRET
-    settings.ROOT_URLCONF = "tests.billing.stripe_urls"
     return stripe_server
 
 
