@@ -245,6 +245,11 @@ def fetch_card(payload: outbox.Payload) -> None:
         remember_card(purchase.organisation_id, card)
 
 
+def switch_off(organisation_id: UUID) -> bool:
+    """Make no further attempts until the customer switches it on again; True when it was on."""
+    return AutoTopUp.objects.filter(organisation_id=organisation_id, is_on=True).update(is_on=False) == 1
+
+
 def forget_card(organisation_id: UUID) -> None:
     """Forget the card, and with it switch auto top-up off."""
     with transaction.atomic():

@@ -15,7 +15,7 @@ def default_thresholds_micro() -> list[int]:
 
 
 class BudgetSettings(models.Model):
-    """Written by billing.low_balance and billing.budget only.
+    """Written by billing.low_balance only.
 
     `low_balance_level_micro` is the lowest threshold that what is left was last seen under, null above them all: a mail
     goes out when it falls, and never when it rises, so each crossing is told once.

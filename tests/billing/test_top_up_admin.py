@@ -1,0 +1,89 @@
+"""The operator's pages about refills, budgets and the outbox: all is shown, nothing edited, given-up work retried."""
+
+import pytest
+from django.contrib.auth import get_user_model
+from django.contrib.auth.models import Permission
+from django.db import transaction
+from django.urls import reverse
+from django.utils import timezone
+
+from billing import auto_top_up, emails, low_balance
+from billing.bundles import seed_bundles
+from billing.models import AutoTopUp, AutoTopUpAttempt, BudgetSettings, Bundle, OutboxMessage
+from tests import factories
+from tests.billing.bank import CARD
+
+MODELS = [AutoTopUp, AutoTopUpAttempt, BudgetSettings, OutboxMessage]
+CREDIT = 1_000_000
+
+
+@pytest.fixture
+def office(client, operator):
+    client.force_login(operator)
+    return client
+
+
+@pytest.fixture
+def rosewood(db, settings):
+    """An organisation with a row on every page, and one mail that was given up."""
+    settings.PAYMENTS = "off"
+    seed_bundles()
+    organisation = factories.make_organisation("Rosewood Dental", factories.make_user("alice@example.com"))
+    auto_top_up.remember_card(organisation.id, CARD)
+    top_up = auto_top_up.save_auto_top_up(
+        organisation.id,
+        is_on=True,
+        threshold_micro=50 * CREDIT,
+        bundle=Bundle.objects.get(slug="small"),
+        monthly_ceiling_minor=10_000_00,
+    )
+    AutoTopUpAttempt.objects.create(
+        top_up=top_up, bundle=top_up.bundle, credits_micro=CREDIT, currency=top_up.currency, amount_minor=1900
+    )
+    low_balance.save_budget(organisation.id, low_balance_thresholds_micro=[7 * CREDIT], monthly_cap_micro=9 * CREDIT)
+    with transaction.atomic():
+        emails.put_low_balance(organisation.id, crossing=1, threshold_micro=7 * CREDIT)
+    OutboxMessage.objects.update(state="given_up", done_at=timezone.now(), error="OSError")
+    return organisation
+
+
+def listing(model):
+    return reverse(f"admin:billing_{model._meta.model_name}_changelist")
+
+
+def act(client, model, action):
+    return client.post(listing(model), {"action": action, "_selected_action": [model.objects.get().pk]}, follow=True)
+
+
+@pytest.mark.parametrize("model", MODELS)
+def test_every_list_and_every_row_has_a_page(office, rosewood, model):
+    assert office.get(listing(model)).status_code == 200
+    row = model.objects.get()
+    assert office.get(reverse(f"admin:billing_{model._meta.model_name}_change", args=[row.pk])).status_code == 200
+
+
+@pytest.mark.parametrize("model", MODELS)
+def test_nothing_is_added_or_deleted(office, rosewood, model):
+    assert office.get(reverse(f"admin:billing_{model._meta.model_name}_add")).status_code == 403
+    row = model.objects.get()
+    assert office.post(reverse(f"admin:billing_{model._meta.model_name}_delete", args=[row.pk])).status_code == 403
+
+
+def test_what_was_given_up_is_tried_again(office, rosewood):
+    act(office, OutboxMessage, "try_again")
+    assert OutboxMessage.objects.get().state == "pending"
+
+
+def test_the_operator_switches_auto_top_up_off(office, rosewood):
+    act(office, AutoTopUp, "switch_off")
+    assert AutoTopUp.objects.get().is_on is False
+
+
+def test_who_may_only_look_can_do_neither(client, rosewood):
+    clerk = get_user_model().objects.create_user("clerk@example.com", "correct horse battery", is_staff=True)
+    clerk.user_permissions.set(Permission.objects.filter(codename__startswith="view_"))
+    client.force_login(clerk)
+    act(client, OutboxMessage, "try_again")
+    act(client, AutoTopUp, "switch_off")
+    assert OutboxMessage.objects.get().state == "given_up"
+    assert AutoTopUp.objects.get().is_on is True
