@@ -2,6 +2,7 @@
 
 import re
 from datetime import date, datetime
+from email.utils import parseaddr
 from typing import Any
 from uuid import UUID
 
@@ -153,7 +154,7 @@ def _seller() -> dict[str, Any]:
         "address": [line.strip() for line in settings.SELLER_ADDRESS.replace("\\n", "\n").splitlines() if line.strip()],
         "country": settings.SELLER_COUNTRY,
         "tax_id": settings.SELLER_TAX_ID,
-        "email": settings.SELLER_EMAIL,
+        "email": parseaddr(settings.SELLER_EMAIL)[1],
     }
 
 

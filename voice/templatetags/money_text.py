@@ -39,7 +39,7 @@ def whole_credits(amount_micro: int) -> str:
 @register.filter
 def percent_of(part: int, whole: int) -> str:
     """`3 %`, at least `1 %` of something; nothing of nothing."""
-    return f"{max(1, part * 100 // whole)} %" if whole and part else ""
+    return f"{max(1, (part * 100 + whole // 2) // whole)} %" if whole and part else ""
 
 
 @register.filter

@@ -26,6 +26,7 @@ from billing.exceptions import (
     PaymentsOff,
     PurchaseNotFound,
 )
+from billing.formatting import format_credits
 from voice.pricing.averages import averages_of
 from voice.pricing.bundles import Offer as PricedOffer
 from voice.pricing.bundles import money_of
@@ -128,6 +129,9 @@ def bought(request: MemberRequest) -> HttpResponse:
             request, "We could not yet learn whether you were charged. If so, the credits come by themselves."
         )
         return redirect("console:billing")
+    if purchase.is_credited:
+        credits = format_credits(purchase.credits_micro).removesuffix(".00")
+        messages.success(request, f"{credits} credits are in your balance. The receipt is on its way by mail.")
     return redirect("console:purchase", purchase_id=purchase.pk)
 
 

@@ -15,6 +15,7 @@ from billing import auto_top_up, low_balance
 from billing.bundles import Offer, currency_of, offers_for
 from billing.exceptions import InvalidSetting
 from billing.formatting import credits_of, micro_of
+from billing.receipts import money
 from billing.spending_cap import used_this_month_micro
 
 _MOST_CREDITS = Decimal(10_000_000)
@@ -24,7 +25,7 @@ _MOST_MONEY = Decimal(10_000_000)
 class AutoTopUpForm(forms.Form):
     """Buy this bundle when less than that is left, for at most so much a month."""
 
-    is_on = forms.BooleanField(label="Buy credits by itself", required=False)
+    is_on = forms.BooleanField(label="Buy credits automatically", required=False)
     threshold = forms.DecimalField(
         label="When fewer credits are left than", min_value=0, max_value=_MOST_CREDITS, decimal_places=2
     )
@@ -37,7 +38,7 @@ class AutoTopUpForm(forms.Form):
         super().__init__(*args, **kwargs)
         bundle = self.fields["bundle"]
         assert isinstance(bundle, forms.ChoiceField)
-        bundle.choices = [(offer.bundle.slug, offer.bundle.name) for offer in offers]
+        bundle.choices = [(offer.bundle.slug, _label_of(offer)) for offer in offers]
         self.fields["monthly_ceiling"].help_text = f"In {currency}, before tax."
 
 
@@ -171,6 +172,10 @@ def _budget_form(organisation: Organisation) -> BudgetForm:
     return BudgetForm(
         initial={"thresholds": ", ".join(thresholds), "monthly_cap": None if cap is None else _number(cap)}
     )
+
+
+def _label_of(offer: Offer) -> str:
+    return f"{offer.bundle.name}: {offer.bundle.credits:,} credits for {money(offer.amount_minor, offer.currency)}"
 
 
 def _threshold_micro(word: str) -> int:

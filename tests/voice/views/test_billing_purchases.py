@@ -42,7 +42,7 @@ def test_every_paid_purchase_is_listed_with_its_receipt(client, bob, cast):
 @pytest.mark.parametrize(
     ("status", "words"),
     [
-        ("paid", "credits are in your balance"),
+        ("paid", "Paid"),
         ("pending", "The bank has not decided yet"),
         ("created", "The payment page was left"),
         ("failed", "The bank declined the card"),
