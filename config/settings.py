@@ -258,6 +258,8 @@ CLIENT_IP_KEPT_DAYS = env.integer("CLIENT_IP_KEPT_DAYS", 30, least=1)
 
 STRIPE_SECRET_KEY = env.secret("STRIPE_SECRET_KEY")
 STRIPE_WEBHOOK_SECRET = env.secret("STRIPE_WEBHOOK_SECRET")
+# Where Stripe's API is; empty: its own address, or our stand-in for it in development.
+STRIPE_API_BASE = env.text("STRIPE_API_BASE")
 PAYMENTS = "stripe" if STRIPE_SECRET_KEY else "development" if DEBUG else "off"
 if STRIPE_SECRET_KEY and not STRIPE_WEBHOOK_SECRET:
     raise ImproperlyConfigured("STRIPE_SECRET_KEY needs STRIPE_WEBHOOK_SECRET: an unsigned event must not buy credits.")

@@ -19,7 +19,7 @@ _DEFAULT_PORT = "8000"
 
 def api_base() -> str:
     """Where the `stripe` library finds the stand-in, as its `base_addresses["api"]`; settings.STRIPE_API_BASE wins."""
-    named: str = getattr(settings, "STRIPE_API_BASE", "")
+    named: str = settings.STRIPE_API_BASE
     return named or f"http://{_own_host()}:{os.environ.get('PORT', '').strip() or _DEFAULT_PORT}{_MOUNTED_AT}"
 
 

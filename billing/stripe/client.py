@@ -41,7 +41,7 @@ def api_base() -> str:
     """Where the API is: Stripe's own address, the development checkout's, or the one that a test set."""
     if settings.PAYMENTS == "development":
         return development_checkout.api_base()
-    named: str = getattr(settings, "STRIPE_API_BASE", "")
+    named: str = settings.STRIPE_API_BASE
     return named or str(stripe.DEFAULT_API_BASE)
 
 
