@@ -12,6 +12,7 @@ from billing.event_handlers import handle, replay, sweep
 from billing.exceptions import NotRefundable
 from billing.ledger import MICRO
 from billing.models import Dispute, Entry, Purchase, Refund, StripeEvent
+from tests.billing.dying import DyingAt, Killed
 from tests.billing.money import an_organisation
 from tests.billing.paying import credits, deliver, start
 
@@ -407,23 +408,6 @@ def test_the_command_says_when_it_did_not_work(stripe):
 
 
 # Death at every step.
-
-
-class Killed(BaseException):
-    """kill -9, as far as one process can play it: nothing catches this, and open transactions are rolled back."""
-
-
-class DyingAt:
-    """Dies at the nth question to the database."""
-
-    def __init__(self, step):
-        self.step, self.seen = step, 0
-
-    def __call__(self, execute, sql, params, many, context):
-        self.seen += 1
-        if self.seen == self.step:
-            raise Killed
-        return execute(sql, params, many, context)
 
 
 def story(stripe, organisation, ann):
