@@ -1,14 +1,21 @@
 """The operator's view of refills, budgets and the outbox: nothing is edited, given-up work can be tried again."""
 
+from typing import TYPE_CHECKING
+
 from django.contrib import admin, messages
 from django.db.models import QuerySet
 from django.http import HttpRequest
 
 from billing import auto_top_up, outbox
-from billing.admin import PAGE_ROWS, ModelAdmin, ReadOnly
+from billing.admin import PAGE_ROWS, ReadOnly
 from billing.emails import money
 from billing.formatting import format_credits
 from billing.models import AutoTopUp, AutoTopUpAttempt, BudgetSettings, OutboxMessage, OutboxState
+
+if TYPE_CHECKING:
+    from django.contrib.admin import ModelAdmin
+else:
+    from billing.admin import ModelAdmin
 
 MAY_RETRY = "billing.change_outboxmessage"
 MAY_SWITCH_OFF = "billing.change_autotopup"
