@@ -72,7 +72,13 @@ def main(arguments: Sequence[str]) -> int:
             turns = voice_to_voice.measure(2 if options.quick else 10, Path(folder))
     text = report.render(machine, schedule, _RESPONSE_MS, outcomes, turns, took_s=time.monotonic() - began_s)
     say(text)
-    if path := options.output or (None if options.quick or options.only else default_path()):
+    is_partial = options.quick or bool(options.only)
+    reason = report.why_unusable(outcomes)
+    if reason and not is_partial and not options.output:
+        say(f"Not kept. {reason}")
+        return 1
+    if path := options.output or (None if is_partial else default_path()):
+        path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text, encoding="utf-8")
         say(f"written to {path}")
     return 0

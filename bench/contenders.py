@@ -182,6 +182,7 @@ def _parley_environment(plan: Plan, mock: Started) -> dict[str, str]:
         "PORT": str(plan.port),
         "DEBUG": "false",
         "LOG_LEVEL": "WARNING",
+        "PYTHONWARNINGS": "ignore",
         "OPENAI_API_KEY": "bench",
         "OPENAI_REALTIME_URL": f"ws://127.0.0.1:{mock.port}/v1/realtime",
         "HOUSE_CREDITS": "100000000",

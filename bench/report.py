@@ -12,6 +12,8 @@ _CPU_AIMS = (("uvicorn", 0.6, "litellm"), ("uvicorn", 1.0, "websockets"), ("daph
 _FIRST_AUDIO_MS = 800
 _MEMORY_KB = 150
 _P99_ADDED_MS = 3.0
+# Beyond this the callers' own core was taken from them.
+_LATE_MS_MAX = 10.0
 
 
 def progress_lines(outcome: Outcome) -> list[str]:
@@ -23,6 +25,16 @@ def progress_lines(outcome: Outcome) -> list[str]:
     ]
     held = [f"  held: {outcome.held}"] if outcome.held else []
     return [*lines, *held, f"  {outcome.remark}"] if outcome.remark else [*lines, *held]
+
+
+def why_unusable(outcomes: Sequence[Outcome]) -> str:
+    """Return why the figures say nothing, or nothing: a load that is late itself measures the machine's other work."""
+    late_ms = max((each.send_late_p99_ms for outcome in outcomes for each in outcome.figures), default=0.0)
+    if late_ms <= _LATE_MS_MAX:
+        return ""
+    return (
+        f"The machine had other work: frames were sent up to {late_ms:.0f} ms late (p99), so these figures say nothing."
+    )
 
 
 def render(
@@ -39,6 +51,8 @@ def render(
         f"# Measured on {time.strftime('%Y-%m-%d at %H:%M')}",
         "\n".join(f"- {line}" for line in machine),
     ]
+    if reason := why_unusable(outcomes):
+        parts.append(f"**{reason}**")
     if outcomes:
         parts += ["## The call path", _how(schedule, response_ms), _call_table(outcomes, schedule)]
         parts += [_remarks(outcomes), "### Aims", _aims_table(outcomes, schedule)]

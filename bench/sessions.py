@@ -118,7 +118,7 @@ class Bench:
             try:
                 await calls.grow_to(sessions)
             except (NotAdmitted, OSError, TimeoutError) as problem:
-                return f"{last.sessions} (then no more could be started: {type(problem).__name__})"
+                return f"{last.sessions} (then: {problem})"
             figures = await self._measure(running, calls, self._schedule.ramp_window_s)
             added_ms = figures.round_trip_p99_ms - baseline_ms
             if figures.lost:
@@ -178,10 +178,13 @@ class Calls:
 
     async def grow_to(self, sessions: int) -> None:
         """Start sessions until there are so many, a few at a time, and let them speak."""
-        async with asyncio.timeout(_START_WITHIN_S):
-            while (missing := sessions - self.count) > 0:
-                starting = [self._start() for _ in range(min(missing, _STARTING_AT_ONCE))]
-                self._callers += await asyncio.gather(*starting)
+        try:
+            async with asyncio.timeout(_START_WITHIN_S):
+                while (missing := sessions - self.count) > 0:
+                    starting = [self._start() for _ in range(min(missing, _STARTING_AT_ONCE))]
+                    self._callers += await asyncio.gather(*starting)
+        except TimeoutError:
+            raise TimeoutError(f"{sessions} sessions did not start within {_START_WITHIN_S:.0f} s") from None
 
     async def _start(self) -> BenchCaller:
         caller = await self._running.call(self.frame_ms, self._samples)

@@ -9,7 +9,9 @@ from bench.voice_to_voice import Turns
 SCHEDULE = Schedule(few=10, many=50, ramp=(), window_s=10.0, ramp_window_s=5.0, frame_sizes_ms=(20,), ramp_frame_ms=40)
 
 
-def outcome(name: str, *, cpu: float, p50: float = 1.0, p99: float = 2.0, memory: float | None = 100.0) -> Outcome:
+def outcome(
+    name: str, *, cpu: float, p50: float = 1.0, p99: float = 2.0, memory: float | None = 100.0, late: float = 0.3
+) -> Outcome:
     contender = next(each for each in (DIRECT, *CONTENDERS) if each.name == name)
     figures = [
         Figures(
@@ -23,7 +25,7 @@ def outcome(name: str, *, cpu: float, p50: float = 1.0, p99: float = 2.0, memory
             lost=0,
             load_share=0.2,
             mock_share=0.1,
-            send_late_p99_ms=0.3,
+            send_late_p99_ms=late,
         )
         for sessions in (10, 50)
     ]
@@ -56,6 +58,11 @@ def test_an_aim_that_is_missed_says_so():
 def test_a_contender_that_could_not_be_measured_keeps_its_row():
     litellm = Outcome(next(each for each in CONTENDERS if each.name == "litellm"), remark="not measured: no network")
     assert "not measured: no network" in rendered(outcome("uvicorn", cpu=5.0), litellm)
+
+
+def test_a_run_on_a_busy_machine_says_that_it_means_nothing():
+    assert "say nothing" in rendered(outcome("uvicorn", cpu=5.0, late=300.0))
+    assert "say nothing" not in rendered(outcome("uvicorn", cpu=5.0))
 
 
 def test_the_middle_turn_decides_over_voice_to_voice():
