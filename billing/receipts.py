@@ -130,7 +130,7 @@ def _write(purchase: Purchase, paid_at: datetime, series: ReceiptSeries) -> Rece
         buyer=buyer,
         lines=[_line(purchase)],
         taxes=_taxes(purchase.tax_minor, seller, buyer),
-        note=getattr(settings, "SELLER_TAX_NOTE", "")[:300],
+        note=settings.SELLER_TAX_NOTE[:300],
         currency=purchase.currency,
         subtotal_minor=purchase.price_minor,
         discount_minor=purchase.discount_minor,
