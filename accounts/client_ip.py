@@ -41,10 +41,17 @@ def client_ip_of(request: HasMeta) -> str:
     return str(client)
 
 
+# Any of these says that somebody else is behind the peer, whether or not it is believed who.
+_PROXY_HEADERS = (
+    "HTTP_X_FORWARDED_FOR", "HTTP_X_FORWARDED_HOST", "HTTP_X_FORWARDED_PROTO", "HTTP_X_REAL_IP", "HTTP_FORWARDED",
+    "HTTP_VIA",
+)  # fmt: skip
+
+
 def is_loopback(request: HasMeta) -> bool:
     """Say whether the request came from this machine and through no proxy at all."""
     peer = _address(str(request.META.get("REMOTE_ADDR") or ""))
-    return peer is not None and peer.is_loopback and not request.META.get("HTTP_X_FORWARDED_FOR")
+    return peer is not None and peer.is_loopback and not any(request.META.get(name) for name in _PROXY_HEADERS)
 
 
 def _hops(header: str) -> Iterator[Address | None]:

@@ -2,6 +2,7 @@
 
 import logging
 import logging.config
+import re
 from typing import Any
 
 import structlog
@@ -12,6 +13,15 @@ EventDict = structlog.typing.EventDict
 def drop_personal(_: Any, __: str, event: EventDict) -> EventDict:
     """Remove every value whose key says `pii`: useful in a debugger, never in a file."""
     return {key: value for key, value in event.items() if "pii" not in key.split("_")}
+
+
+_SECRET_PATHS = re.compile(r"(/invitations/|/confirm-email/|/reset/key/|/rating/)[^/\s]+")
+
+
+def mask_secret_paths(_: Any, __: str, event: EventDict) -> EventDict:
+    """Cut the secret out of the addresses that mails carry, which refusals are logged with."""
+    event["event"] = _SECRET_PATHS.sub(r"\1…", str(event.get("event", "")))
+    return event
 
 
 def logging_config(log_format: str, level: str) -> None:
@@ -43,6 +53,7 @@ def logging_config(log_format: str, level: str) -> None:
                     "()": structlog.stdlib.ProcessorFormatter,
                     "processors": [
                         structlog.stdlib.ProcessorFormatter.remove_processors_meta,
+                        mask_secret_paths,
                         structlog.processors.format_exc_info,
                         renderer,
                     ],

@@ -118,7 +118,16 @@ def web_command(plan: Plan) -> list[str]:
     """Neither server writes an access log: it would hold callers' addresses."""
     where, limit = [plan.host, "--port", str(plan.port)], str(WEBSOCKET_BYTES_MAX)
     if plan.server == "uvicorn":
-        options = ["--ws", "websockets", "--ws-max-size", limit, "--timeout-graceful-shutdown", "5"]
+        options = [
+            "--ws",
+            "websockets",
+            "--ws-max-size",
+            limit,
+            "--ws-per-message-deflate",
+            "false",
+            "--timeout-graceful-shutdown",
+            "5",
+        ]
         quiet = ["--no-access-log", "--log-level", "warning", "--no-proxy-headers"]
         return ["uvicorn", "--host", *where, *options, *quiet, "config.asgi:application"]
     limits = ["--websocket-max-message-size", limit, "--websocket-max-frame-size", limit]
@@ -231,6 +240,8 @@ def running_on(plan: Plan) -> str:
 
 def run(server: str, worker: bool, models: bool, screen: Screen) -> int:
     """Returns 0 when asked to stop; raises Halt when something could not start or could not be kept up."""
+    # Callers' and customers' data, and mails with their secrets, are nobody else's on this machine.
+    os.umask(0o077)
     if models:
         machine.check_glibc()
     plan = make_plan(server, worker, models)

@@ -58,7 +58,7 @@ def test_a_signal_stops_everything_and_exits_with_0(tree, running, eventually, n
 
 def test_a_killed_launcher_leaves_nothing_behind(tree, running, eventually):
     launcher = tree.start_and_wait()
-    assert len(tree.all_pids()) == 4
+    eventually(lambda: len(tree.all_pids()) == 4)
     launcher.kill()
     launcher.wait(60)
     eventually(lambda: not any(map(running, tree.all_pids())))

@@ -94,6 +94,12 @@ def admit(call: CallRequest) -> Admission:
     return Admission(session, tickets.issue(session.id))
 
 
+def first_hold_micro(agent: Agent, *, is_voice: bool = True) -> int:
+    """Return what a wallet must have for a call to begin. Raises Refusal when no model or no price can be had."""
+    model, prices = _model_and_prices(agent, is_voice)
+    return _first_hold_micro(agent, _Terms(False, model, prices))
+
+
 @transaction.atomic
 def _take_place(call: CallRequest, agent: Agent, terms: _Terms, now: datetime) -> Session:
     """Check what others change at the same time, and take the place in the same transaction, so that limits are exact.

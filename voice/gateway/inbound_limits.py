@@ -4,22 +4,24 @@ from collections import deque
 
 from voice.audio import BYTES_PER_MS
 
-_WINDOW_S = 2.0
-_AUDIO_BYTES_MAX = int(2 * 1000 * BYTES_PER_MS * _WINDOW_S)
-_MESSAGES_MAX = int(50 * _WINDOW_S)
+# Long for audio: a network that stalls delivers all it kept back in one go, and the caller did nothing wrong.
+_AUDIO_WINDOW_S = 10.0
+_AUDIO_BYTES_MAX = int(2 * 1000 * BYTES_PER_MS * _AUDIO_WINDOW_S)
+_MESSAGES_WINDOW_S = 2.0
+_MESSAGES_MAX = int(50 * _MESSAGES_WINDOW_S)
 
 
 class _Window:
-    """A sum over the last two seconds, kept in slices so that its memory is bounded whatever arrives."""
+    """A sum over the last seconds, kept in slices so that its memory is bounded whatever arrives."""
 
-    def __init__(self, most: int) -> None:
-        self._most = most
+    def __init__(self, most: int, window_s: float) -> None:
+        self._most, self._window_s = most, window_s
         self._slices: deque[list[float]] = deque()
         self._sum = 0
 
     def add(self, amount: int, now: float) -> bool:
         """Count an amount; return False when there is too much in the window."""
-        while self._slices and now - self._slices[0][0] > _WINDOW_S:
+        while self._slices and now - self._slices[0][0] > self._window_s:
             self._sum -= int(self._slices.popleft()[1])
         if self._slices and now - self._slices[-1][0] < 0.1:
             self._slices[-1][1] += amount
@@ -31,8 +33,8 @@ class _Window:
 
 class InboundLimits:
     def __init__(self) -> None:
-        self._audio = _Window(_AUDIO_BYTES_MAX)
-        self._messages = _Window(_MESSAGES_MAX)
+        self._audio = _Window(_AUDIO_BYTES_MAX, _AUDIO_WINDOW_S)
+        self._messages = _Window(_MESSAGES_MAX, _MESSAGES_WINDOW_S)
 
     def excess(self, *, audio_bytes: int = 0, messages: int = 0, now: float) -> str | None:
         """Return the stable word of the limit that this goes over, if it does."""

@@ -7,14 +7,15 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import ParamSpec, TypeVar
 
+from django.conf import settings
 from django.db import close_old_connections
 
 P = ParamSpec("P")
 T = TypeVar("T")
 
 # A ledger call takes milliseconds and a call makes one every few seconds: eight threads serve hundreds of calls, and
-# hold at most eight database connections.
-_THREADS = 8
+# hold at most eight database connections. SQLite writes one at a time, so more threads would only compete for Python.
+_THREADS = 2 if "sqlite" in settings.DATABASES["default"]["ENGINE"] else 8
 
 _executor = ThreadPoolExecutor(_THREADS, thread_name_prefix="ledger")
 

@@ -45,9 +45,13 @@ class _Ask:
 
 @dataclass(frozen=True, slots=True)
 class _Record:
-    """Something that was used and belongs on the books; doing it twice changes nothing."""
+    """Something that was used and belongs on the books; doing it twice changes nothing.
+
+    `ends_turn`: it was a response, so the next one is to be covered while the caller listens.
+    """
 
     do: Callable[[], Awaitable[Any]]
+    ends_turn: bool = False
 
 
 class ResponseGate:
@@ -90,7 +94,7 @@ class ResponseGate:
             self.ask(wanted.instructions)
 
     def record_response(self, response: Mapping[str, Any]) -> None:
-        self._jobs.put_nowait(_Record(partial(self._meter.record_response, response, self._model)))
+        self._jobs.put_nowait(_Record(partial(self._meter.record_response, response, self._model), ends_turn=True))
 
     def record_transcription(self, item_id: str, usage: Mapping[str, Any] | None, model: str) -> None:
         self._jobs.put_nowait(_Record(partial(self._meter.record_transcription, item_id, usage, model)))
@@ -115,10 +119,11 @@ class ResponseGate:
             match self._doing:
                 case _Ask(instructions):
                     await self._cover_and_ask(instructions)
-                case _Record(do):
+                case _Record(do, ends_turn):
                     await _insist(do)
                     await self._tell(own_events.meter_changed(self._meter.used_micro))
-                    await self._cover_ahead()
+                    if ends_turn:
+                        await self._cover_ahead()
             self._doing = None
 
     async def finish(self) -> None:

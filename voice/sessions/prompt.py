@@ -2,6 +2,8 @@
 
 from typing import Any
 
+from django.utils import timezone
+
 from voice.audio import SAMPLE_RATE
 from voice.sessions.call import Call
 from voice.sessions.tools import tools_of
@@ -14,8 +16,14 @@ _PCM = {"type": "audio/pcm", "rate": SAMPLE_RATE}
 
 
 def instructions_of(call: Call) -> str:
-    parts = [call.instructions.strip(), f"Greeting: {call.greeting.strip()}", _MANNER]
+    parts = [call.instructions.strip(), f"Greeting: {call.greeting.strip()}", _today(), _MANNER]
     return "\n\n".join(part for part in parts if part)
+
+
+def _today() -> str:
+    # Without it no model can tell which day "tomorrow" is.
+    now = timezone.localtime()
+    return f"Today is {now:%A, %B} {now.day}, {now.year}. The time is {now:%H:%M} ({now.tzname()})."
 
 
 def session_of(call: Call) -> dict[str, Any]:

@@ -122,6 +122,7 @@ class Relay:
         self.turns.caller_started(item_id, now)
         self.turns.caller_finished(item_id, now)
         self.state.text_added(text)
+        self.state.caller_finished_turn()
         await self._upstream.send(realtime_events.user_text(text, item_id))
         self.gate.ask()
 
@@ -171,6 +172,7 @@ class Relay:
 
     async def _on_committed(self, event: Mapping[str, Any], now: float) -> None:
         self._limits.caller_was_active(now)
+        self.state.caller_finished_turn()
         self.gate.ask()
 
     async def _on_transcribed(self, event: Mapping[str, Any], now: float) -> None:

@@ -142,7 +142,7 @@ async def _settle(call: Call, reason: EndReason, relay: Relay | None = None, cod
         reason,
         duration_ms=duration_ms,
         task_completed=relay.completed_task if relay else "",
-        was_answered=bool(relay and relay.state.answers_completed > 1),
+        was_answered=bool(relay and relay.state.caller_was_answered),
         turns=relay.turns.all() if relay else (),
     )
     return Ended(reason, outcome, duration_ms, receipt, code)

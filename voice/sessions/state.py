@@ -46,12 +46,18 @@ class ConversationState:
     response_audio_bytes: int = 0
     response_text_chars: int = 0
     caller_is_speaking: bool = False
-    answers_completed: int = 0
+    # Whether an answer to something the caller said was given to its end.
+    caller_was_answered: bool = False
+    _awaits_answer: bool = False
+    _added_tokens: int = 0
     _speech_started_ms: int = 0
     _seen_responses: set[str] = field(default_factory=set)
 
     def text_added(self, text: str) -> None:
-        self.context_tokens += tokens_at_most(text) + _ITEM_OVERHEAD_TOKENS
+        self._add(tokens_at_most(text) + _ITEM_OVERHEAD_TOKENS)
+
+    def caller_finished_turn(self) -> None:
+        self._awaits_answer = True
 
     def speech_started(self, event: Mapping[str, Any]) -> None:
         self.caller_is_speaking = True
@@ -62,7 +68,7 @@ class ConversationState:
         speech_ms = max(0, int(event.get("audio_end_ms") or 0) - self._speech_started_ms)
         tokens = input_tokens_of(speech_ms * BYTES_PER_MS)
         # Twice: its transcript is billed beside it.
-        self.context_tokens += 2 * tokens + _ITEM_OVERHEAD_TOKENS
+        self._add(2 * tokens + _ITEM_OVERHEAD_TOKENS)
 
     def response_asked(self) -> None:
         self.response = Response.ASKED
@@ -71,6 +77,7 @@ class ConversationState:
         self.response = Response.RUNNING
         self.response_id = str(event["response"]["id"])
         self.response_audio_bytes = self.response_text_chars = 0
+        self._added_tokens = 0
 
     def response_refused(self) -> None:
         """The upstream answered our response.create with an error."""
@@ -85,13 +92,19 @@ class ConversationState:
             return False
         self._seen_responses.add(response_id)
         self.response, self.response_id = Response.NONE, ""
-        self.answers_completed += response.get("status") == "completed"
+        if response.get("status") == "completed" and self._awaits_answer:
+            self.caller_was_answered, self._awaits_answer = True, False
         if reports_usage(response):
             usage = response["usage"]
             measured = sum(int(usage.get(name) or 0) for name in _TOTALS)
-            self.context_tokens = measured or self.context_tokens
+            # What came after the response began was not read by it, and is read by the next.
+            self.context_tokens = measured + self._added_tokens if measured else self.context_tokens
         # One that failed reports nothing, and the context is then no smaller than it was.
         return True
+
+    def _add(self, tokens: int) -> None:
+        self.context_tokens += tokens
+        self._added_tokens += tokens
 
 
 def reports_usage(response: Mapping[str, Any]) -> bool:

@@ -8,6 +8,8 @@ from django.conf import settings
 from accounts.models import Membership
 from billing import ledger
 from billing.exceptions import LedgerError
+from voice.admission.admit import first_hold_micro
+from voice.admission.refusals import Refusal
 from voice.catalogue.on_offer import ModelNotOffered, resolve_model
 from voice.models import Agent, Switches
 
@@ -60,7 +62,8 @@ def is_member_of(agent: Agent, membership: Membership | None) -> bool:
 
 
 def _has_credits(agent: Agent) -> bool:
+    """Say whether the wallet covers what a call needs to begin: a rest too small for that buys nothing."""
     try:
-        return ledger.balance_of(agent.organisation_id).available_micro > 0
-    except LedgerError:
+        return ledger.balance_of(agent.organisation_id).available_micro >= first_hold_micro(agent)
+    except (LedgerError, Refusal):
         return False

@@ -1,6 +1,7 @@
 """The GA session that an agent amounts to."""
 
 import pytest
+from django.utils import timezone
 
 from tests.voice.sessions.calls import make_call
 from voice.sessions.call import CollectedField
@@ -9,7 +10,13 @@ from voice.sessions.prompt import instructions_of, say_exactly, session_of
 
 def test_the_model_is_told_the_agents_words_its_greeting_and_its_manners():
     told = instructions_of(make_call(instructions="  You are the receptionist.  ", greeting=" Hello! "))
-    assert told.startswith("You are the receptionist.\n\nGreeting: Hello!\n\nYou are on a live call.")
+    assert told.startswith("You are the receptionist.\n\nGreeting: Hello!\n\nToday is ")
+    assert "You are on a live call." in told
+
+
+def test_the_model_is_told_which_day_it_is():
+    today = timezone.localdate()
+    assert f"Today is {today:%A, %B} {today.day}, {today.year}." in instructions_of(make_call())
 
 
 def test_a_call_speaks_and_listens_in_the_format_the_browser_uses():

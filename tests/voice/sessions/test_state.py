@@ -81,3 +81,26 @@ def test_a_tool_call_without_arguments_has_an_empty_object():
 def test_the_tool_calls_of_a_cancelled_response_are_not_run():
     output = [{"type": "function_call", "name": "book", "call_id": "c1", "arguments": "{"}]
     assert function_calls(done(status="cancelled", output=output)["response"]) == []
+
+
+def test_what_was_added_while_a_response_ran_is_read_by_the_next():
+    call = state(context_tokens=0)
+    call.response_created(created())
+    call.text_added("x" * 2000)
+    call.response_done(done(usage={"input_tokens": 800, "output_tokens": 50}))
+    assert call.context_tokens > 850 + 1000
+
+
+def test_a_greeting_answers_nobody():
+    call = state()
+    call.response_created(created())
+    call.response_done(done())
+    assert not call.caller_was_answered
+
+
+def test_a_caller_whose_turn_got_a_whole_answer_was_answered():
+    call = state()
+    call.caller_finished_turn()
+    call.response_created(created())
+    call.response_done(done())
+    assert call.caller_was_answered

@@ -4,6 +4,7 @@ from accounts.models import Organisation
 from accounts.organisations import suspend_organisation
 from billing import ledger
 from tests.factories import MICRO, balance_micro
+from voice.catalogue.seed import seed_catalogue
 from voice.demo import seed_demo
 from voice.models import Agent, Switches
 
@@ -12,6 +13,7 @@ pytestmark = pytest.mark.django_db
 
 @pytest.fixture
 def demo():
+    seed_catalogue()
     return seed_demo()[0]
 
 
@@ -23,6 +25,11 @@ def test_the_demo_can_be_called_without_an_account(client, demo):
 
 def test_a_server_without_a_demo_says_so(client):
     assert client.get("/").context["closed"].code == "no_demo"
+
+
+def test_a_rest_too_small_to_begin_a_call_counts_as_empty(client, demo):
+    ledger.adjust(demo.organisation_id, -9_999 * MICRO, key="spent", reason="Spent", actor="test")
+    assert client.get("/").context["closed"].code == "no_credits"
 
 
 def test_an_empty_wallet_is_said_plainly_and_there_is_no_button(client, demo):

@@ -10,7 +10,7 @@ from voice.demo import seed_demo
 
 
 class Command(BaseCommand):
-    help = "Fills the model catalogue and the bundles, and makes the demo agent. Repeating it changes nothing that is there."
+    help = "Fills the catalogue and the bundles, and makes the demo agent. Repeating it changes nothing that is there."
 
     def handle(self, *args: Any, **options: Any) -> None:
         seed_catalogue()
