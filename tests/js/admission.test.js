@@ -37,14 +37,14 @@ test("a call is asked for as JSON, with the CSRF token where there is one", asyn
 });
 
 test("a refusal carries the code, the sentence and when to come back", async () => {
-  const { fetch } = server({ error: { code: "rate_limited", message: "Wait." } }, { status: 429, headers: { "Retry-After": "20" } });
+  const { fetch } = server({ error: { code: "too_many_attempts", message: "Wait." } }, { status: 429, headers: { "Retry-After": "20" } });
   const { code, sentence, retry_after_s, status } = await refusalBy(fetch);
-  assert.deepEqual({ code, sentence, retry_after_s, status }, { code: "rate_limited", sentence: "Wait.", retry_after_s: 20, status: 429 });
+  assert.deepEqual({ code, sentence, retry_after_s, status }, { code: "too_many_attempts", sentence: "Wait.", retry_after_s: 20, status: 429 });
 });
 
 test("a refusal that is not ours is told apart by its status", async () => {
   assert.equal((await refusalBy(server("<html>", { status: 502 }).fetch)).code, "internal_error");
-  assert.equal((await refusalBy(server("<html>", { status: 429 }).fetch)).code, "rate_limited");
+  assert.equal((await refusalBy(server("<html>", { status: 429 }).fetch)).code, "too_many_attempts");
   assert.equal((await refusalBy(server("<html>", { status: 404 }).fetch)).code, "invalid_request");
 });
 

@@ -1,7 +1,11 @@
 import assert from "node:assert/strict";
+import { readFileSync } from "node:fs";
 import test from "node:test";
 
 import { isActive, newSession, reduce, SPEAKING_HOLD_MS, stateOf, tickDueAt } from "../../voice/static/voice/widget/session.js";
+import { BROWSER_TROUBLES } from "../../voice/static/voice/widget/strings.js";
+
+const REFUSALS = JSON.parse(readFileSync(new URL("../fixtures/refusals.json", import.meta.url)));
 
 const STARTED = {
   type: "session.started",
@@ -154,24 +158,47 @@ test("a call that was hung up ends even if the receipt never comes", () => {
   assert.equal(session.ended.duration_ms, 3000);
 });
 
-for (const [code, state] of [
-  ["rate_limited", "busy"],
-  ["too_many_calls", "busy"],
-  ["daily_ceiling_reached", "busy"],
-  ["calls_paused", "maintenance"],
-  ["model_unavailable", "maintenance"],
-  ["agent_paused", "maintenance"],
-  ["microphone_blocked", "failed"],
-  ["insufficient_credits", "failed"],
-]) {
-  test(`${code} shows as ${state}`, () => {
-    assert.equal(stateOf(failedWith(code)), state);
+const SEVERITIES = {
+  busy: [
+    "agent_busy",
+    "agent_too_many_calls",
+    "daily_ceiling_reached",
+    "network_busy",
+    "organisation_busy",
+    "too_many_attempts",
+    "too_many_calls",
+  ],
+  maintenance: [
+    "agent_paused",
+    "calls_paused",
+    "captcha_unavailable",
+    "model_not_priced",
+    "model_unavailable",
+    "model_unknown",
+    "organisation_suspended",
+    "unavailable",
+    "upstream_unavailable",
+  ],
+};
+
+for (const [severity, codes] of Object.entries(SEVERITIES)) {
+  test(`these refusals of the server, and no others, show as ${severity}`, () => {
+    assert.deepEqual(
+      REFUSALS.filter((code) => stateOf(failedWith(code)) === severity),
+      codes,
+    );
   });
 }
 
+test("what goes wrong in the browser shows as failed", () => {
+  for (const code of Object.keys(BROWSER_TROUBLES)) {
+    assert.equal(stateOf(failedWith(code)), "failed", code);
+  }
+});
+
 test("a refusal that says when to come back is counted from now", () => {
-  assert.equal(failedWith("rate_limited", { retry_after_s: 20 }).failure.retry_at_ms, 20_500);
-  assert.equal(failedWith("rate_limited").failure.retry_at_ms, null);
+  assert.equal(failedWith("too_many_calls", { retry_after_s: 20 }).failure.retry_at_ms, 20_500);
+  assert.equal(failedWith("too_many_calls").failure.retry_at_ms, null);
 });
 
 test("cancelling before the call is live goes back to the start", () => {

@@ -58,7 +58,7 @@ async function refusalOf(response) {
 // For answers that are not ours: a proxy's error page, say.
 function codeOfStatus(status) {
   if (status === 429) {
-    return "rate_limited";
+    return "too_many_attempts";
   }
   return status >= 500 ? "internal_error" : "invalid_request";
 }

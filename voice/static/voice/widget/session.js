@@ -5,8 +5,26 @@ export const SPEAKING_HOLD_MS = 500;
 const NOTICES_MAX = 4;
 
 // Refusals that waiting cures, and those that only the operator or the owner can lift. All others are failures.
-const BUSY = new Set(["rate_limited", "too_many_calls", "daily_ceiling_reached"]);
-const MAINTENANCE = new Set(["organisation_suspended", "agent_paused", "calls_paused", "model_unavailable", "upstream_unavailable"]);
+const BUSY = new Set([
+  "too_many_attempts",
+  "too_many_calls",
+  "agent_too_many_calls",
+  "network_busy",
+  "agent_busy",
+  "organisation_busy",
+  "daily_ceiling_reached",
+]);
+const MAINTENANCE = new Set([
+  "organisation_suspended",
+  "agent_paused",
+  "calls_paused",
+  "model_unknown",
+  "model_unavailable",
+  "model_not_priced",
+  "captcha_unavailable",
+  "upstream_unavailable",
+  "unavailable",
+]);
 
 const severityOf = (code) => (BUSY.has(code) ? "busy" : MAINTENANCE.has(code) ? "maintenance" : "failed");
 
