@@ -2,6 +2,7 @@
 
 import * as format from "./format.js";
 import { isActive, stateOf } from "./session.js";
+import { SpaceBar } from "./space_bar.js";
 import * as strings from "./strings.js";
 import { CaptionsView } from "./view_captions.js";
 import { EndedView } from "./view_ended.js";
@@ -51,8 +52,6 @@ function setText(element, text) {
     element.textContent = text;
   }
 }
-
-const isTypingIn = (element) => element.closest?.("input, textarea, select, button, a, summary, [contenteditable]") !== null;
 
 export class View {
   /** handlers: onPrimary, onTypeInstead, onContinue, onMute, onDevice(id), onHoldChoice(bool), onHold(bool), onText(text),
@@ -119,7 +118,7 @@ export class View {
     }
   }
 
-  // Push to talk: the button by pointer or keyboard, and the space bar anywhere nothing else wants it.
+  // Push to talk: the button by pointer, and the space bar anywhere nobody types.
   listenToHold() {
     const button = this.part("hold");
     const press = () => this.hold(true);
@@ -132,15 +131,19 @@ export class View {
       button.addEventListener(type, release);
     }
     button.addEventListener("contextmenu", (event) => event.preventDefault());
-    document.addEventListener("keydown", (event) => {
-      const isForUs = event.target === button || !isTypingIn(event.target);
-      if (event.code === "Space" && isForUs && !button.hidden) {
-        event.preventDefault();
-        press();
-      }
-    });
-    document.addEventListener("keyup", (event) => event.code === "Space" && release());
     window.addEventListener("blur", release);
+    const spaceBar = new SpaceBar({ isWanted: () => !button.hidden, onHold: (isPressed) => this.hold(isPressed) });
+    document.addEventListener("keydown", (event) => spaceBar.down(event));
+    document.addEventListener("keyup", (event) => spaceBar.up(event));
+    this.part("hold-choice").addEventListener("keydown", (event) => this.toggleByEnter(event));
+  }
+
+  // While the space bar is speech, it cannot untick the box; a button has Enter for that, a checkbox has nothing.
+  toggleByEnter(event) {
+    if (event.key === "Enter" && !event.repeat) {
+      event.preventDefault();
+      event.target.click();
+    }
   }
 
   hold(isPressed) {
@@ -297,12 +300,21 @@ export class View {
     } else if (lostFocus && this.wasExplaining) {
       this.part("primary").focus();
     }
-    if (session.phase === "live" && !session.voice && !isActivePhase(this.followedState)) {
-      this.part("composer").elements.text.focus();
+    if (session.phase === "live" && !isActivePhase(this.followedState)) {
+      this.focusForTalking(session, hadFocus || lostFocus);
     }
     this.followedState = state;
     this.wasExplaining = session.explaining;
     this.announce("state", { state, session_id: session.session_id });
+  }
+
+  // What the caller needs first in a call that has just begun. Nobody is taken away from elsewhere on the page to speak.
+  focusForTalking(session, isWithUs) {
+    if (!session.voice) {
+      this.part("composer").elements.text.focus();
+    } else if (isWithUs && !this.part("hold").hidden) {
+      this.part("hold").focus();
+    }
   }
 
   renderDevices(devices, currentId) {
