@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import test from "node:test";
 
 import { causeOf } from "../../voice/static/voice/widget/permission.js";
-import { TROUBLES } from "../../voice/static/voice/widget/strings.js";
+import { TROUBLES, troubleFor } from "../../voice/static/voice/widget/strings.js";
 
 const thrown = (name, message = "") => Object.assign(new Error(message), { name });
 
@@ -29,4 +29,10 @@ test("an insecure page is named as the cause before anything else", () => {
 
 test("a browser without microphones is named", () => {
   assert.equal(causeOf(null, { isSecure: true, isSupported: false }), "microphone_unsupported");
+});
+
+test("what the operator wrote about a pause is what callers read", () => {
+  const { title, remedy } = troubleFor("calls_paused", "Back at nine tomorrow.");
+  assert.equal(title, "Calls are paused");
+  assert.equal(remedy, "Back at nine tomorrow.");
 });

@@ -154,11 +154,17 @@ export const BROWSER_TROUBLES = {
 
 export const TROUBLES = { ...SERVER_TROUBLES, ...BROWSER_TROUBLES };
 
+// Where the operator may have written what callers are told, that is what they are told.
+const OPERATORS_WORDS = new Set(["calls_paused", "out_of_credit"]);
+
 const UNKNOWN = trouble("That did not work", "Try again. If it happens again, send us the session ID.");
 
 /** Title, remedy and whether trying again helps, for a code; a code that is not known yet gets the server's own sentence. */
 export function troubleFor(code, message = "") {
   const known = Object.hasOwn(TROUBLES, code) ? TROUBLES[code] : null;
+  if (message && OPERATORS_WORDS.has(code)) {
+    return { ...known, remedy: message };
+  }
   return known ?? (message ? { ...UNKNOWN, title: message } : UNKNOWN);
 }
 
