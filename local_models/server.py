@@ -4,7 +4,7 @@ import asyncio
 import json
 import logging
 import math
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Callable
 from contextlib import ExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -42,8 +42,6 @@ MODEL_IDS = (speech_to_text.MODEL_ID, text_to_speech.MODEL_ID, chat_completions.
 CREATED = 1_760_000_000
 # A page in a browser on this machine can reach loopback under a name of its own (DNS rebinding), but not under these.
 HOSTS = {"127.0.0.1", "localhost", "[::1]"}
-
-Endpoint = Callable[[Request], Awaitable[Response]]
 
 
 @dataclass

@@ -158,6 +158,3 @@ def _join_digits(match: re.Match[str]) -> str:
 def _without_loops(text: str) -> str:
     """Keep a sentence the model got stuck on only once ("I see. I see. I see. I see.")."""
     return _LOOP.sub(lambda match: match.group() if _ONLY_DIGITS.fullmatch(match.group(1)) else match.group(1), text)
-
-
-# NEEDIMPORT

@@ -8,7 +8,7 @@ from datetime import datetime
 from enum import Enum
 from typing import Any
 
-from local_models.receptionist import faq, intents, phrases
+from local_models.receptionist import faq, intents, phrases, troubleshooting
 from local_models.receptionist.form import Change, Form
 from local_models.receptionist.instructions import Brief
 from local_models.receptionist.listening import Heard, listen
@@ -16,6 +16,7 @@ from local_models.receptionist.messages import Message, Reply, Tool, ToolCall
 from local_models.receptionist.normalise import plain
 from local_models.receptionist.slots import Slot
 from local_models.receptionist.tasks import Task, Tasks, match, read_tasks
+from local_models.receptionist.troubleshooting import Outcome, Walk
 
 SPOKEN_RESULT_MAX_CHARS = 240
 # After this many turns in a row that made no sense, other ways of saying it are offered.
@@ -57,8 +58,8 @@ class Conversation:
         self._asked: Slot | None = None
         self._tries = 0
         self._misses = 0
-        self._guide: list[str] = []
-        self._step = 0
+        # Kept when it seems to have helped, so that it goes on from there if it has not.
+        self._walk: Walk | None = None
         self._said = ""
         self._predicted = ""
 
@@ -136,8 +137,9 @@ class Conversation:
             self._cancel,
             self._talk_small,
             self._answer_question,
-            self._take_details,
             self._take_step,
+            self._resume_steps,
+            self._take_details,
             self._confirm,
             self._choose_change,
             self._agree_or_not,
@@ -163,12 +165,16 @@ class Conversation:
         return Reply(self._missed()) if heard.empty and self._count_miss() else None
 
     def _repeat(self, heard: Heard) -> Reply | None:
+        if self._expect is Expect.STEP and self._walk and self._wants_step_again(heard):
+            return Reply(self._said if self._walk.words in self._said else self._walk.words)
         if not intents.wants_repeat(heard.text) or heard.spelled:
             return None
         return Reply(self._said or self._question())
 
     def _wait(self, heard: Heard) -> Reply | None:
         if not intents.wants_a_moment(heard.text) or heard.moment.days or heard.moment.clock or heard.phone:
+            return None
+        if self._walk and troubleshooting.still_broken(heard.text):
             return None
         return Reply(phrases.TAKE_YOUR_TIME)
 
@@ -215,7 +221,8 @@ class Conversation:
         if (
             not intents.is_question(heard.text)
             or self._expect is Expect.STEP
-            and intents.step_result(heard.text) == "not_fixed"
+            and self._walk
+            and self._walk.outcome_before_question(heard.text)
         ):
             return None
         task = self._form or self._tasks.ordinary
@@ -247,21 +254,65 @@ class Conversation:
         return self._next(_acknowledge(changes))
 
     def _take_step(self, heard: Heard) -> Reply | None:
-        if self._expect is not Expect.STEP:
+        if self._expect is not Expect.STEP or self._walk is None:
             return None
-        result = intents.step_result(heard.text)
-        if result == "fixed":
-            self._guide, self._expect = [], Expect.MORE
+        if troubleshooting.leaves(heard.text) or self._misheard_goodbye(heard):
+            return None
+        if reply := self._leave_steps(heard):
+            return reply
+        if self._is_courtesy(heard) or (self._tasks.ordinary and intents.wants_booking(heard.text)):
+            return None
+        outcome = self._walk.outcome(heard.text)
+        if outcome is Outcome.FIXED:
+            self._expect = Expect.MORE
             return Reply(f"Great, I'm glad that helped. {phrases.ANYTHING_ELSE}")
-        if result == "not_fixed":
-            return self._next_step()
-        return Reply(phrases.DID_THAT_HELP) if result == "done" else None
+        if outcome is Outcome.BUSY:
+            return Reply(phrases.TAKE_YOUR_TIME)
+        if outcome is Outcome.NOT_FIXED or (outcome is Outcome.DONE and self._walk.tried):
+            return self._next_step(self._walk)
+        if outcome is Outcome.DONE:
+            self._walk = replace(self._walk, tried=True)
+            return Reply(phrases.DID_THAT_HELP)
+        return None
+
+    def _leave_steps(self, heard: Heard) -> Reply | None:
+        """Start the steps over, give them up or have a technician call, when that is what the caller wants."""
+        assert self._walk is not None
+        if intents.starts_over(heard.text) and not intents.is_question(heard.text):
+            self._walk = Walk(self._walk.guide)
+            return Reply(f"Of course, let's start again. {self._walk.words}")
+        if troubleshooting.gives_up(heard.text):
+            self._expect = Expect.MORE
+            return Reply(f"No problem. {phrases.ANYTHING_ELSE}")
+        if troubleshooting.wants_technician(heard.text):
+            self._start(self._tasks.callback)
+            return self._next("Of course. I can have a technician call you back.")
+        return None
+
+    def _wants_step_again(self, heard: Heard) -> bool:
+        return intents.wants_repeat(heard.text) or troubleshooting.wants_step_again(heard.text)
+
+    def _is_courtesy(self, heard: Heard) -> bool:
+        said = plain(heard.text)
+        return intents.is_greeting(said) or said in ("thanks", "thank you", "cheers")
+
+    def _resume_steps(self, heard: Heard) -> Reply | None:
+        """Go on with the steps when what seemed to be over is not."""
+        if self._expect not in (Expect.MORE, Expect.OFFER) or not self._brief.guides:
+            return None
+        if not troubleshooting.still_broken(heard.text) or intents.begins_with_yes(heard.text):
+            return None
+        walk = self._walk
+        if walk is None or troubleshooting.choose([walk.guide, *self._brief.guides], heard.text) is not walk.guide:
+            return self._troubleshoot(heard)
+        reply = self._next_step(walk)
+        return reply if self._walk and self._walk.over else replace(reply, text=f"I'm sorry. Let's go on. {reply.text}")
 
     def _confirm(self, heard: Heard) -> Reply | None:
         if self._expect not in (Expect.CONFIRM, Expect.RESULT, Expect.RETRY) or self._form is None:
             return None
         said = intents.yes_no(heard.text)
-        leaving = intents.is_goodbye(heard.text) and not intents.begins_with_yes(heard.text)
+        leaving = self._says_goodbye(heard) and not intents.begins_with_yes(heard.text)
         if said is True and not leaving:
             return self._carry_out(self._form)
         if leaving and self._expect is Expect.CONFIRM:
@@ -295,8 +346,10 @@ class Conversation:
         if self._expect is Expect.RESUME:
             return self._after_pause(said)
         if self._expect is Expect.MORE and said and not intents.is_thanks(heard.text):
-            return None if intents.is_goodbye(heard.text) else Reply("Of course. What can I do for you?")
+            return None if self._says_goodbye(heard) else Reply("Of course. What can I do for you?")
         if self._expect is Expect.OPENING and said and self._tasks.ordinary and "?" in self._said:
+            if self._misheard_goodbye(heard):
+                return None
             self._start(self._tasks.ordinary[0])
             return self._next("Great.")
         return None
@@ -304,7 +357,7 @@ class Conversation:
     def _take_answer(self, heard: Heard) -> Reply | None:
         if self._expect is not Expect.SLOT or self._form is None or self._asked is None:
             return None
-        if intents.is_goodbye(heard.text) or intents.is_unwilling(heard.text):
+        if self._says_goodbye(heard) or intents.is_unwilling(heard.text):
             return None
         if (
             self._asked.kind not in ("boolean", "wish", "text", "list")
@@ -318,11 +371,12 @@ class Conversation:
         return self._next(_acknowledge(changes)) if changes else None
 
     def _farewell(self, heard: Heard) -> Reply | None:
-        leaving = intents.is_goodbye(heard.text)
+        leaving = self._says_goodbye(heard)
         if self._expect is Expect.MORE:
+            needs_steps = self._brief.guides and intents.needs_more_help(heard.text)
             leaving = (
                 leaving
-                or intents.wants_nothing_more(heard.text)
+                or (intents.wants_nothing_more(heard.text) and not needs_steps)
                 or (intents.is_thanks(heard.text) and intents.yes_no(heard.text) is False)
             )
         if self._expect is Expect.ENDED:
@@ -332,6 +386,14 @@ class Conversation:
         if self._form and self._expect in (Expect.SLOT, Expect.CHANGE):
             return self._hang_up(f"All right. The {self._form.task.noun} has not been made. {phrases.GOODBYE}")
         return self._hang_up(phrases.GOODBYE)
+
+    def _says_goodbye(self, heard: Heard) -> bool:
+        return intents.is_goodbye(heard.text) or self._misheard_goodbye(heard)
+
+    def _misheard_goodbye(self, heard: Heard) -> bool:
+        asked = self._asked.kind if self._expect is Expect.SLOT and self._asked else None
+        # "To buy" is a good answer to "What do you need?".
+        return intents.is_misheard_goodbye(heard.text) and asked not in ("choice", "wish", "text", "list")
 
     def _unwilling(self, heard: Heard) -> Reply | None:
         if (
@@ -364,10 +426,8 @@ class Conversation:
             return None
         if not intents.has_trouble(heard.text) and not heard.wish:
             return None
-        self._guide = max(self._brief.guides, key=lambda guide: _shared(heard.text, guide.heading)).steps
-        self._step = -1
-        reply = self._next_step()
-        return replace(reply, text=f"I'm sorry to hear that. Let's go through it together. {reply.text}")
+        self._walk, self._expect = Walk(troubleshooting.choose(self._brief.guides, heard.text)), Expect.STEP
+        return Reply(f"I'm sorry to hear that. Let's go through it together. {self._walk.words}")
 
     def _do_not_know(self, heard: Heard) -> Reply | None:
         if not intents.is_question(heard.text) or len(plain(heard.text).split()) < 3:
@@ -506,15 +566,13 @@ class Conversation:
         self._asked, self._expect, self._tries = when, Expect.SLOT, 0
         return f"{sorry} What other {'day and time' if when.kind == 'datetime' else 'time'} would suit you?"
 
-    def _next_step(self) -> Reply:
-        self._step += 1
-        if self._step >= len(self._guide):
-            self._guide, self._expect = [], Expect.OFFER
-            return Reply(
-                "I'm sorry, that was the last thing we could try here. Would you like someone to call you back?"
-            )
+    def _next_step(self, walk: Walk) -> Reply:
+        self._walk = Walk(walk.guide, min(walk.step + 1, len(walk.guide.steps)))
+        if self._walk.over:
+            self._expect = Expect.OFFER
+            return Reply(f"I'm sorry, that was the last thing we could try here. {phrases.TECHNICIAN_OFFER}")
         self._expect = Expect.STEP
-        return Reply(f"{self._guide[self._step]} {phrases.DID_THAT_HELP}")
+        return Reply(self._walk.words)
 
     def _after_offer(self, yes: bool) -> Reply:
         if not yes:
@@ -547,8 +605,8 @@ class Conversation:
             return self._form.read_back()
         fixed = {
             Expect.CHANGE: phrases.WHAT_TO_CHANGE,
-            Expect.STEP: phrases.DID_THAT_HELP,
-            Expect.OFFER: "Would you like someone to call you back?",
+            Expect.STEP: self._walk.question if self._walk else phrases.DID_THAT_HELP,
+            Expect.OFFER: phrases.TECHNICIAN_OFFER if self._walk and self._walk.over else phrases.CALL_BACK_OFFER,
             Expect.RETRY: "Shall I try again?",
             Expect.RESULT: "",
         }
@@ -598,8 +656,8 @@ class Conversation:
             self._expect = Expect.CONFIRM if self._form else self._expect
         elif "anything else" in question:
             self._expect = Expect.MORE
-        elif step := next((index for index, step in enumerate(self._all_steps()) if plain(step) in plain(said)), None):
-            self._guide, self._step, self._expect = self._all_steps(), step, Expect.STEP
+        elif walk := self._walk_at(said):
+            self._walk, self._expect = walk, Expect.STEP
         else:
             self._infer_slot(question)
 
@@ -612,8 +670,10 @@ class Conversation:
         if slot and self._form:
             self._asked, self._expect, self._tries = slot, Expect.SLOT, 0
 
-    def _all_steps(self) -> list[str]:
-        return [step for guide in self._brief.guides for step in guide.steps]
+    def _walk_at(self, said: str) -> Walk | None:
+        """Return the walk that is at the step somebody else has just said."""
+        walks = (Walk(guide, step) for guide in self._brief.guides for step in range(len(guide.steps)))
+        return next((walk for walk in walks if plain(walk.guide.steps[walk.step]) in plain(said)), None)
 
 
 def _share(form: Form, known: Slot, value: Any) -> None:
@@ -689,7 +749,3 @@ def _read_result(text: str) -> tuple[bool, str]:
 def _sentence(text: str) -> str:
     text = " ".join(text.split())[:SPOKEN_RESULT_MAX_CHARS].strip()
     return text if not text or text.endswith((".", "!", "?")) else text + "."
-
-
-def _shared(text: str, heading: str) -> int:
-    return len(set(plain(text).split()) & {word for word in plain(heading).split() if len(word) > 3})

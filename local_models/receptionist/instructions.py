@@ -219,6 +219,3 @@ def _sentence(text: str) -> str:
 
 def _bounded(text: str) -> str:
     return " ".join(text.split())[:FACT_MAX_CHARS]
-
-
-# NEEDIMPORT

@@ -30,7 +30,13 @@ _REPEAT = re.compile(
     r"that|again please|i beg your pardon|speak up)\b"
     r"|^(?:sorry|excuse me|what|huh|again)$"
 )
-_REPEAT_NOT = re.compile(r"\b(?:didn't|did not) (?:get|catch) (?:a|an|my|the|any)\b")
+# "I can't get online", "I couldn't get it out" and "I tried it once more" tell of something else than the line.
+_REPEAT_NOT = re.compile(
+    r"\b(?:didn't|did not) (?:get|catch) (?:a|an|my|the|any)\b|"
+    r"\b(?:can't|cannot|couldn't|could not|didn't|did not) get (?:(?!(?:that|it|you|this|what)\b)\w|"
+    r"(?:it|that|this) (?:to|out|in|on|off|back|working|online)\b)|\b(?:tried|restarted|checked|"
+    r"did)\b.* (?:once more|one more time)\b"
+)
 _PERSON = re.compile(
     r"\b(?:speak|talk|connect|transfer|put|get|have|reach|chat)\b[\w\s']{0,30}\b(?:person|human|"
     r"people|someone|somebody|agent|representative|rep|manager|operator|supervisor|staff|owner|"
@@ -129,17 +135,15 @@ _TROUBLE = re.compile(
     r"fix)|fix|no (?:internet|signal|power|sound|connection)|lost|"
     r"crash(?:es|ed)?|disconnect(?:s|ed|ing)?|drops|leak(?:s|ing)?|doesn't|unable|blinking|flashing|red light)\b"
 )
-_FIXED = re.compile(
-    r"\b(?:fixed|it works|works now|working now|it's working|that (?:helped|worked|did it|fixed)|"
-    r"solved|it did|all good|back (?:on|up|online))\b"
+# What a recogniser has made of a lone "Goodbye"; only ever the whole of what was heard.
+_MISHEARD_GOODBYE = re.compile(
+    r"(?:(?:to|too|two|could|the) (?:buy|bye)|good (?:buy|by|bi|bike|bite)|goodbuy|good buys|(?:bye|buy|"
+    r"by)(?: (?:bye|buy|by))+)"
 )
-_NOT_FIXED = re.compile(
-    r"\b(?:still|not|didn't|doesn't|isn't|won't|same|no (?:change|luck|difference)|nothing "
-    r"(?:happened|changed)|next|what else|what's next|no|nope|nah)\b"
-)
-_DID_IT = re.compile(
-    r"\b(?:done|did (?:it|that)|i've done|finished|ready|what next|what now|okay|ok|i (?:unplugged|"
-    r"restarted|checked|pressed|turned|tried|have)|now what|then|go on|continue|got it|next)\b"
+_NO_TROUBLE = re.compile(
+    r"\b(?:no|not an?|without|any more|more) (?:more |further |other )?(?:problem|issue|trouble|error)s?\b|"
+    r"\b(?:necessary|needed)\b|"
+    r"\b(?:can't|cannot) (?:think|complain)\b|\bthanks for (?:the|your) help\b"
 )
 
 SHORT_WORDS_MAX = 7
@@ -173,6 +177,11 @@ def wants_person(text: str) -> bool:
 
 def is_goodbye(text: str) -> bool:
     return bool(_GOODBYE.search(plain(text)))
+
+
+def is_misheard_goodbye(text: str) -> bool:
+    """Tell whether the whole turn is what a recogniser makes of a lone farewell, such as "To buy."."""
+    return bool(_MISHEARD_GOODBYE.fullmatch(plain(text)))
 
 
 def wants_nothing_more(text: str) -> bool:
@@ -222,18 +231,14 @@ def wants_booking(text: str) -> bool:
     return bool(_BOOK.search(plain(text)))
 
 
+def needs_more_help(text: str) -> bool:
+    """Tell whether a "no" goes on to name a trouble: "No, the Wi-Fi is slow", but not "No, no problem"."""
+    said = plain(text)
+    return has_trouble(text) and not _NO_TROUBLE.search(said)
+
+
 def has_trouble(text: str) -> bool:
     return bool(_TROUBLE.search(plain(text)))
-
-
-def step_result(text: str) -> str | None:
-    """Return "fixed", "not_fixed" or "done" for what a caller says after trying something."""
-    said = plain(text)
-    if _NOT_FIXED.search(said) and not re.search(r"\bnot (?:any ?more|a problem)\b", said):
-        return "not_fixed"
-    if _FIXED.search(said) or re.match(r"(?:yes|yeah|yep|yup)\b", said):
-        return "fixed"
-    return "done" if _DID_IT.search(said) else None
 
 
 def small_talk(text: str) -> str | None:

@@ -153,7 +153,6 @@ class Moment:
     vague: str | None = None
     choices: list[date] = field(default_factory=list)
     clocks: list[Clock] = field(default_factory=list)
-    past: bool = False
     spans: list[tuple[int, int]] = field(default_factory=list)
 
 
@@ -193,7 +192,6 @@ def parse_spoken_day(text: str, today: date) -> date | None:
 
 def _drop_past(heard: str, moment: Moment) -> str:
     for match in _PAST.finditer(heard):
-        moment.past = True
         moment.spans.append(match.span())
         heard = _erase(heard, match.span())
     return heard

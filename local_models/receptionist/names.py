@@ -174,10 +174,6 @@ def merge(known: str, heard: Name) -> str:
     return heard.text
 
 
-def is_ordinary(word: str) -> bool:
-    return word.lower() in _COMMON
-
-
 def _find_soft(text: str, heard: str) -> Name | None:
     for match in _SOFT.finditer(heard):
         name = _read(text, match.start(), match.end(), None)

@@ -114,7 +114,6 @@ class Facts:
     asked_for_person: bool = False
     turns: int = 0
     caller_turns: int = 0
-    ended_by_caller: bool = False
 
 
 def write(messages: list[Message], schema: Json, now: datetime) -> str:
@@ -167,7 +166,6 @@ def gather(turns: list[tuple[str, str]], today: date) -> Facts:
             _take(form, kept, _asked(form, asked_text), today)
             confirmed = confirmed or (read_back and intents.yes_no(kept) is True)
             facts.asked_for_person = facts.asked_for_person or intents.wants_person(kept)
-            facts.ended_by_caller = intents.is_goodbye(kept)
             said_before = kept
     _store(facts, form)
     facts.outcome = _outcome(facts, done=done, confirmed=confirmed, called_back=called_back)

@@ -109,6 +109,3 @@ def _token_digits(token: str, homophones: bool) -> str:
     if token in _DIGIT_LIKE:
         return _DIGIT_LIKE[token]
     return HOMOPHONES.get(token, "") if homophones else ""
-
-
-# NEEDIMPORT

@@ -1,6 +1,5 @@
 """The receptionist's wording: short sentences meant to be heard."""
 
-from local_models.receptionist.contact import format_phone
 from local_models.receptionist.messages import Tool
 from local_models.receptionist.moments import say_clock, say_day
 from local_models.receptionist.slots import Appointment, Slot
@@ -14,6 +13,9 @@ WHAT_TO_CHANGE = "Sorry about that. What should I change?"
 YES_OR_NO = "Sorry, was that a yes or a no?"
 STILL_THERE = "Are you still there?"
 DID_THAT_HELP = "Did that help?"
+DOES_IT_WORK_NOW = "Does it work now?"
+CALL_BACK_OFFER = "Would you like someone to call you back?"
+TECHNICIAN_OFFER = "Would you like a technician to call you back?"
 SPELL_OR_TYPE = "You can also spell it out letter by letter, or type it."
 
 _NOT_UNDERSTOOD = (
@@ -147,10 +149,6 @@ _VERBS = {
     "take",
     "arrange",
 }
-
-
-def phone_shown(digits: str) -> str:
-    return format_phone(digits)
 
 
 def _offer(slot: Slot, tries: int) -> str:
