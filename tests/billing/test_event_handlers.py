@@ -179,6 +179,16 @@ def test_a_refund_that_fails_gives_the_credits_back(bought, stripe, bob):
     assert (credits(bob), Purchase.objects.get().status) == (500, "paid")
 
 
+def test_a_refund_that_failed_stays_failed_whatever_older_news_says(bought, stripe, bob):
+    made = stripe.refund(bought.stripe_payment_intent_id, 50_000, status="pending")
+    deliver_all(stripe)
+    old = refunds.payments.fetch_refund(made["id"])
+    stripe.change_refund(made["id"], "failed")
+    deliver_all(stripe)
+    refunds.settle_refund(bought.id, old)
+    assert (credits(bob), Refund.objects.get().status, Purchase.objects.get().status) == (500, "failed", "paid")
+
+
 def test_no_more_is_refunded_than_was_paid(bought, bob):
     refunds.refund(bought, 30_000, reason="Some", actor="olga@example.com")
     for amount_minor in (20_001, 0, -1):
