@@ -7,7 +7,6 @@ answer, and the answer closes the attempt. So a crash at any step is followed by
 
 from datetime import datetime, timedelta
 from enum import StrEnum
-from functools import partial
 from uuid import UUID
 
 import structlog
@@ -208,7 +207,7 @@ def save_auto_top_up(
         if is_on:
             _check_complete(top_up)
         top_up.save()
-        transaction.on_commit(partial(consider, organisation_id), robust=True)
+        transaction.on_commit(lambda: consider(organisation_id), robust=True)
     return top_up
 
 

@@ -12,7 +12,6 @@ KeyReused. Every error is a LedgerError and leaves nothing changed.
 import operator
 from dataclasses import dataclass
 from datetime import datetime
-from functools import partial
 from typing import Literal
 from uuid import UUID
 
@@ -554,8 +553,12 @@ def _expire(hold_id: UUID, now: datetime) -> HoldState | None:
 
 def _save_wallet(wallet: Wallet) -> None:
     wallet.save(update_fields=["balance_micro", "held_micro"])
-    announce = partial(wallet_changed.send_robust, sender=Wallet, organisation_id=wallet.organisation_id)
-    transaction.on_commit(announce, robust=True)
+    organisation_id = wallet.organisation_id
+    transaction.on_commit(lambda: _announce(organisation_id), robust=True)
+
+
+def _announce(organisation_id: UUID) -> None:
+    wallet_changed.send_robust(sender=Wallet, organisation_id=organisation_id)
 
 
 def _check_amount(amount_micro: int, *, least: int) -> None:

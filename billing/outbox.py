@@ -8,7 +8,6 @@ they run outside any transaction, because they talk to the world.
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from functools import partial
 from typing import Any
 
 import structlog
@@ -65,7 +64,7 @@ def put(kind: str, key: str, payload: Payload) -> None:
     _kinds[kind]
     message, is_new = OutboxMessage.objects.get_or_create(key=key, defaults={"kind": kind, "payload": dict(payload)})
     if is_new:
-        transaction.on_commit(partial(_nudge, message.pk), robust=True)
+        transaction.on_commit(lambda: _nudge(message.pk), robust=True)
 
 
 def deliver(message_id: int) -> bool:
@@ -106,7 +105,7 @@ def try_again(message_id: int) -> bool:
         given_up = OutboxMessage.objects.filter(pk=message_id, state=OutboxState.GIVEN_UP)
         if not given_up.update(state=OutboxState.PENDING, done_at=None, next_attempt_at=timezone.now()):
             return False
-        transaction.on_commit(partial(_nudge, message_id), robust=True)
+        transaction.on_commit(lambda: _nudge(message_id), robust=True)
     return True
 
 
