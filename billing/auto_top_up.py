@@ -16,7 +16,7 @@ from django.db.models import F, Sum
 from django.utils import timezone
 
 from accounts.models import Organisation, User
-from billing import bundles, emails, outbox, purchases
+from billing import bundles, emails, purchases
 from billing.exceptions import (
     BundleNotOnSale,
     InvalidSetting,
@@ -39,6 +39,7 @@ from billing.models import (
 )
 from billing.spending_cap import start_of_month
 from billing.stripe import payments
+from outbox import messages as outbox
 
 CHARGE = "auto_top_up.charge"
 REMEMBER_CARD = "auto_top_up.remember_card"

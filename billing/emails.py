@@ -16,8 +16,8 @@ from django.template.loader import render_to_string
 from django.utils import timezone
 
 from accounts.models import Membership, Role
-from billing import outbox
 from billing.formatting import CURRENCIES, MICRO, format_credits, format_money
+from outbox import messages as outbox
 
 KIND = "mail"
 # A mail server may be away over a long weekend; news about money older than that is no longer news.

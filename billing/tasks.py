@@ -1,9 +1,11 @@
 """Billing's work off the request: each task is safe to run twice and takes nothing but plain values."""
 
+from uuid import UUID
+
 from celery import shared_task
 from django.utils import timezone
 
-from billing import event_handlers, ledger, purchases, refunds
+from billing import auto_top_up, event_handlers, ledger, purchases, refunds
 
 
 @shared_task  # type: ignore[untyped-decorator]
@@ -30,3 +32,13 @@ def sweep_purchases() -> None:
 def expire_granted_credits() -> None:
     """Write off the granted credits whose time is up."""
     ledger.expire_granted_credits(timezone.now())
+
+
+@shared_task  # type: ignore[untyped-decorator]
+def consider_top_up(organisation_id: str, needed_micro: int = 0) -> None:
+    auto_top_up.consider(UUID(organisation_id), needed_micro=needed_micro)
+
+
+@shared_task  # type: ignore[untyped-decorator]
+def sweep_top_ups() -> None:
+    auto_top_up.consider_everyone(timezone.now())

@@ -9,8 +9,8 @@ from django.dispatch import receiver
 from billing import auto_top_up, emails, low_balance
 from billing.auto_top_up import Outlook
 from billing.models import Origin, Purchase
-from billing.outbox_tasks import consider_top_up
 from billing.signals import credits_wanted, payment_failed, payment_succeeded, wallet_changed
+from billing.tasks import consider_top_up
 
 log = structlog.get_logger(__name__)
 

@@ -20,14 +20,13 @@ app.conf.update(
     broker_connection_retry_on_startup=True,
     worker_hijack_root_logger=False,
     beat_schedule={
-        "hand-over-outbox": {"task": "billing.outbox_tasks.sweep_outbox", "schedule": 30.0},
+        "hand-over-outbox": {"task": "outbox.tasks.sweep_outbox", "schedule": 30.0},
         "handle-left-stripe-events": {"task": "billing.tasks.sweep_stripe_events", "schedule": 30.0},
         "ask-about-open-purchases": {"task": "billing.tasks.sweep_purchases", "schedule": 300.0},
-        "refill-wallets": {"task": "billing.outbox_tasks.sweep_top_ups", "schedule": 60.0},
+        "refill-wallets": {"task": "billing.tasks.sweep_top_ups", "schedule": 60.0},
         "expire-granted-credits": {"task": "billing.tasks.expire_granted_credits", "schedule": 3600.0},
         "settle-dead-sessions": {"task": "voice.tasks.sweep_sessions", "schedule": 30.0},
         "forget-client-addresses": {"task": "voice.tasks.forget_client_addresses", "schedule": 3600.0},
     },
 )
 app.autodiscover_tasks()
-app.autodiscover_tasks(related_name="outbox_tasks")

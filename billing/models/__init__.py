@@ -6,7 +6,6 @@ from billing.models.bundle import Bundle, BundlePrice, Currency
 from billing.models.entry import Entry, EntryKind
 from billing.models.hold import Capture, Hold, HoldStatus
 from billing.models.lot import Draw, Lot, LotKind
-from billing.models.outbox import OutboxMessage, OutboxState
 from billing.models.purchase import Dispute, DisputeStatus, Origin, Purchase, PurchaseStatus, Refund, RefundStatus
 from billing.models.receipt import Receipt, ReceiptSeries
 from billing.models.sign_up import SignUpDay, SignUpGrant, SignUpGrantStatus
@@ -33,8 +32,6 @@ __all__ = [
     "LotKind",
     "OffReason",
     "Origin",
-    "OutboxMessage",
-    "OutboxState",
     "Purchase",
     "PurchaseStatus",
     "Receipt",

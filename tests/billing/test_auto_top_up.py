@@ -10,14 +10,18 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 from accounts.organisations import suspend_organisation
-from billing import auto_top_up, ledger, outbox, outbox_tasks
+from billing import auto_top_up, ledger
+from billing import tasks as billing_tasks
 from billing.audit import audit_ledger
 from billing.bundles import seed_bundles
 from billing.exceptions import InsufficientCredits, InvalidSetting, PaymentServiceUnavailable, PurchaseNotFound
-from billing.models import AutoTopUp, AutoTopUpAttempt, Bundle, Entry, OutboxMessage, Purchase
+from billing.models import AutoTopUp, AutoTopUpAttempt, Bundle, Entry, Purchase
 from billing.purchases import settle_payment
 from billing.signals import credits_wanted
 from billing.stripe import payments
+from outbox import messages as outbox
+from outbox import tasks as outbox_tasks
+from outbox.models import OutboxMessage
 from tests import factories
 from tests.billing.bank import CARD, INDIAN_CARD, Bank, declined, wants_confirmation
 from tests.billing.money import hold
@@ -106,7 +110,7 @@ def later(hours):
         moved = {"created_at": message.created_at - passed, "next_attempt_at": message.next_attempt_at - passed}
         OutboxMessage.objects.filter(pk=message.pk).update(**moved)
     outbox_tasks.sweep_outbox()
-    outbox_tasks.sweep_top_ups()
+    billing_tasks.sweep_top_ups()
 
 
 def subjects():
@@ -146,7 +150,7 @@ def test_a_refused_hold_of_somebody_without_auto_top_up_expects_nothing(bank):
 def test_a_refused_hold_that_is_old_news_buys_nothing(rosewood, bank):
     """Twenty calls were refused, and the first of them has had the wallet filled."""
     for _ in range(20):
-        outbox_tasks.consider_top_up(str(rosewood.id), 150 * CREDIT)
+        billing_tasks.consider_top_up(str(rosewood.id), 150 * CREDIT)
     assert bank.paid_minor == [PRICE_MINOR]
 
 
@@ -157,7 +161,7 @@ def test_a_hold_that_was_refused_just_before_the_refill_came_may_be_asked_for_ag
 
 
 def test_a_broker_that_is_away_promises_no_refill(rosewood, bank, monkeypatch):
-    monkeypatch.setattr(outbox_tasks.consider_top_up, "delay", lambda *_: 1 / 0)
+    monkeypatch.setattr(billing_tasks.consider_top_up, "delay", lambda *_: 1 / 0)
     answers = credits_wanted.send_robust(None, organisation_id=rosewood.id, needed_micro=150 * CREDIT)
     assert [answer for _, answer in answers] == [False]
 
@@ -418,7 +422,7 @@ def test_a_new_card_forgets_the_old_ones_declines(rosewood, bank):
     bank.answers = [declined()]
     spend(rosewood, 60)
     auto_top_up.remember_card(rosewood.id, payments.SavedCard("pm_3", "cus_1", "Visa •••• 1", "US", True))
-    outbox_tasks.sweep_top_ups()
+    billing_tasks.sweep_top_ups()
     assert states(rosewood) == ["declined", "succeeded"]
 
 
@@ -531,7 +535,7 @@ def test_a_process_killed_before_it_could_ask_is_made_up_for_by_the_sweep(rosewo
     spend(rosewood, 60)
     monkeypatch.undo()
     bank = use_bank(monkeypatch)
-    outbox_tasks.sweep_top_ups()
+    billing_tasks.sweep_top_ups()
     assert bank.paid_minor == [PRICE_MINOR]
 
 

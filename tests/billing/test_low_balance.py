@@ -5,7 +5,7 @@ from django.core import mail
 
 from billing import emails, ledger, low_balance
 from billing.exceptions import InvalidSetting
-from billing.models import OutboxMessage
+from outbox.models import OutboxMessage
 from tests import factories
 from tests.billing.money import hold
 from tests.billing.test_ledger_concurrency import at_once

@@ -7,7 +7,7 @@ from django.db import IntegrityError, connection, transaction
 from django.utils import timezone
 
 from billing.exceptions import AppendOnly
-from billing.models import Bundle, OutboxMessage, Purchase, PurchaseStatus, Receipt
+from billing.models import Bundle, Purchase, PurchaseStatus, Receipt
 from billing.receipt_pdf import receipt_pdf
 from billing.receipts import (
     ReceiptNotDue,
@@ -20,6 +20,7 @@ from billing.receipts import (
     tax_name,
 )
 from billing.signals import payment_succeeded
+from outbox.models import OutboxMessage
 from tests.factories import make_organisation, make_user
 
 GSTIN_DELHI, GSTIN_DELHI_TOO, GSTIN_KERALA = "07AAAAA0000A1Z5", "07BBBBB0000B1Z5", "32CCCCC0000C1Z5"

@@ -9,7 +9,8 @@ from django.utils import timezone
 
 from billing import auto_top_up, emails, low_balance
 from billing.bundles import seed_bundles
-from billing.models import AutoTopUp, AutoTopUpAttempt, BudgetSettings, Bundle, OutboxMessage
+from billing.models import AutoTopUp, AutoTopUpAttempt, BudgetSettings, Bundle
+from outbox.models import OutboxMessage
 from tests import factories
 from tests.billing.bank import CARD
 
@@ -47,8 +48,12 @@ def rosewood(db, settings):
     return organisation
 
 
+def page(model, name, *args):
+    return reverse(f"admin:{model._meta.app_label}_{model._meta.model_name}_{name}", args=args)
+
+
 def listing(model):
-    return reverse(f"admin:billing_{model._meta.model_name}_changelist")
+    return page(model, "changelist")
 
 
 def act(client, model, action):
@@ -59,14 +64,14 @@ def act(client, model, action):
 def test_every_list_and_every_row_has_a_page(office, rosewood, model):
     assert office.get(listing(model)).status_code == 200
     row = model.objects.get()
-    assert office.get(reverse(f"admin:billing_{model._meta.model_name}_change", args=[row.pk])).status_code == 200
+    assert office.get(page(model, "change", row.pk)).status_code == 200
 
 
 @pytest.mark.parametrize("model", MODELS)
 def test_nothing_is_added_or_deleted(office, rosewood, model):
-    assert office.get(reverse(f"admin:billing_{model._meta.model_name}_add")).status_code == 403
+    assert office.get(page(model, "add")).status_code == 403
     row = model.objects.get()
-    assert office.post(reverse(f"admin:billing_{model._meta.model_name}_delete", args=[row.pk])).status_code == 403
+    assert office.post(page(model, "delete", row.pk)).status_code == 403
 
 
 def test_what_was_given_up_is_tried_again(office, rosewood):

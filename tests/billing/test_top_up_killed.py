@@ -10,7 +10,7 @@ import pytest
 from django.db import connection
 
 from billing.audit import audit_ledger
-from billing.models import OutboxMessage
+from outbox.models import OutboxMessage
 from tests.billing.test_auto_top_up import (
     CREDITS,
     PRICE_MINOR,

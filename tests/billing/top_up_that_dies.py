@@ -20,8 +20,9 @@ def die(*_, **__):
 def main(database, organisation_id, step, ledger_of_bank):
     settings.DATABASES["default"]["NAME"] = database
     django.setup()
-    from billing import auto_top_up, outbox
+    from billing import auto_top_up
     from billing.stripe import payments
+    from outbox import messages as outbox
     from tests.billing.bank import Bank
 
     bank = Bank()

@@ -7,10 +7,11 @@ import pytest
 from channels.db import database_sync_to_async as in_thread
 
 from accounts.models import Organisation
-from billing import auto_top_up, ledger, outbox
+from billing import auto_top_up, ledger
 from billing.bundles import seed_bundles
 from billing.models import AutoTopUpAttempt, Bundle
 from billing.stripe import payments
+from outbox import messages as outbox
 from tests.billing.bank import CARD, Bank, declined
 from tests.fakes.scripted_upstream import ScriptedUpstream, usage
 from tests.flows.books import closed_books, only_session, response_micro

@@ -15,7 +15,7 @@ from django.db import transaction
 from django.db.models import F
 from django.utils import timezone
 
-from billing.models import OutboxMessage, OutboxState
+from outbox.models import OutboxMessage, OutboxState
 
 log = structlog.get_logger(__name__)
 
@@ -110,7 +110,7 @@ def try_again(message_id: int) -> bool:
 
 
 def _nudge(message_id: int) -> None:
-    from billing.outbox_tasks import deliver_message  # the task calls back into this module
+    from outbox.tasks import deliver_message  # the task calls back into this module
 
     try:
         deliver_message.delay(message_id)

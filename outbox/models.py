@@ -12,7 +12,7 @@ class OutboxState(models.TextChoices):
 
 
 class OutboxMessage(models.Model):
-    """One piece of work; only billing.outbox writes these.
+    """One piece of work; only outbox.messages writes these.
 
     `payload` holds ids and plain values, never a person's words. `next_attempt_at` of a pending message is when it may
     be taken next: while a worker has it, that is when the worker must be dead.

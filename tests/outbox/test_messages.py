@@ -6,8 +6,9 @@ import pytest
 from django.db import DatabaseError, connection, transaction
 from django.utils import timezone
 
-from billing import outbox, outbox_tasks
-from billing.models import OutboxMessage
+from outbox import messages as outbox
+from outbox import tasks as outbox_tasks
+from outbox.models import OutboxMessage
 from tests.billing.test_ledger_concurrency import at_once
 
 pytestmark = pytest.mark.django_db(transaction=True)
