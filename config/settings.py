@@ -19,6 +19,10 @@ DATA_DIR = Path(env.text("PARLEY_DATA_DIR", str(BASE_DIR / "var")))
 DATA_DIR.mkdir(parents=True, exist_ok=True)
 
 SECRET_KEY = env.secret("SECRET_KEY") or secret_key_in(DATA_DIR)
+# What encrypts customers' secrets at rest, newest first; empty: derived from SECRET_KEY (config/encryption.py).
+ENCRYPTION_KEYS = [key.strip() for key in env.secret("ENCRYPTION_KEYS").split(",") if key.strip()]
+if any(len(key) < 32 for key in ENCRYPTION_KEYS):
+    raise ImproperlyConfigured("Every one of ENCRYPTION_KEYS must have 32 characters or more.")
 ALLOWED_HOSTS = env.words("ALLOWED_HOSTS", "localhost,127.0.0.1,[::1]")
 CSRF_TRUSTED_ORIGINS = env.words("CSRF_TRUSTED_ORIGINS")
 # Where visitors reach us, for links in mails: scheme, host and port, without a slash at the end.

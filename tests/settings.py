@@ -29,6 +29,7 @@ os.environ.update(
                 "CALL_STARTS_PER_IP", "CALL_STARTS_PER_AGENT", "CONCURRENT_CALLS_PER_IP", "CONCURRENT_CALLS_PER_AGENT",
                 "CONCURRENT_CALLS_PER_ORGANISATION", "CAPTCHA_REMEMBERED_S", "TICKET_LIFETIME_S", "SIGN_UPS_PER_IP",
                 "SIGN_UP_CREDITS", "SIGN_UP_CREDITS_A_DAY", "HOUSE_CREDITS", "CLIENT_IP_KEPT_DAYS",
+                "ENCRYPTION_KEYS",
             ],
             "",
         ),
