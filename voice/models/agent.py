@@ -20,6 +20,12 @@ class Template(models.TextChoices):
     LANGUAGE_PRACTICE = "language_practice", "Language practice"
 
 
+class TranscriptPolicy(models.TextChoices):
+    NEVER = "never", "Never"
+    ASK = "ask", "Ask the caller"
+    ALWAYS = "always", "Always, with a notice"
+
+
 class Agent(models.Model):
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     organisation = models.ForeignKey(Organisation, on_delete=models.CASCADE, related_name="agents")
@@ -45,6 +51,13 @@ class Agent(models.Model):
     allowed_origins = models.JSONField(default=list, blank=True, help_text="Sites that may embed it; ours always may.")
     daily_ceiling_micro = models.BigIntegerField(default=500_000_000, help_text="What public calls may cost in a day.")
     shows_prices = models.BooleanField(default=True)
+    transcript_policy = models.CharField(
+        max_length=6,
+        choices=TranscriptPolicy.choices,
+        default=TranscriptPolicy.NEVER,
+        help_text="Whether what is said is kept.",
+    )
+    captions = models.BooleanField(default=True, help_text="What is said is shown in the caller's browser, in writing.")
 
     created_at = models.DateTimeField(default=timezone.now, editable=False)
     updated_at = models.DateTimeField(auto_now=True)

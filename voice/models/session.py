@@ -1,4 +1,4 @@
-"""One conversation, and its turns. No word that was said is kept here."""
+"""One conversation, and its turns. No word that was said is kept here (models/transcript.py)."""
 
 import uuid
 
@@ -6,7 +6,7 @@ from django.db import models
 from django.utils import timezone
 
 from accounts.models import Organisation
-from voice.models.agent import Agent
+from voice.models.agent import Agent, TranscriptPolicy
 
 
 class SessionState(models.TextChoices):
@@ -60,6 +60,13 @@ class Session(models.Model):
     # The most this call may cost beside what the wallet allows: a public agent's daily ceiling.
     spend_cap_micro = models.BigIntegerField(null=True)
 
+    # What the agent's owner had chosen, and what the caller answered to which wording: voice/transcripts/consent.py.
+    transcript_policy = models.CharField(max_length=6, choices=TranscriptPolicy.choices, default=TranscriptPolicy.NEVER)
+    consent = models.BooleanField(null=True, help_text="Null: the caller was not asked.")
+    consent_version = models.CharField(max_length=40, blank=True)
+    consent_at = models.DateTimeField(null=True)
+    transcribes_input = models.BooleanField(default=True, help_text="The caller's speech is written down, and billed.")
+
     created_at = models.DateTimeField(default=timezone.now)
     ticket_expires_at = models.DateTimeField()
     started_at = models.DateTimeField(null=True)
@@ -84,6 +91,15 @@ class Session(models.Model):
             models.Index(fields=["state", "organisation"], name="session_state_organisation"),
             models.Index(fields=["agent", "-created_at"], name="session_agent_recent"),
             models.Index(fields=["organisation", "-created_at"], name="session_organisation_recent"),
+            models.Index(fields=["organisation", "outcome", "-created_at"], name="session_by_outcome"),
+            models.Index(
+                fields=["organisation", "stars", "-created_at"],
+                condition=models.Q(stars__isnull=False),
+                name="session_by_stars",
+            ),
+            models.Index(
+                fields=["organisation", "visitor_id"], condition=~models.Q(visitor_id=""), name="session_by_visitor"
+            ),
         ]
         constraints = [
             models.CheckConstraint(
