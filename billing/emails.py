@@ -79,6 +79,11 @@ def put_ceiling_reached(organisation_id: UUID, *, month: str, ceiling_minor: int
     _put(organisation_id, "ceiling_reached", f"ceiling:{organisation_id}:{month}:{ceiling_minor}", values)
 
 
+def put_cap_reached(organisation_id: UUID, *, month: str, cap_micro: int) -> None:
+    """Told once a month, `2026-01`, for each cap."""
+    _put(organisation_id, "cap_reached", f"cap:{organisation_id}:{month}:{cap_micro}", {"credits_micro": cap_micro})
+
+
 def send(payload: outbox.Payload) -> None:
     """Render and send one mail; nothing when its reader is no payer any more.
 

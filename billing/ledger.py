@@ -34,7 +34,7 @@ from billing.exceptions import (
 )
 from billing.models import Capture as CaptureRow
 from billing.models import Entry, EntryKind, Hold, HoldStatus, Lot, Wallet
-from billing.signals import wallet_changed
+from billing.signals import cap_refused, wallet_changed
 
 MICRO = 1_000_000
 # One movement, hold or capture: a billion credits, far above any real one and far below 64 bits.
@@ -513,6 +513,7 @@ def _set_aside(wallet: Wallet, amount_micro: int, now: datetime) -> int:
         raise InsufficientCredits(available_micro=wallet.available_micro, needed_micro=amount_micro)
     allowed_micro = spending_cap.remaining_this_month_micro(wallet)
     if allowed_micro is not None and amount_micro > allowed_micro:
+        cap_refused.send_robust(Wallet, organisation_id=wallet.organisation_id)
         raise SpendingCapReached(available_micro=allowed_micro, needed_micro=amount_micro)
     wallet.held_micro += amount_micro
     _save_wallet(wallet)

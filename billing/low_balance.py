@@ -11,6 +11,7 @@ from django.db.models.functions import Coalesce
 from billing import emails
 from billing.exceptions import InvalidSetting
 from billing.models import BudgetSettings, Hold, HoldStatus, Wallet
+from billing.signals import announce, credits_low
 
 MAX_THRESHOLDS = 5
 # Ten million credits: beyond any wallet one would want to be told about.
@@ -43,6 +44,9 @@ def save_budget(
         budget = _lock_budget(organisation_id)
         budget.low_balance_thresholds_micro = thresholds_micro
         budget.low_balance_level_micro = _level(left_micro(organisation_id), thresholds_micro)
+        if budget.monthly_cap_micro != monthly_cap_micro:
+            # Another cap is another promise: reaching it is news again.
+            budget.cap_reached_in = None
         budget.monthly_cap_micro = monthly_cap_micro
         budget.save()
     return budget
@@ -68,6 +72,12 @@ def check(organisation_id: UUID) -> None:
         if not is_new and level_micro is not None and (before_micro is None or level_micro < before_micro):
             budget.low_balance_crossings += 1
             emails.put_low_balance(organisation_id, crossing=budget.low_balance_crossings, threshold_micro=level_micro)
+            announce(
+                credits_low,
+                organisation_id=organisation_id,
+                threshold_micro=level_micro,
+                balance_micro=now_left_micro,
+            )
             log.info("low_balance", organisation_id=str(organisation_id), threshold_micro=level_micro)
         budget.save()
 

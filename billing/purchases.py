@@ -12,7 +12,6 @@ from uuid import UUID
 
 import structlog
 from django.db import transaction
-from django.dispatch import Signal
 from django.utils import timezone
 
 from accounts.models import Organisation, User
@@ -30,7 +29,7 @@ from billing.exceptions import (
 )
 from billing.models import Bundle, Origin, Purchase, PurchaseStatus
 from billing.models.purchase import CREDITED, UNDECIDED
-from billing.signals import payment_failed, payment_succeeded
+from billing.signals import announce, payment_failed, payment_succeeded
 from billing.stripe import checkout as checkouts
 from billing.stripe import payments
 from billing.stripe.checkout import Checkout
@@ -385,7 +384,7 @@ def _credit(purchase: Purchase) -> Purchase:
     purchase.failure = ""
     purchase.next_check_at = None
     purchase.save()
-    _announce(payment_succeeded, purchase.id)
+    announce(payment_succeeded, purchase_id=purchase.id)
     return purchase
 
 
@@ -398,7 +397,7 @@ def _move(purchase: Purchase, status: PurchaseStatus, failure: str) -> Purchase:
             purchase.next_check_at = None
     purchase.save()
     if is_news and status == PurchaseStatus.FAILED:
-        _announce(payment_failed, purchase.id)
+        announce(payment_failed, purchase_id=purchase.id)
     return purchase
 
 
@@ -407,14 +406,6 @@ def _fail(purchase_id: UUID, code: str, payment_id: str = "") -> Purchase:
         purchase = _lock(purchase_id)
         purchase.stripe_payment_intent_id = purchase.stripe_payment_intent_id or payment_id
         return _move(purchase, PurchaseStatus.FAILED, code)
-
-
-def _announce(signal: Signal, purchase_id: UUID) -> None:
-    try:
-        with transaction.atomic():
-            signal.send(sender=Purchase, purchase_id=purchase_id)
-    except Exception as error:  # The edge to apps that are not known here: their mistake must not undo a payment.
-        log.error("payment_receiver_failed", purchase_id=str(purchase_id), error=type(error).__name__)
 
 
 def _failure_of(purchase: Purchase) -> PaymentDeclined | PaymentNeedsConfirmation:

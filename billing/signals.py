@@ -1,5 +1,9 @@
 """What billing tells the apps above it, which it does not know."""
 
+from typing import Any
+
+import structlog
+from django.db import transaction
 from django.dispatch import Signal
 
 # organisation_id: UUID. Sent after the commit of whatever changed a wallet's balance or held credits. Receivers run on
@@ -16,3 +20,28 @@ credits_wanted = Signal()
 # and do nothing else; when one fails, what they all wrote is undone and logged, and the payment stands.
 payment_succeeded = Signal()
 payment_failed = Signal()
+
+# organisation_id: UUID, threshold_micro: int, balance_micro: int. Sent once a crossing, as payment_succeeded is: inside
+# the transaction that writes down that what is left (`balance_micro`: the balance less what running calls have used)
+# fell under the threshold.
+credits_low = Signal()
+
+# organisation_id: UUID, cap_micro: int. Sent once a month and cap, as payment_succeeded is: inside the transaction that
+# writes down that the month's spending cap refused credits to a call.
+budget_exceeded = Signal()
+
+# organisation_id: UUID. Sent when the month's cap refuses a hold or an extension, inside a transaction that is then
+# rolled back: receivers write nothing, and let a worker write down what follows from it.
+cap_refused = Signal()
+
+log = structlog.get_logger(__name__)
+
+
+def announce(signal: Signal, **facts: Any) -> None:
+    """Send inside the caller's transaction; what the receivers wrote is undone and logged when one of them fails."""
+    try:
+        with transaction.atomic():
+            signal.send(sender=None, **facts)
+    except Exception as error:  # The edge to apps that are not known here: their mistake must not undo the money.
+        names = {name: str(fact) for name, fact in facts.items() if name.endswith("_id")}
+        log.error("money_receiver_failed", error=type(error).__name__, **names)

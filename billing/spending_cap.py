@@ -1,12 +1,18 @@
 """The most that an organisation lets its calls cost in a month, enforced where credits are set aside."""
 
-from datetime import datetime
+from datetime import date, datetime
 from uuid import UUID
 
+import structlog
+from django.db import transaction
 from django.db.models import Sum
 from django.utils import timezone
 
+from billing import emails
 from billing.models import BudgetSettings, Entry, EntryKind, Wallet
+from billing.signals import announce, budget_exceeded
+
+log = structlog.get_logger(__name__)
 
 
 def remaining_this_month_micro(wallet: Wallet) -> int | None:
@@ -27,9 +33,35 @@ def used_this_month_micro(organisation_id: UUID) -> int:
     return _used_micro(wallet, start_of_month(timezone.now()))
 
 
+def is_told(organisation_id: UUID) -> bool:
+    """Say whether this month's refusals by the cap were told of already, or there is no cap any more."""
+    budget = BudgetSettings.objects.filter(organisation_id=organisation_id, monthly_cap_micro__isnull=False).first()
+    return budget is None or budget.cap_reached_in == _this_month()
+
+
+def record_reached(organisation_id: UUID) -> None:
+    """Write down that the cap refused a call this month, and tell the payers and whoever listens, once."""
+    with transaction.atomic():
+        budget = BudgetSettings.objects.select_for_update().filter(organisation_id=organisation_id).first()
+        # Taken away since, or told by somebody else while we waited for the lock.
+        if budget is None or budget.monthly_cap_micro is None or budget.cap_reached_in == _this_month():
+            return
+        budget.cap_reached_in = _this_month()
+        budget.save(update_fields=["cap_reached_in"])
+        emails.put_cap_reached(
+            organisation_id, month=_this_month().strftime("%Y-%m"), cap_micro=budget.monthly_cap_micro
+        )
+        announce(budget_exceeded, organisation_id=organisation_id, cap_micro=budget.monthly_cap_micro)
+    log.info("spending_cap_reached", organisation_id=str(organisation_id))
+
+
 def start_of_month(now: datetime) -> datetime:
     """The month is that of settings.TIME_ZONE."""
     return timezone.localtime(now).replace(day=1, hour=0, minute=0, second=0, microsecond=0)
+
+
+def _this_month() -> date:
+    return start_of_month(timezone.now()).date()
 
 
 def _cap_micro(organisation_id: UUID) -> int | None:

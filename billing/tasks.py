@@ -5,7 +5,7 @@ from uuid import UUID
 from celery import shared_task
 from django.utils import timezone
 
-from billing import auto_top_up, event_handlers, ledger, purchases, refunds
+from billing import auto_top_up, event_handlers, ledger, purchases, refunds, spending_cap
 
 
 @shared_task  # type: ignore[untyped-decorator]
@@ -37,6 +37,11 @@ def expire_granted_credits() -> None:
 @shared_task  # type: ignore[untyped-decorator]
 def consider_top_up(organisation_id: str, needed_micro: int = 0) -> None:
     auto_top_up.consider(UUID(organisation_id), needed_micro=needed_micro)
+
+
+@shared_task  # type: ignore[untyped-decorator]
+def record_cap_reached(organisation_id: str) -> None:
+    spending_cap.record_reached(UUID(organisation_id))
 
 
 @shared_task  # type: ignore[untyped-decorator]

@@ -1,4 +1,4 @@
-"""What follows from money that moved or is missing: a refill, a low-balance mail, a mail about a payment."""
+"""What follows from money that moved or is missing: a refill, or a mail about a low balance, a cap or a payment."""
 
 from typing import Any
 from uuid import UUID
@@ -6,11 +6,11 @@ from uuid import UUID
 import structlog
 from django.dispatch import receiver
 
-from billing import auto_top_up, emails, low_balance
+from billing import auto_top_up, emails, low_balance, spending_cap
 from billing.auto_top_up import Outlook
 from billing.models import Origin, Purchase
-from billing.signals import credits_wanted, payment_failed, payment_succeeded, wallet_changed
-from billing.tasks import consider_top_up
+from billing.signals import cap_refused, credits_wanted, payment_failed, payment_succeeded, wallet_changed
+from billing.tasks import consider_top_up, record_cap_reached
 
 log = structlog.get_logger(__name__)
 
@@ -30,8 +30,15 @@ def refill_when_wanted(*, organisation_id: UUID, needed_micro: int, **_: Any) ->
     """Answer whether asking again may succeed; a worker begins the attempt, since this may be rolled back."""
     outlook = auto_top_up.outlook(organisation_id, needed_micro=needed_micro)
     if outlook is Outlook.DUE:
-        return _hand_over(organisation_id, needed_micro)
+        return _hand_over(consider_top_up, organisation_id, needed_micro)
     return outlook is not Outlook.NONE
+
+
+@receiver(cap_refused, dispatch_uid="billing.tell_of_reached_cap")
+def tell_of_reached_cap(*, organisation_id: UUID, **_: Any) -> None:
+    """A worker writes it down, since this will be rolled back; should it not come, the next refusal asks again."""
+    if not spending_cap.is_told(organisation_id):
+        _hand_over(record_cap_reached, organisation_id)
 
 
 @receiver(payment_succeeded, dispatch_uid="billing.follow_up_payment")
@@ -56,11 +63,11 @@ def tell_of_failed_payment(*, purchase_id: UUID, **_: Any) -> None:
         )
 
 
-def _hand_over(organisation_id: UUID, needed_micro: int) -> bool:
+def _hand_over(task: Any, organisation_id: UUID, *amounts_micro: int) -> bool:
     try:
-        consider_top_up.delay(str(organisation_id), needed_micro)
+        task.delay(str(organisation_id), *amounts_micro)
     except Exception as error:
         # The broker is away: nobody will come, and the caller should not wait for it.
-        log.warning("top_up_not_handed_over", organisation_id=str(organisation_id), error=type(error).__name__)
+        log.warning("not_handed_over", organisation_id=str(organisation_id), error=type(error).__name__)
         return False
     return True

@@ -27,6 +27,8 @@ class BudgetSettings(models.Model):
     # Numbers the crossings, so that each has an outbox key of its own.
     low_balance_crossings = models.PositiveIntegerField(default=0, editable=False)
     monthly_cap_micro = models.BigIntegerField(null=True, blank=True)
+    # The first day of the month in which the cap last refused a call, so that each month is told once.
+    cap_reached_in = models.DateField(null=True, editable=False)
 
     class Meta:
         verbose_name_plural = "budget settings"

@@ -1,10 +1,12 @@
 """A tenant with a wallet, another who must never be touched, and the operator."""
 
+from contextlib import ExitStack
+
 import pytest
 from django.contrib.auth import get_user_model
 
 from billing.audit import audit_ledger
-from tests.billing.money import an_organisation
+from tests.billing.money import an_organisation, connected
 from tests.fakes.stripe_server import KEY, SECRET, FakeStripe
 
 
@@ -47,3 +49,20 @@ def stripe(stripe_server, settings):
 def ann(db):
     """Somebody who buys for Alice."""
     return get_user_model().objects.create_user("ann@example.com", None)
+
+
+@pytest.fixture
+def heard():
+    """`heard(signal)` is a list that fills with what the signal says, until the test is over."""
+    with ExitStack() as stack:
+
+        def listen(signal):
+            said = []
+
+            def note(sender, signal, **facts):
+                said.append(facts)
+
+            stack.enter_context(connected(signal, note))
+            return said
+
+        yield listen

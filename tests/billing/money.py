@@ -1,6 +1,7 @@
 """Short ways to say what a test of money starts from."""
 
 import uuid
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 
 from accounts.models import Organisation
@@ -35,3 +36,13 @@ def hold(organisation, amount_micro, key=None, expires_at=LATER, reference="voic
 def balance(organisation):
     state = ledger.balance_of(organisation.id)
     return state.balance_micro, state.held_micro, state.available_micro
+
+
+@contextmanager
+def connected(signal, receiver):
+    """Let the receiver hear the signal for a while."""
+    signal.connect(receiver)
+    try:
+        yield
+    finally:
+        signal.disconnect(receiver)

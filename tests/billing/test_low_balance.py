@@ -5,9 +5,10 @@ from django.core import mail
 
 from billing import emails, ledger, low_balance
 from billing.exceptions import InvalidSetting
+from billing.signals import credits_low
 from outbox.models import OutboxMessage
 from tests import factories
-from tests.billing.money import hold
+from tests.billing.money import connected, hold
 from tests.billing.test_ledger_concurrency import at_once
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -156,3 +157,22 @@ def test_twenty_looks_at_one_crossing_make_one_mail(rosewood, monkeypatch):
     monkeypatch.undo()
     at_once(lambda _: low_balance.check(rosewood.id))
     assert OutboxMessage.objects.count() == 1
+
+
+def test_the_apps_above_hear_of_a_crossing_once(rosewood, heard):
+    crossings = heard(credits_low)
+    spend_to(rosewood, 199)
+    spend_to(rosewood, 150)
+    assert crossings == [
+        {"organisation_id": rosewood.id, "threshold_micro": 200 * CREDIT, "balance_micro": 199 * CREDIT}
+    ]
+
+
+def test_an_app_above_that_fails_undoes_its_own_rows_and_not_the_mail(rosewood):
+    def write_and_fail(**_):
+        OutboxMessage.objects.create(kind="theirs", key="theirs", payload={})
+        raise ValueError
+
+    with connected(credits_low, write_and_fail):
+        spend_to(rosewood, 199)
+    assert list(OutboxMessage.objects.values_list("kind", flat=True)) == ["mail"]

@@ -3,14 +3,19 @@
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from django.db.models import F
 from django.utils import timezone
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.django import TestCase
 
+from accounts.models import Membership, Role
 from billing import ledger, low_balance, spending_cap
 from billing.exceptions import InsufficientCredits, InvalidSetting, SpendingCapReached
-from billing.models import Entry, Wallet
+from billing.models import BudgetSettings, Entry, Wallet
+from billing.signals import budget_exceeded
+from billing.tasks import record_cap_reached
+from outbox.models import OutboxMessage
 from tests.billing.money import LATER, an_organisation, balance, give, hold
 from tests.billing.test_ledger_concurrency import at_once, of_type
 
@@ -155,3 +160,92 @@ class TestAnySequenceOfCalls(TestCase):
             assert left(organisation) >= 0
         ledger.expire_holds(LATER)
         assert spending_cap.used_this_month_micro(organisation.id) <= cap_micro
+
+
+@pytest.fixture
+def handed_over(monkeypatch):
+    """The ids that workers were given: what they do is done after the refusal was rolled back, as it really is."""
+    ids = []
+    monkeypatch.setattr("billing.watch.record_cap_reached.delay", ids.append)
+    return ids
+
+
+@pytest.fixture
+def refused(handed_over):
+    """A way to be refused by the cap, with what a worker then does."""
+
+    def be_refused(organisation):
+        with pytest.raises(SpendingCapReached):
+            hold(organisation, 90)
+        for organisation_id in handed_over:
+            record_cap_reached(organisation_id)
+        handed_over.clear()
+
+    return be_refused
+
+
+@pytest.fixture
+def paying_alice(alice, ann):
+    Membership.objects.create(organisation=alice, user=ann, role=Role.OWNER)
+    cap(alice, 60)
+    return alice
+
+
+def subjects():
+    return [message.payload["mail"] for message in OutboxMessage.objects.all()]
+
+
+def test_a_refusal_by_the_cap_is_told_to_the_payers_and_to_the_apps_above(paying_alice, refused, heard):
+    exceeded = heard(budget_exceeded)
+    refused(paying_alice)
+    assert exceeded == [{"organisation_id": paying_alice.id, "cap_micro": 60}]
+    assert subjects() == ["cap_reached"]
+
+
+def test_a_month_is_told_once(paying_alice, refused, heard):
+    exceeded = heard(budget_exceeded)
+    refused(paying_alice)
+    refused(paying_alice)
+    assert len(exceeded) == 1
+
+
+def test_what_was_told_is_handed_to_no_worker_again(paying_alice, refused, handed_over):
+    refused(paying_alice)
+    with pytest.raises(SpendingCapReached):
+        hold(paying_alice, 90)
+    assert handed_over == []
+
+
+def test_the_next_month_is_told_again(paying_alice, refused, heard):
+    refused(paying_alice)
+    BudgetSettings.objects.update(cap_reached_in=F("cap_reached_in") - timedelta(days=28))
+    exceeded = heard(budget_exceeded)
+    refused(paying_alice)
+    assert len(exceeded) == 1
+
+
+def test_another_cap_is_told_again(paying_alice, refused, heard):
+    refused(paying_alice)
+    cap(paying_alice, 70)
+    exceeded = heard(budget_exceeded)
+    refused(paying_alice)
+    assert [facts["cap_micro"] for facts in exceeded] == [70]
+
+
+def test_a_cap_that_was_taken_away_meanwhile_is_not_told(paying_alice, heard):
+    exceeded = heard(budget_exceeded)
+    cap(paying_alice, None)
+    record_cap_reached(str(paying_alice.id))
+    assert exceeded == []
+
+
+def test_a_refusal_for_want_of_credits_is_none_of_the_caps(paying_alice, handed_over):
+    with pytest.raises(InsufficientCredits):
+        hold(paying_alice, 1000)
+    assert handed_over == []
+
+
+def test_the_mail_says_which_limit_was_reached(mailoutbox, paying_alice):
+    with TestCase.captureOnCommitCallbacks(execute=True):
+        record_cap_reached(str(paying_alice.id))
+    assert mailoutbox[0].subject == "Alice's Plumbing has reached its monthly limit of 0.00006 credits"
