@@ -2,6 +2,8 @@
 
 from voice.models.agent import Agent, Template, TranscriptPolicy
 from voice.models.catalogue import CatalogueModel, ModelStatus, Rate
+from voice.models.crm import CrmConnection, CrmDelivery, CrmDeliveryState
+from voice.models.note import Note, NoteReason, NoteState, NoteWriter
 from voice.models.session import EndReason, Outcome, Session, SessionState, Turn
 from voice.models.switches import BlockedNetwork, Switches
 from voice.models.transcript import (
@@ -19,8 +21,15 @@ __all__ = [
     "BlockedNetwork",
     "CatalogueModel",
     "CollectedFields",
+    "CrmConnection",
+    "CrmDelivery",
+    "CrmDeliveryState",
     "EndReason",
     "ModelStatus",
+    "Note",
+    "NoteReason",
+    "NoteState",
+    "NoteWriter",
     "Outcome",
     "Rate",
     "Session",
