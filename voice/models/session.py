@@ -98,6 +98,9 @@ class Session(models.Model):
                 name="session_by_stars",
             ),
             models.Index(
+                fields=["organisation", "created_at"], condition=~models.Q(comment=""), name="session_with_comment"
+            ),
+            models.Index(
                 fields=["organisation", "visitor_id"], condition=~models.Q(visitor_id=""), name="session_by_visitor"
             ),
         ]

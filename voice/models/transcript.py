@@ -41,12 +41,17 @@ class Transcript(models.Model):
     session = models.OneToOneField(Session, on_delete=models.CASCADE, related_name="transcript")
     organisation = models.ForeignKey(Organisation, on_delete=models.CASCADE, related_name="transcripts")
     created_at = models.DateTimeField(default=timezone.now)
+    # What the caller was told; a longer rule made later does not undo it, a shorter one comes first.
+    deletes_at = models.DateTimeField(default=timezone.now)
     redacted_at = models.DateTimeField(null=True)
 
     class Meta:
         ordering = ["-created_at"]
         permissions = [("read_transcripts", "Can read what callers said")]
-        indexes = [models.Index(fields=["organisation", "created_at"], name="transcript_by_age")]
+        indexes = [
+            models.Index(fields=["organisation", "created_at"], name="transcript_by_age"),
+            models.Index(fields=["deletes_at"], name="transcript_by_promise"),
+        ]
 
     def __str__(self) -> str:
         return f"transcript of {self.session_id}"
@@ -72,6 +77,7 @@ class CollectedFields(models.Model):
 
     session = models.ForeignKey(Session, on_delete=models.CASCADE, related_name="collected")
     organisation = models.ForeignKey(Organisation, on_delete=models.CASCADE, related_name="collected_fields")
+    call_id = models.CharField(max_length=120, help_text="The tool call's own: what makes keeping it twice once.")
     task_name = models.CharField(max_length=40)
     fields = models.JSONField(help_text="Names to texts, as the assistant took them down.")
     completed_at = models.DateTimeField(default=timezone.now)
@@ -80,6 +86,7 @@ class CollectedFields(models.Model):
         ordering = ["completed_at", "id"]
         verbose_name = verbose_name_plural = "collected fields"
         indexes = [models.Index(fields=["organisation", "completed_at"], name="collected_by_age")]
+        constraints = [models.UniqueConstraint(fields=["session", "call_id"], name="collected_once")]
 
     def __str__(self) -> str:
         return f"{self.task_name} of {self.session_id}"
