@@ -9,6 +9,7 @@ from django.utils import timezone
 class Organisation(models.Model):
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     name = models.CharField(max_length=120)
+    slug = models.SlugField(max_length=60, null=True, blank=True, unique=True, help_text="Its name in commands.")
     country = models.CharField(max_length=2, blank=True, help_text="ISO 3166 code, for currency and tax.")
     is_house = models.BooleanField(default=False, help_text="Owns the demo agent on the front page.")
     suspended_at = models.DateTimeField(null=True, blank=True, editable=False)

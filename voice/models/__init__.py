@@ -1,10 +1,13 @@
 """What voice keeps: agents, the catalogue, sessions with their turns and usage, and the operator's switches."""
 
 from voice.models.agent import Agent, Template, TranscriptPolicy
+from voice.models.api_request import ApiRequest
 from voice.models.catalogue import CatalogueModel, ModelStatus, Rate
+from voice.models.client_secret import ClientSecret
 from voice.models.crm import CrmConnection, CrmDelivery, CrmDeliveryState
+from voice.models.idempotency import IdempotentRequest
 from voice.models.note import Note, NoteReason, NoteState, NoteWriter
-from voice.models.session import EndReason, Outcome, Session, SessionState, Turn
+from voice.models.session import EndReason, Outcome, Session, SessionState, Source, Turn, TurnDetection
 from voice.models.switches import BlockedNetwork, Switches
 from voice.models.transcript import (
     CollectedFields,
@@ -18,13 +21,16 @@ from voice.models.widget import WidgetLook
 
 __all__ = [
     "Agent",
+    "ApiRequest",
     "BlockedNetwork",
     "CatalogueModel",
+    "ClientSecret",
     "CollectedFields",
     "CrmConnection",
     "CrmDelivery",
     "CrmDeliveryState",
     "EndReason",
+    "IdempotentRequest",
     "ModelStatus",
     "Note",
     "NoteReason",
@@ -34,6 +40,7 @@ __all__ = [
     "Rate",
     "Session",
     "SessionState",
+    "Source",
     "Switches",
     "Template",
     "Transcript",
@@ -42,6 +49,7 @@ __all__ = [
     "TranscriptSettings",
     "TranscriptTurn",
     "Turn",
+    "TurnDetection",
     "UsageRecord",
     "WidgetLook",
 ]

@@ -15,6 +15,7 @@ class ModelKind(models.TextChoices):
     REALTIME = "realtime", "Realtime (speech to speech)"
     TRANSCRIPTION = "transcription", "Speech to text"
     CHAT = "chat", "Text"
+    SPEECH = "speech", "Text to speech"
 
 
 class CatalogueModel(models.Model):

@@ -5,8 +5,9 @@ import uuid
 from django.db import models
 from django.utils import timezone
 
-from accounts.models import Organisation
+from accounts.models import ApiKey, Organisation
 from voice.models.agent import Agent, TranscriptPolicy
+from voice.models.client_secret import ClientSecret
 
 
 class SessionState(models.TextChoices):
@@ -26,6 +27,7 @@ class EndReason(models.TextChoices):
     OUT_OF_CREDIT = "out_of_credit", "The credits ran out"
     OPERATOR_ENDED = "operator_ended", "Ended by the operator"
     ORGANISATION_SUSPENDED = "organisation_suspended", "The organisation was suspended"
+    API_KEY_REVOKED = "api_key_revoked", "The API key was revoked"
     NETWORK_BLOCKED = "network_blocked", "The caller's network was blocked"
     PAUSED = "paused", "All calls were paused"
     SHUTTING_DOWN = "shutting_down", "The server was stopped"
@@ -39,6 +41,19 @@ class Outcome(models.TextChoices):
     COMPLETED = "completed", "Task completed"
     GIVEN_UP = "given_up", "Given up"
     CUT = "cut", "Cut"
+
+
+class Source(models.TextChoices):
+    WIDGET = "widget", "A page's widget"
+    API = "api", "A ticket given to an API key"
+    REALTIME = "realtime", "A Realtime client"
+
+
+class TurnDetection(models.TextChoices):
+    """Who decides that the caller has finished: the model, by what was said, or the length of a silence."""
+
+    REALTIME_LLM = "realtime_llm", "The model"
+    SERVER_VAD = "server_vad", "A silence"
 
 
 class Session(models.Model):
@@ -57,7 +72,19 @@ class Session(models.Model):
     visitor_id = models.CharField(max_length=64, blank=True, help_text="Keyed hash of a first-party cookie.")
     client_ip = models.GenericIPAddressField(null=True, help_text="Kept for days only, against abuse.")
     is_member = models.BooleanField(default=False, help_text="Called by a member of the organisation.")
-    # The most this call may cost beside what the wallet allows: a public agent's daily ceiling.
+    source = models.CharField(max_length=10, choices=Source.choices, default=Source.WIDGET)
+    api_key = models.ForeignKey(ApiKey, null=True, on_delete=models.SET_NULL, related_name="sessions")
+    client_secret = models.ForeignKey(ClientSecret, null=True, on_delete=models.SET_NULL, related_name="sessions")
+    metadata = models.JSONField(default=dict, help_text="The customer's own, given back as it was.")
+    webhook_url = models.CharField(max_length=2000, blank=True, help_text="Told of this call beside the endpoints.")
+    # What the customer's code asked for in the place of the agent's own, or without an agent.
+    system_prompt = models.TextField(max_length=8000, blank=True)
+    voice = models.CharField(max_length=40, blank=True)
+    turn_detection = models.CharField(max_length=20, choices=TurnDetection.choices, blank=True)
+    max_duration_s = models.PositiveIntegerField(null=True)
+
+    # The most this call may cost beside what the wallet allows: a public agent's ceiling of the day, the budget of its
+    # API key, the credits of its client secret. It is what the call has claimed of them, always as much as its hold.
     spend_cap_micro = models.BigIntegerField(null=True)
 
     # What the agent's owner had chosen, and what the caller answered to which wording: voice/transcripts/consent.py.
