@@ -7,7 +7,7 @@ it is on the books. A slow database delays the next answer; it never delays audi
 import asyncio
 import time
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, TypeVar
 
@@ -36,11 +36,25 @@ Send = Callable[[bytes], Awaitable[None]]
 T = TypeVar("T")
 
 
-@dataclass(frozen=True, slots=True)
-class _Ask:
-    """A response to be covered and asked for."""
+@dataclass(slots=True, eq=False)
+class Order:
+    """A response to be covered and asked for.
 
-    instructions: str | None
+    `frame` makes the request, given how many tokens it may have; `output_tokens` is how many are wanted (None: the
+    call's usual number), `extra_tokens` what it reads beside the conversation. `is_over` is set once it was asked for,
+    or no longer will be.
+    """
+
+    frame: Callable[[int], bytes]
+    output_tokens: int | None = None
+    extra_tokens: int = 0
+    is_withdrawn: bool = False
+    is_over: asyncio.Event = field(default_factory=asyncio.Event)
+
+
+@dataclass(frozen=True, slots=True)
+class _Cover:
+    """What is heard and written down is to be covered, though no response was asked for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,18 +84,30 @@ class ResponseGate:
         self._meter, self._state, self._model = meter, state, model
         self._wanted_output_tokens = wanted_output_tokens
         self._tell, self._send = tell, send
-        self._jobs: asyncio.Queue[_Ask | _Record] = asyncio.Queue(_JOBS_MAX)
-        self._doing: _Ask | _Record | None = None
-        self._wanted: _Ask | None = None
+        self._jobs: asyncio.Queue[Order | _Cover | _Record] = asyncio.Queue(_JOBS_MAX)
+        self._doing: Order | _Cover | _Record | None = None
+        self._wanted: Order | None = None
+        self._unsent: Order | None = None
         self._has_warned = False
 
     def ask(self, instructions: str | None = None) -> None:
         """Ask for a response now, or as soon as the running one is done. Asked twice meanwhile, one is enough."""
+        self.place(Order(partial(_request, instructions)))
+
+    def place(self, order: Order) -> None:
+        """Ask for what was ordered, when `ask` would."""
         if self._state.response is not Response.NONE:
-            self._wanted = _Ask(instructions)
+            self._wanted = order
             return
         self._state.response_asked()
-        self._jobs.put_nowait(_Ask(instructions))
+        self._unsent = order
+        self._jobs.put_nowait(order)
+
+    def withdraw(self) -> None:
+        """Take back a response that is not asked for yet; one that is can only be cancelled."""
+        if self._unsent:
+            self._unsent.is_withdrawn, self._unsent = True, None
+            self._state.response_refused()
 
     def unask(self) -> None:
         """Forget a response that was wanted after the running one: the caller has gone on speaking."""
@@ -91,7 +117,11 @@ class ResponseGate:
         """Ask for the response that was wanted meanwhile, if one was."""
         if wanted := self._wanted:
             self._wanted = None
-            self.ask(wanted.instructions)
+            self.place(wanted)
+
+    def cover_listening(self) -> None:
+        """See to it that writing down the next turn is paid for, where none is answered."""
+        self._jobs.put_nowait(_Cover())
 
     def record_response(self, response: Mapping[str, Any]) -> None:
         self._jobs.put_nowait(_Record(partial(self._meter.record_response, response, self._model), ends_turn=True))
@@ -117,8 +147,10 @@ class ResponseGate:
         while True:
             self._doing = await self._jobs.get()
             match self._doing:
-                case _Ask(instructions):
-                    await self._cover_and_ask(instructions)
+                case Order() as order:
+                    await self._cover_and_ask(order)
+                case _Cover():
+                    await self._allowance(lambda: 0, output_tokens=0)
                 case _Record(do, ends_turn):
                     await _insist(do)
                     await self._tell(own_events.meter_changed(self._meter.used_micro))
@@ -138,23 +170,24 @@ class ResponseGate:
         if failures:
             raise failures[0]
 
-    async def _cover_and_ask(self, instructions: str | None) -> None:
-        allowance = await self._allowance()
-        if allowance.low and not self._has_warned:
-            self._has_warned = True
-            await self._tell(own_events.notice("low_credit", "The credits for this call are nearly used up."))
-        await self._send(
-            realtime_events.response_create(max_output_tokens=allowance.max_output_tokens, instructions=instructions)
-        )
+    async def _cover_and_ask(self, order: Order) -> None:
+        if not order.is_withdrawn:
+            wanted_tokens = self._wanted_output_tokens if order.output_tokens is None else order.output_tokens
+            allowance = await self._allowance(lambda: self._state.context_tokens + order.extra_tokens, wanted_tokens)
+            if allowance.low and not self._has_warned:
+                self._has_warned = True
+                await self._tell(own_events.notice("low_credit", "The credits for this call are nearly used up."))
+        if not order.is_withdrawn:  # still
+            self._unsent = None
+            await self._send(order.frame(allowance.max_output_tokens))
+        order.is_over.set()
 
-    async def _allowance(self) -> Allowance:
+    async def _allowance(self, read_tokens: Callable[[], int], output_tokens: int) -> Allowance:
         """Cover the next response; where the wallet is being refilled just now, give that a moment first."""
         give_up_at: float | None = None
         while True:
             try:
-                return await _insist(
-                    partial(self._meter.prepare_response, self._state.context_tokens, self._wanted_output_tokens)
-                )
+                return await _insist(partial(self._meter.prepare_response, read_tokens(), output_tokens))
             except OutOfCredit as refused:
                 if not refused.may_be_refilled or (give_up_at and time.monotonic() > give_up_at):
                     raise
@@ -171,6 +204,10 @@ class ResponseGate:
             await self._meter.prepare_response(context_tokens, self._wanted_output_tokens)
         except (OutOfCredit, OperationalError):
             log.info("next response not covered ahead")
+
+
+def _request(instructions: str | None, max_output_tokens: int) -> bytes:
+    return realtime_events.response_create(max_output_tokens=max_output_tokens, instructions=instructions)
 
 
 async def _insist(do: Callable[[], Awaitable[T]]) -> T:
