@@ -1,6 +1,6 @@
 """A text column that is encrypted in the database and plain in Python."""
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from django.db import models
 from django.db.backends.base.base import BaseDatabaseWrapper
@@ -9,13 +9,20 @@ from django.db.models.expressions import Expression
 from config.encryption import decrypt, encrypt
 
 if TYPE_CHECKING:
-    TextField = models.TextField[str, str]
+    from django.db.models import TextField
 else:
-    # Django's fields take no type parameters at run time.
-    TextField = models.TextField
+    # Django's own fields take no type parameters at run time.
+
+    class TextField(models.TextField):
+        def __class_getitem__(cls, _):
+            return cls
 
 
-class EncryptedTextField(TextField):
+_Set = TypeVar("_Set")
+_Get = TypeVar("_Get")
+
+
+class EncryptedTextField(TextField[_Set, _Get]):
     """Stored encrypted, read decrypted; empty text stays empty. Looking rows up by its value finds nothing.
 
     Reading a row whose key is gone raises config.encryption.NotDecryptable.

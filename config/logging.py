@@ -67,6 +67,7 @@ def logging_config(log_format: str, level: str) -> None:
                 "daphne": {"level": "WARNING"},
                 "django.channels.server": {"level": "WARNING"},
                 "httpx": {"level": "WARNING"},
+                "httpcore": {"level": "WARNING"},  # at DEBUG it writes headers, and they hold secrets
                 "uvicorn.access": {"level": "WARNING"},
                 # It warns that a queue on files names no host.
                 "kombu.connection": {"level": "ERROR"},

@@ -267,16 +267,27 @@ STRIPE_SECRET_KEY = env.secret("STRIPE_SECRET_KEY")
 STRIPE_WEBHOOK_SECRET = env.secret("STRIPE_WEBHOOK_SECRET")
 # Where Stripe's API is; empty: its own address, or our stand-in for it in development.
 STRIPE_API_BASE = env.text("STRIPE_API_BASE")
+# Where Stripe's checkout pages are: another origin when Stripe serves them under a domain of yours.
+STRIPE_CHECKOUT_ORIGIN = env.text("STRIPE_CHECKOUT_ORIGIN", "https://checkout.stripe.com").rstrip("/")
 PAYMENTS = "stripe" if STRIPE_SECRET_KEY else "development" if DEBUG else "off"
 if STRIPE_SECRET_KEY and not STRIPE_WEBHOOK_SECRET:
     raise ImproperlyConfigured("STRIPE_SECRET_KEY needs STRIPE_WEBHOOK_SECRET: an unsigned event must not buy credits.")
 STRIPE_AUTOMATIC_TAX = env.flag("STRIPE_AUTOMATIC_TAX", False)
 # Days after which granted credits (sign-up, goodwill) are gone; 0: never.
-GRANTED_CREDITS_LAST_DAYS = env.integer("GRANTED_CREDITS_LAST_DAYS", 0)
+GRANTED_CREDITS_LAST_DAYS = env.integer("GRANTED_CREDITS_LAST_DAYS", 0, most=36_500)
 # Who sells, as receipts say it.
 SELLER_NAME = env.text("SELLER_NAME", "Parley")
 SELLER_ADDRESS = env.text("SELLER_ADDRESS")
 SELLER_TAX_ID = env.text("SELLER_TAX_ID")
 SELLER_COUNTRY = env.text("SELLER_COUNTRY", "IN")
 SELLER_TAX_NOTE = env.text("SELLER_TAX_NOTE")
+# What is sold, as the tax office numbers it (India: an HSN or SAC code); printed on receipts and credit notes.
+SELLER_TAX_CODE = env.text("SELLER_TAX_CODE")
 SELLER_EMAIL = env.text("SELLER_EMAIL", DEFAULT_FROM_EMAIL)
+
+# Requests to addresses that customers type: webhooks, tools, CRMs (voice/outgoing).
+
+# true: they may also reach this machine, and over http; for a developer's own receiver.
+OUTGOING_ALLOW_PRIVATE = env.flag("OUTGOING_ALLOW_PRIVATE", DEBUG)
+if OUTGOING_ALLOW_PRIVATE and not DEBUG:
+    raise ImproperlyConfigured("OUTGOING_ALLOW_PRIVATE opens this machine to every customer: it needs DEBUG.")
