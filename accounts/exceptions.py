@@ -7,6 +7,8 @@ AccountsError
         CaptchaUnavailable   the provider could not say; nobody gets in
     OwnerNeeded              an organisation would be left without an owner
     NotAllowed               the acting member may not do this
+    KeyRefused               code: invalid_api_key, api_key_expired, api_key_revoked, organisation_suspended
+    InvalidKeySetting        a new key's name, scopes or limits are not acceptable
     InvitationRefused        code: unknown, expired, used, other_address, already_member, too_many
 """
 
@@ -43,3 +45,17 @@ class InvitationRefused(AccountsError):
     def __init__(self, code: str) -> None:
         super().__init__(code)
         self.code = code
+
+
+class KeyRefused(AccountsError):
+    def __init__(self, code: str) -> None:
+        super().__init__(code)
+        self.code = code
+
+
+class InvalidKeySetting(AccountsError):
+    """`message` is a sentence for the customer about `field`."""
+
+    def __init__(self, field: str, message: str) -> None:
+        super().__init__(field, message)
+        self.field, self.message = field, message
