@@ -43,6 +43,7 @@ def endpoint_of(model: CatalogueModel, agent: Agent, session: Session) -> Endpoi
             speech_to_text_model=_LOCAL_SPEECH_TO_TEXT,
             text_to_speech_model=_LOCAL_TEXT_TO_SPEECH,
             voice=_LOCAL_VOICE,
+            costs_nothing=True,
         )
     return Endpoint(
         adapter=model.adapter,

@@ -22,7 +22,8 @@ class Endpoint:
     """Everything an adapter needs to dial one model.
 
     `adapter` is a name in registry.py; `model` the name the provider knows; an empty `api_key` means none is needed.
-    The last four fields are read by the pipeline only.
+    The fields from `chat_model` on are read by the pipeline only. `costs_nothing`: nobody bills for asking these
+    models, so an answer may be begun before it is ordered, and thrown away.
     """
 
     adapter: str
@@ -35,6 +36,7 @@ class Endpoint:
     speech_to_text_model: str = ""
     text_to_speech_model: str = ""
     voice: str = ""
+    costs_nothing: bool = False
 
 
 class Upstream(Protocol):

@@ -101,31 +101,34 @@ class Conversation:
     def delete(self, item: Item) -> None:
         self._items.remove(item)
 
-    def readable(self, instructions: str, tools: Sequence[Any], most_tokens: int) -> tuple[list[Piece], list[Item]]:
-        """Return what a response reads, oldest first: as many of the newest items as fit into most_tokens.
-
-        Raise InvalidRequest when not even the instructions do.
-        """
-        opening = [Piece(instructions, text_tokens_of(instructions))]
-        if tools:
-            written = json.dumps(tools)
-            opening.append(Piece(written, text_tokens_of(written)))
-        left = most_tokens - sum(piece.tokens for piece in opening)
-        if left < 0:
-            raise InvalidRequest("context_length_exceeded", "The instructions do not fit into the model's context.")
-        items: list[Item] = []
-        for item in reversed(self._items):
-            left -= item.piece().tokens
-            if left < 0:
-                break
-            items.insert(0, item)
-        return [*opening, *(item.piece() for item in items)], items
-
     def _position(self, item_id: str) -> int:
         for position, item in enumerate(self._items):
             if item.id == item_id:
                 return position
         raise InvalidRequest("invalid_value", "previous_item_id names no item.", "previous_item_id")
+
+
+def fitting(
+    items: Sequence[Item], instructions: str, tools: Sequence[Any], most_tokens: int
+) -> tuple[list[Piece], list[Item]]:
+    """Return what a response reads, oldest first: as many of the newest items as fit into most_tokens.
+
+    Raise InvalidRequest when not even the instructions do.
+    """
+    opening = [Piece(instructions, text_tokens_of(instructions))]
+    if tools:
+        written = json.dumps(tools)
+        opening.append(Piece(written, text_tokens_of(written)))
+    left = most_tokens - sum(piece.tokens for piece in opening)
+    if left < 0:
+        raise InvalidRequest("context_length_exceeded", "The instructions do not fit into the model's context.")
+    kept: list[Item] = []
+    for item in reversed(items):
+        left -= item.piece().tokens
+        if left < 0:
+            break
+        kept.insert(0, item)
+    return [*opening, *(item.piece() for item in kept)], kept
 
 
 def messages_of(instructions: str, items: Sequence[Item]) -> list[dict[str, Any]]:
@@ -168,9 +171,9 @@ def new_item(raw: Mapping[str, Any], item_id: str) -> Item:
     raise InvalidRequest("invalid_value", "item.type is not supported by this model.", "item.type")
 
 
-def said_item(item_id: str, pcm: bytes) -> Item:
-    """Return the item of a caller's turn, its words still unknown."""
-    content = [{"type": "input_audio", "transcript": None}]
+def said_item(item_id: str, pcm: bytes, transcript: str | None = None) -> Item:
+    """Return the item of a caller's turn, its words mostly still unknown."""
+    content = [{"type": "input_audio", "transcript": transcript}]
     data = {"id": item_id, "object": "realtime.item", "type": "message", "status": "completed", "role": "user"}
     return Item({**data, "content": content}, audio_bytes=len(pcm))
 

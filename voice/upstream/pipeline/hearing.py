@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from voice.audio import bytes_of, ms_of
+from voice.upstream.pipeline.endings import Ending
 from voice.upstream.pipeline.input_audio import InputAudio
 from voice.upstream.pipeline.requests import InvalidRequest
 from voice.upstream.pipeline.turn_detection import Detector, Kind, Signal, Thresholds, TurnDetector, detectors
@@ -32,7 +33,8 @@ class Hearing:
     """Collects audio, finds turns in it where turn detection is on, and has them transcribed before they are over.
 
     Transcription starts at the first pause and is thrown away when the caller goes on: most of its time then passes in
-    the silence that has to be waited for anyway.
+    the silence that has to be waited for anyway. `on_early_words` is handed what may be the whole turn before it is
+    over, and says by its words whether it is; so much of silence is waited for.
     """
 
     def __init__(
@@ -43,12 +45,14 @@ class Hearing:
         transcribe: Callable[[bytes], "asyncio.Task[str]"],
         on_speech: Callable[[], None],
         on_turn: Callable[[Turn], None],
+        on_early_words: Callable[[Turn, str], Ending],
     ) -> None:
         self._emit = emit
         self._new_item_id = new_item_id
         self._transcribe = transcribe
         self._on_speech = on_speech
         self._on_turn = on_turn
+        self._on_early_words = on_early_words
         self._input = InputAudio()
         self._detector: Detector | None = None
         self._turns: TurnDetector | None = None
@@ -56,12 +60,12 @@ class Hearing:
         self._item_id = new_item_id()
         self._early: asyncio.Task[str] | None = None
 
-    async def append(self, pcm: bytes, turn_detection: dict[str, Any] | None) -> None:
+    async def append(self, pcm: bytes, turn_detection: dict[str, Any] | None, *, silence_is_chosen: bool) -> None:
         """Hear some audio; without turn detection it waits to be committed."""
         if turn_detection is None:
             self._hold(pcm)
             return
-        turns = await self._listening(turn_detection)
+        turns = await self._listening(turn_detection, silence_is_chosen)
         for start in range(0, len(pcm), _SLICE_BYTES):
             piece = pcm[start : start + _SLICE_BYTES]
             self._input.append(piece)
@@ -102,11 +106,13 @@ class Hearing:
             raise InvalidRequest("input_audio_buffer_full", message, "audio")
         self._input.append(pcm)
 
-    async def _listening(self, turn_detection: dict[str, Any]) -> TurnDetector:
+    async def _listening(self, turn_detection: dict[str, Any], silence_is_chosen: bool) -> TurnDetector:
         if self._detector is None:
             self._detector = await detectors.take()
         if self._turns is None:
-            self._turns = TurnDetector(self._detector, Thresholds.of(turn_detection))
+            self._turns = TurnDetector(
+                self._detector, Thresholds.of(turn_detection, silence_is_chosen=silence_is_chosen)
+            )
             self._turns_began_ms = self._input.end_ms
         return self._turns
 
@@ -117,12 +123,24 @@ class Hearing:
             self._emit("input_audio_buffer.speech_started", audio_start_ms=at_ms, item_id=self._item_id)
             self._on_speech()
         elif signal.kind is Kind.PAUSED:
-            self._early = self._transcribe(self._input.until(at_ms))
+            self._transcribe_early(self._input.until(at_ms))
         elif signal.kind is Kind.RESUMED:
             self._drop_early_words()
         else:
             self._emit("input_audio_buffer.speech_stopped", audio_end_ms=at_ms, item_id=self._item_id)
             self._on_turn(self._take(at_ms))
+
+    def _transcribe_early(self, pcm: bytes) -> None:
+        words = self._early = self._transcribe(pcm)
+        words.add_done_callback(lambda _: self._on_words(Turn(self._item_id, pcm, words)))
+
+    def _on_words(self, turn: Turn) -> None:
+        if turn.words is None or turn.words is not self._early or self._turns is None:
+            return
+        if turn.words.cancelled() or turn.words.exception() is not None:
+            self._turns.judge(Ending.UNSURE)
+        else:
+            self._turns.judge(self._on_early_words(turn, turn.words.result()))
 
     def _take(self, end_ms: int) -> Turn:
         words, self._early = self._early, None

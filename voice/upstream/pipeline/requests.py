@@ -50,6 +50,14 @@ def updated_session(session: Mapping[str, Any], update: Any) -> dict[str, Any]:
     return _merged(session, update, _SESSION, "session")
 
 
+def chooses_silence(update: Mapping[str, Any], before: bool) -> bool:
+    """Say whether a client has chosen how much silence ends a turn, with this valid update or before it."""
+    turn_detection = ((update.get("audio") or {}).get("input") or {}).get("turn_detection", update)
+    if turn_detection is update:
+        return before
+    return turn_detection is not None and turn_detection.get("silence_duration_ms") is not None
+
+
 def ordered_response(session: Mapping[str, Any], order: Any) -> tuple[dict[str, Any], dict[str, str] | None]:
     """Return the session as one response is to see it, and that response's metadata. Raise InvalidRequest."""
     if order is None:

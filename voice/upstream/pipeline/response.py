@@ -8,7 +8,7 @@ from typing import Any
 from voice.audio import BYTES_PER_OUTPUT_TOKEN, bytes_of, output_tokens_of
 from voice.upstream.errors import UpstreamError
 from voice.upstream.pipeline.clauses import ClauseCutter
-from voice.upstream.pipeline.conversation import Conversation, chat_tool_choice, chat_tools, messages_of
+from voice.upstream.pipeline.conversation import Conversation, Item, chat_tool_choice, chat_tools, fitting, messages_of
 from voice.upstream.pipeline.output import Output
 from voice.upstream.pipeline.parts import ChatRequest, Finished, Parts, TextDelta, ToolCall
 from voice.upstream.pipeline.requests import InvalidRequest
@@ -103,14 +103,8 @@ class Response:
         self.finish("failed", {"type": "failed", "error": {"type": kind, "code": code, "message": code}})
 
     async def _answer(self) -> None:
-        instructions, tools = self._session["instructions"], self._session["tools"]
-        most_tokens = self._context_tokens - self._max_tokens
-        self.read, items = self._conversation.readable(instructions, tools, most_tokens)
-        request = ChatRequest(
-            messages_of(instructions, items),
-            chat_tools(tools),
-            chat_tool_choice(self._session["tool_choice"]),
-            self._max_tokens,
+        self.read, request = chat_request(
+            self._session, list(self._conversation), self._context_tokens, self._max_tokens
         )
         pieces: asyncio.Queue[_Piece] = asyncio.Queue(_MAX_WAITING_PIECES)
         reading = asyncio.create_task(self._read_chat(request, pieces))
@@ -192,6 +186,16 @@ class Response:
             "audio": {"output": {"format": output["format"], "voice": output["voice"]}},
             "usage": usage, "metadata": self._metadata,
         }  # fmt: skip
+
+
+def chat_request(
+    session: dict[str, Any], items: Sequence[Item], context_tokens: int, max_output_tokens: int
+) -> tuple[list[Piece], ChatRequest]:
+    """Return what a response to these items reads, and what to ask the chat model; raise InvalidRequest."""
+    instructions, tools = session["instructions"], session["tools"]
+    read, kept = fitting(items, instructions, tools, context_tokens - max_output_tokens)
+    tool_choice = chat_tool_choice(session["tool_choice"])
+    return read, ChatRequest(messages_of(instructions, kept), chat_tools(tools), tool_choice, max_output_tokens)
 
 
 async def _put_all(queue: "asyncio.Queue[_Piece]", pieces: Sequence[_Piece]) -> None:

@@ -12,6 +12,7 @@ import numpy.typing as npt
 import soxr
 
 from voice.audio import SAMPLE_RATE
+from voice.upstream.pipeline.endings import Ending
 
 _MODEL_RATE = 16_000
 _WINDOW_SAMPLES = 512
@@ -28,9 +29,6 @@ MAX_TURN_MS = 60_000
 _SPARE_DETECTORS = 8
 # Enough silence for a detector to forget the voice it heard last.
 _FORGETTING_WINDOWS = 10
-
-# We judge silence only, so eagerness becomes a length of it.
-_SILENCE_MS_BY_EAGERNESS = {"low": 1200, "medium": 600, "auto": 600, "high": 400}
 
 Samples = npt.NDArray[np.float32]
 Detector = Callable[[Samples], float]
@@ -52,19 +50,52 @@ class Signal:
 
 
 @dataclass(frozen=True, slots=True)
+class Silence:
+    """How many milliseconds of it end a turn: after words that sound complete, that might be, and that are not."""
+
+    done_ms: int
+    unsure_ms: int
+    open_ms: int
+
+    @classmethod
+    def plain(cls, silence_ms: int) -> "Silence":
+        return cls(silence_ms, silence_ms, silence_ms)
+
+    @property
+    def depends_on_words(self) -> bool:
+        return not self.done_ms == self.unsure_ms == self.open_ms
+
+    def after(self, ending: Ending) -> int:
+        return {Ending.DONE: self.done_ms, Ending.UNSURE: self.unsure_ms, Ending.OPEN: self.open_ms}[ending]
+
+
+# An early transcript is there after some 350 ms of silence: a shorter wait than that cannot be had.
+_USUAL_SILENCE = Silence(320, 500, 900)
+_SILENCE_BY_EAGERNESS = {
+    "low": Silence(700, 1200, 3000),
+    "medium": Silence(320, 600, 1500),
+    "auto": Silence(320, 600, 1500),
+    "high": Silence(320, 400, 900),
+}
+
+
+@dataclass(frozen=True, slots=True)
 class Thresholds:
     speech: float = 0.5
-    silence_ms: int = 500
+    silence: Silence = Silence.plain(500)
     prefix_ms: int = 300
 
     @classmethod
-    def of(cls, turn_detection: dict[str, Any]) -> "Thresholds":
-        """Read a session's effective turn_detection."""
+    def of(cls, turn_detection: dict[str, Any], *, silence_is_chosen: bool) -> "Thresholds":
+        """Read a session's effective turn_detection.
+
+        A client that chose a length of silence gets that; any other leaves it to the words how long to wait.
+        """
         if turn_detection["type"] == "semantic_vad":
-            return cls(silence_ms=_SILENCE_MS_BY_EAGERNESS[turn_detection["eagerness"]])
-        return cls(
-            turn_detection["threshold"], turn_detection["silence_duration_ms"], turn_detection["prefix_padding_ms"]
-        )
+            return cls(silence=_SILENCE_BY_EAGERNESS[turn_detection["eagerness"]])
+        chosen = Silence.plain(turn_detection["silence_duration_ms"])
+        silence = chosen if silence_is_chosen else _USUAL_SILENCE
+        return cls(turn_detection["threshold"], silence, turn_detection["prefix_padding_ms"])
 
 
 class TurnDetector:
@@ -79,6 +110,7 @@ class TurnDetector:
         self._loud_windows = 0
         self._quiet_ms = 0
         self._started_ms: int | None = None
+        self._awaited_ms = 0
 
     @property
     def now_ms(self) -> int:
@@ -105,6 +137,10 @@ class TurnDetector:
         self._started_ms = None
         self._loud_windows = self._quiet_ms = 0
 
+    def judge(self, ending: Ending) -> None:
+        """Say how the words before the present pause end; until it is said, a turn is not ended before its time."""
+        self._awaited_ms = self.thresholds.silence.after(ending)
+
     def _hear(self, probability: float) -> Kind | None:
         return self._hear_speech(probability) if self.speaking else self._hear_silence(probability)
 
@@ -120,7 +156,10 @@ class TurnDetector:
         was_quiet_ms = self._quiet_ms
         quiet = probability < max(0.01, self.thresholds.speech - _HYSTERESIS)
         self._quiet_ms = was_quiet_ms + _WINDOW_MS if quiet else 0
-        if self._quiet_ms >= self.thresholds.silence_ms or self._now_ms - (self._started_ms or 0) >= MAX_TURN_MS:
+        if not was_quiet_ms:
+            # No answer can start before the words are known anyway: waiting for them costs nothing.
+            self._awaited_ms = self.thresholds.silence.open_ms
+        if self._quiet_ms >= self._awaited_ms or self._now_ms - (self._started_ms or 0) >= MAX_TURN_MS:
             self.forget_turn()
             return Kind.STOPPED
         if self._quiet_ms >= PAUSE_MS > was_quiet_ms:

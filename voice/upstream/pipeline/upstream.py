@@ -15,20 +15,23 @@ from voice.realtime_events import InvalidEvent, decode_audio, dump, parse
 from voice.upstream.base import Endpoint
 from voice.upstream.errors import UpstreamDropped, UpstreamError, UpstreamTimeout
 from voice.upstream.inbox import Inbox
+from voice.upstream.pipeline.ahead import Ahead, Manner
 from voice.upstream.pipeline.background import Background
 from voice.upstream.pipeline.conversation import Conversation, Item, new_item, said_item, truncated_at
+from voice.upstream.pipeline.endings import Ending, ending_of
 from voice.upstream.pipeline.hearing import Hearing, Turn
 from voice.upstream.pipeline.openai_compatible import OpenAICompatibleServer
 from voice.upstream.pipeline.parts import Parts
 from voice.upstream.pipeline.requests import (
     InvalidRequest,
+    chooses_silence,
     member,
     most_output_tokens,
     new_session,
     ordered_response,
     updated_session,
 )
-from voice.upstream.pipeline.response import Response
+from voice.upstream.pipeline.response import Response, chat_request
 from voice.upstream.pipeline.transcription import Transcription
 from voice.upstream.pipeline.usage import Piece
 
@@ -58,11 +61,12 @@ class PipelineUpstream:
     def __init__(self, endpoint: Endpoint, parts: Parts, disconnect: Callable[[], Awaitable[None]]) -> None:
         self.capabilities = endpoint.capabilities
         self._endpoint = endpoint
-        self._parts = parts
         self._disconnect: Callable[[], Awaitable[None]] | None = disconnect
         self._inbox = Inbox()
         self._order = asyncio.Lock()
         self._background = Background(self._on_mistake)
+        self._ahead = Ahead(parts, self._background) if endpoint.costs_nothing else None
+        self._parts = self._ahead.parts() if self._ahead else parts
         self._conversation = Conversation()
         self._transcription = Transcription(parts.speech_to_text, self._background, self._emit)
         self._hearing = Hearing(
@@ -71,11 +75,13 @@ class PipelineUpstream:
             transcribe=self._transcription.start,
             on_speech=self._on_speech,
             on_turn=self._on_turn,
+            on_early_words=self._on_early_words,
         )
         self._response: Response | None = None
         self._answering: asyncio.Task[None] | None = None
         self._read_before: list[Piece] = []
         self._spoke = False
+        self._silence_is_chosen = False
         self._session = new_session(_new_id("sess"), endpoint.model, endpoint.voice, int(time.time() + SESSION_S))
         self._expiry = asyncio.get_running_loop().call_later(SESSION_S, self._on_expiry)
         self._handlers: dict[str, Callable[[dict[str, Any]], Awaitable[None]]] = {
@@ -134,8 +140,11 @@ class PipelineUpstream:
         if self._spoke and session["audio"]["output"]["voice"] != old["output"]["voice"]:
             message = "Cannot update a conversation's voice if assistant audio is present."
             raise InvalidRequest("cannot_update_voice", message, "session.audio.output.voice")
-        if session["audio"]["input"]["turn_detection"] != old["input"]["turn_detection"]:
+        silence_is_chosen = chooses_silence(event["session"], self._silence_is_chosen)
+        wanted = (session["audio"]["input"]["turn_detection"], silence_is_chosen)
+        if wanted != (old["input"]["turn_detection"], self._silence_is_chosen):
             self._hearing.start_afresh()
+        self._silence_is_chosen = silence_is_chosen
         self._transcription.wanted = session["audio"]["input"]["transcription"]
         self._session = session
         self._emit("session.updated", session=session)
@@ -145,7 +154,7 @@ class PipelineUpstream:
             pcm = decode_audio(member(event, "audio", str))
         except InvalidEvent:
             raise InvalidRequest("invalid_value", "audio must be base64 of whole 16-bit samples.", "audio") from None
-        await self._hearing.append(pcm, self._turn_detection)
+        await self._hearing.append(pcm, self._turn_detection, silence_is_chosen=self._silence_is_chosen)
 
     async def _on_commit(self, event: dict[str, Any]) -> None:
         if self._transcription.is_busy:
@@ -164,6 +173,27 @@ class PipelineUpstream:
         self._commit(turn)
         if self._turn_detection and self._turn_detection["create_response"] and not self._is_answering:
             self._respond(*ordered_response(self._session, None))
+
+    def _on_early_words(self, turn: Turn, words: str) -> Ending:
+        """Say whether the turn sounds complete; begin its answer, where that costs nothing."""
+        if words and self._ahead is not None and not self._is_answering:
+            self._begin_answer(self._ahead, said_item(turn.item_id, turn.pcm, words))
+        language = (self._transcription.wanted or {}).get("language", "en")
+        return ending_of(words) if language.lower().startswith("en") else Ending.UNSURE
+
+    def _begin_answer(self, ahead: Ahead, item: Item) -> None:
+        session, items = self._session, [*self._conversation, item]
+        max_tokens = most_output_tokens(session, self.capabilities)
+        try:
+            _, request = chat_request(session, items, self.capabilities.context_tokens, max_tokens)
+        except InvalidRequest:
+            return  # Whoever orders the response is told why it cannot be.
+        manner = Manner(self._voice_of(session), session["audio"]["output"]["speed"])
+        ahead.begin(request, manner if session["output_modalities"] == ["audio"] else None)
+
+    def _voice_of(self, session: dict[str, Any]) -> str:
+        # The operator's voice exists on the server at hand; what clients ask for by habit need not.
+        return self._endpoint.voice or str(session["audio"]["output"]["voice"])
 
     def _commit(self, turn: Turn) -> None:
         item = said_item(turn.item_id, turn.pcm)
@@ -191,8 +221,7 @@ class PipelineUpstream:
             conversation=self._conversation,
             context_tokens=self.capabilities.context_tokens,
             max_output_tokens=most_output_tokens(session, self.capabilities),
-            # The operator's voice exists on the server at hand; what clients ask for by habit need not.
-            voice=self._endpoint.voice or session["audio"]["output"]["voice"],
+            voice=self._voice_of(session),
             read_before=self._read_before,
             emit=self._emit,
             new_item_id=lambda: _new_id("item"),

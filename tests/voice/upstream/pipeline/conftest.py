@@ -26,11 +26,12 @@ def call():
 
 
 @asynccontextmanager
-async def _call(*, session=None, capabilities=None, voice="joe", check=True, **script):
+async def _call(*, session=None, capabilities=None, voice="joe", check=True, costs_nothing=False, **script):
     async with OpenAICompatibleServer(**script) as server:
         endpoint = Endpoint(
             "pipeline", "receptionist", server.url, script.get("api_key", ""), CAPABILITIES,
             chat_model="chat", speech_to_text_model="stt", text_to_speech_model="tts", voice=voice,
+            costs_nothing=costs_nothing,
         )  # fmt: skip
         client = Client(await registry.dial(replace(endpoint, capabilities=capabilities or CAPABILITIES)))
         if session is not None:

@@ -4,7 +4,7 @@ from hypothesis import strategies as st
 
 from voice.audio import bytes_of
 from voice.upstream.pipeline import conversation
-from voice.upstream.pipeline.conversation import Conversation, Item, Spoken, messages_of, new_item
+from voice.upstream.pipeline.conversation import Conversation, Item, Spoken, fitting, messages_of, new_item
 from voice.upstream.pipeline.requests import InvalidRequest
 from voice.upstream.pipeline.usage import Piece
 
@@ -65,10 +65,8 @@ def test_a_callers_words_count_as_audio_and_ours_as_audio_and_text():
 
 
 def test_the_newest_items_that_fit_are_read():
-    talk = Conversation()
-    for number in range(5):
-        talk.add(typed(f"item_{number}", "four" * 3))
-    pieces, items = talk.readable("instructions", [], 10)
+    said = [typed(f"item_{number}", "four" * 3) for number in range(5)]
+    pieces, items = fitting(said, "instructions", [], 10)
     assert [item.id for item in items] == ["item_3", "item_4"]
     assert [piece.tokens for piece in pieces] == [3, 3, 3]
 

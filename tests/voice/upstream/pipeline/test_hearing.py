@@ -39,6 +39,9 @@ class ScriptedTurns:
     def forget_turn(self):
         self.speaking = False
 
+    def judge(self, ending):
+        self.judged = ending
+
 
 async def test_a_spoken_turn_is_told_in_the_order_of_the_realtime_api(call, say):
     async with call(session=BY_VOICE, transcripts=["Yes, please."], answers=[["Very well. "]]) as (client, server):

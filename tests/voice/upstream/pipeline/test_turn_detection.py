@@ -5,7 +5,8 @@ from hypothesis import strategies as st
 
 from tests.voice.upstream.pipeline.conftest import UTTERANCES, recorded
 from voice.upstream.pipeline import turn_detection
-from voice.upstream.pipeline.turn_detection import Kind, Thresholds, TurnDetector
+from voice.upstream.pipeline.endings import Ending
+from voice.upstream.pipeline.turn_detection import Kind, Silence, Thresholds, TurnDetector
 
 TURN = [Kind.STARTED, Kind.STOPPED]
 
@@ -83,9 +84,56 @@ def test_nobody_speaks_for_ever():
 
 def test_thresholds_come_from_the_session():
     server_vad = {"type": "server_vad", "threshold": 0.7, "silence_duration_ms": 800, "prefix_padding_ms": 100}
-    assert Thresholds.of(server_vad) == Thresholds(0.7, 800, 100)
-    assert Thresholds.of({"type": "semantic_vad", "eagerness": "high"}).silence_ms == 400
+    assert Thresholds.of(server_vad, silence_is_chosen=True) == Thresholds(0.7, Silence.plain(800), 100)
     assert kinds_of((0.6, 320), (0.0, 960), thresholds=Thresholds(0.7)) == []
+
+
+def test_a_length_of_silence_nobody_chose_depends_on_the_words():
+    server_vad = {"type": "server_vad", "threshold": 0.5, "silence_duration_ms": 500, "prefix_padding_ms": 300}
+    silence = Thresholds.of(server_vad, silence_is_chosen=False).silence
+    assert silence.done_ms < silence.unsure_ms == 500 < silence.open_ms
+
+
+def test_the_less_eager_a_turn_detection_is_the_longer_it_waits():
+    waits = [
+        Thresholds.of({"type": "semantic_vad", "eagerness": eagerness}, silence_is_chosen=False).silence
+        for eagerness in ("high", "medium", "low")
+    ]
+    assert all(wait.done_ms <= wait.unsure_ms < wait.open_ms for wait in waits)
+    assert [wait.unsure_ms for wait in waits] == sorted(wait.unsure_ms for wait in waits)
+    assert [wait.open_ms for wait in waits] == sorted(wait.open_ms for wait in waits)
+
+
+def silence_until_the_end(judged_at_ms, ending, silence):
+    """Return how long it is silent before a turn ends whose words are judged so late into the silence."""
+    turns = TurnDetector(scripted((0.9, 320), (0.0, 3200)), Thresholds(silence=silence))
+    for now_ms in range(0, 3520, 20):
+        if now_ms - 320 == judged_at_ms:
+            turns.judge(ending)
+        for signal in turns.feed(bytes(48 * 20)):
+            if signal.kind is Kind.STOPPED:
+                return signal.at_ms - 320
+    return None
+
+
+@pytest.mark.parametrize(("ending", "silence_ms"), [(Ending.DONE, 320), (Ending.UNSURE, 480), (Ending.OPEN, 896)])
+def test_words_say_how_much_silence_ends_a_turn(ending, silence_ms):
+    assert silence_until_the_end(240, ending, Silence(320, 480, 896)) == silence_ms
+
+
+def test_words_that_come_late_are_waited_for_but_not_for_ever():
+    assert 500 < silence_until_the_end(600, Ending.DONE, Silence(320, 480, 896)) < 700
+    assert silence_until_the_end(5000, Ending.DONE, Silence(320, 480, 896)) == 896
+
+
+def test_each_pause_is_judged_by_itself():
+    turns = TurnDetector(
+        scripted((0.9, 320), (0.0, 320), (0.9, 320), (0.0, 3200)), Thresholds(silence=Silence(320, 480, 896))
+    )
+    turns.feed(bytes(48 * 600))
+    turns.judge(Ending.DONE)
+    *_, stopped = turns.feed(bytes(48 * 3000))
+    assert stopped.at_ms - 960 == 896
 
 
 @settings(deadline=None, max_examples=30)
