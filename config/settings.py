@@ -247,6 +247,16 @@ OPENAI_REALTIME_URL = env.text("OPENAI_REALTIME_URL", "wss://api.openai.com/v1/r
 LOCAL_MODELS_URL = env.text("LOCAL_MODELS_URL", "http://127.0.0.1:8790/v1")
 DEFAULT_REALTIME_MODEL = env.text("DEFAULT_REALTIME_MODEL", "gpt-realtime-mini")
 
+# Notes: written after a call by a chat model at an OpenAI-compatible address, or by the embedded one without a key.
+
+NOTES_MODEL = env.text("NOTES_MODEL", "gpt-4.1")
+NOTES_API_URL = env.text("NOTES_API_URL", "https://api.openai.com/v1").rstrip("/")
+NOTES_API_KEY = env.secret("NOTES_API_KEY", OPENAI_API_KEY)
+NOTES_PAID_BY = env.choice("NOTES_PAID_BY", "customer", {"customer", "operator"})
+# Longer conversations are cut in the middle, and the note says so.
+NOTES_TRANSCRIPT_TOKENS_MAX = env.integer("NOTES_TRANSCRIPT_TOKENS_MAX", 24_000, least=500, most=200_000)
+HUBSPOT_API_URL = env.text("HUBSPOT_API_URL", "https://api.hubapi.com").rstrip("/")
+
 # Who may start a call, and how often. Rates are django-ratelimit's: number/s, /m, /h or /d.
 
 CALL_STARTS_PER_IP = env.words("CALL_STARTS_PER_IP", "6/m,40/h,120/d")

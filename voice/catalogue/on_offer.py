@@ -63,6 +63,15 @@ def transcription_of(served: CatalogueModel, today: date | None = None) -> Catal
     return next((candidate for candidate in _ladder(model, today) if not why_not(candidate, today)), None)
 
 
+def writers_of(slug: str, today: date | None = None) -> list[CatalogueModel]:
+    """Return the text models that may write what `slug` is asked for, in the order in which they are tried."""
+    today = today or timezone.localdate()
+    model = CatalogueModel.objects.filter(slug=slug, kind=ModelKind.CHAT).first()
+    if model is None:
+        return []
+    return [candidate for candidate in _ladder(model, today) if not why_not(candidate, today)]
+
+
 def why_not(model: CatalogueModel, today: date) -> str:
     """Return why a model cannot serve today, as the end of a sentence that begins with its name; "" when it can."""
     if _is_gone(model, today):

@@ -16,6 +16,8 @@ MICRO_PER_USD_MICRO = 135
 
 EMBEDDED = "parley-embedded"
 EMBEDDED_TRANSCRIBE = "parley-embedded-transcribe"
+# The name under which the embedded models' server knows it.
+EMBEDDED_CHAT = "parley-receptionist"
 
 REALTIME_VOICES = ("alloy", "ash", "ballad", "cedar", "coral", "echo", "marin", "sage", "shimmer", "verse")
 
@@ -90,12 +92,15 @@ MODELS = (
         fallback_slugs=("gpt-6-luna",), context_tokens=1_047_576, max_output_tokens=32_768,
     ),
     # Its price doubles above 272 000 tokens of input; the limit keeps it below.
-    SeedModel("gpt-6-luna", "GPT-6 Luna", ModelKind.CHAT, context_tokens=272_000, max_output_tokens=32_768),
+    SeedModel(
+        "gpt-6-luna", "GPT-6 Luna", ModelKind.CHAT, context_tokens=272_000, max_output_tokens=32_768, is_reasoning=True
+    ),
     # Needs no key and no network. Billed as the model it stands in for, so that a trial shows what calls will cost.
     SeedModel(
         EMBEDDED, "Parley's own model", ModelKind.REALTIME, adapter="pipeline", rated_as_slug="gpt-realtime-mini",
         transcription_slug=EMBEDDED_TRANSCRIBE,
     ),
+    SeedModel(EMBEDDED_CHAT, "Parley's own note writer", ModelKind.CHAT, rated_as_slug="gpt-4.1"),
     # By tokens, as what gpt-realtime-mini's calls use, and not per second: its usage is counted by the published rule
     # (ten tokens a second of speech), and a call must not cost more or less for being served by the stand-in.
     SeedModel(
