@@ -1,6 +1,5 @@
 """May this call start? Read `admit` from top to bottom: it is the order in which that is decided."""
 
-import json
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from uuid import uuid4
@@ -12,27 +11,25 @@ from django.db import transaction
 from django.utils import timezone
 
 from accounts.models import Membership, User
-from billing import ledger
-from billing.exceptions import InsufficientCredits
-from voice.admission import ip_limits, networks, origins, tickets
+from voice.admission import ip_limits, origins, tickets
 from voice.admission.captcha_memory import PersonCheck
 from voice.admission.concurrency import check_room
+from voice.admission.opening import (
+    HOLD_OUTLIVES_S,
+    Served,
+    open_hold,
+    refuse_blocked,
+    refuse_inactive,
+    refuse_paused,
+    served_for,
+    words_of,
+)
+from voice.admission.opening import first_hold_micro as hold_for
 from voice.admission.refusals import Refusal
 from voice.catalogue.ceilings import remaining_today_micro, start_of_day
-from voice.catalogue.on_offer import ModelNotOffered, Resolved, resolve_model, transcription_of
-from voice.catalogue.rates import Prices, RateMissing, prices_of
 from voice.models import Agent, Session, Switches
 
 log = structlog.get_logger(__name__)
-
-# Beside the agent's own words the model reads our manners and tools (sessions/prompt.py, tools.py): about 1.5 kB.
-_OWN_WORDS_BYTES = 2000
-# No tokenizer in use makes more than one token of two bytes, on average over a text.
-_BYTES_PER_TOKEN = 2
-# A hold outlives the longest call by this much; the sweep settles a dead call long before.
-_HOLD_OUTLIVES_S = 900
-
-_DEMO_USED_UP = "The demo has used up its credits for now. Sign up to talk with credits of your own."
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,8 +61,7 @@ class _Terms:
     """What is agreed before a place is taken."""
 
     is_member: bool
-    model: Resolved
-    prices: Prices
+    served: Served
 
 
 def admit(call: CallRequest) -> Admission:
@@ -75,29 +71,28 @@ def admit(call: CallRequest) -> Admission:
     was opened. A process that dies before the ticket is sent leaves an unused session, which the sweep releases.
     """
     ip_limits.count_attempt(call.client_ip)
-    _refuse_blocked(call.client_ip)
-    _refuse_paused(Switches.objects.filter(id=1).first())
+    refuse_blocked(call.client_ip)
+    refuse_paused(Switches.objects.filter(id=1).first())
     agent = _find_agent(call.agent_key)
     is_ours = origins.is_ours(call.origin, scheme=call.scheme, host=call.host)
     # A page of somebody else's cannot use a member's rights, even where it may show the agent.
     is_member = is_ours and _is_member(call.user, agent)
     _refuse_hidden(agent, is_member)
-    _refuse_inactive(agent)
-    model, prices = _model_and_prices(agent, call.is_voice)
+    refuse_inactive(agent.organisation, agent)
+    served = served_for(agent.model_slug, agent.organisation, is_voice=call.is_voice)
     if not is_ours and not origins.is_listed(call.origin, agent):
         raise Refusal("origin_not_allowed")
     if not is_member:
         call.person.require()
     ip_limits.count_start(call.client_ip, agent.id)
-    session = _take_place(call, agent, _Terms(is_member, model, prices), timezone.now())
+    session = _take_place(call, agent, _Terms(is_member, served), timezone.now())
     log.info("call admitted", session_id=str(session.id), agent_id=str(agent.id), model=session.model_served)
     return Admission(session, tickets.issue(session.id))
 
 
 def first_hold_micro(agent: Agent, *, is_voice: bool = True) -> int:
     """Return what a wallet must have for a call to begin. Raises Refusal when no model or no price can be had."""
-    model, prices = _model_and_prices(agent, is_voice)
-    return _first_hold_micro(agent, _Terms(False, model, prices))
+    return _first_hold_micro(agent, served_for(agent.model_slug, agent.organisation, is_voice=is_voice))
 
 
 @transaction.atomic
@@ -107,12 +102,12 @@ def _take_place(call: CallRequest, agent: Agent, terms: _Terms, now: datetime) -
     The row of Switches is the queue: one admission at a time, so a few milliseconds each.
     """
     switches, _ = Switches.objects.select_for_update().get_or_create(id=1)
-    _refuse_paused(switches)
+    refuse_paused(switches)
     # Locked against the meters of its live calls, which claim more of the day's ceiling as they go.
     agent = Agent.objects.select_for_update(no_key=True, of=("self",)).select_related("organisation").get(id=agent.id)
-    _refuse_inactive(agent)
+    refuse_inactive(agent.organisation, agent)
     check_room(agent, call.client_ip, now)
-    hold_micro = _first_hold_micro(agent, terms)
+    hold_micro = _first_hold_micro(agent, terms.served)
     if not terms.is_member:
         _refuse_over_ceiling(agent, hold_micro, now)
     expires_at = now + timedelta(seconds=settings.TICKET_LIFETIME_S)
@@ -122,9 +117,9 @@ def _take_place(call: CallRequest, agent: Agent, terms: _Terms, now: datetime) -
         agent=agent,
         is_voice=call.is_voice,
         language=call.language or agent.language,
-        model_asked=terms.model.asked.slug,
-        model_served=terms.model.served.slug,
-        model_reason=terms.model.reason,
+        model_asked=terms.served.model.asked.slug,
+        model_served=terms.served.model.served.slug,
+        model_reason=terms.served.model.reason,
         visitor_id=call.visitor_id,
         client_ip=call.client_ip,
         is_member=terms.is_member,
@@ -132,8 +127,8 @@ def _take_place(call: CallRequest, agent: Agent, terms: _Terms, now: datetime) -
         created_at=now,
         ticket_expires_at=expires_at,
     )
-    hold_expires_at = expires_at + timedelta(seconds=agent.max_duration_s + _HOLD_OUTLIVES_S)
-    session.hold_id = _open_hold(session, hold_micro, hold_expires_at).id
+    hold_expires_at = expires_at + timedelta(seconds=agent.max_duration_s + HOLD_OUTLIVES_S)
+    session.hold_id = open_hold(session, hold_micro, hold_expires_at).id
     session.save(force_insert=True)
     return session
 
@@ -149,68 +144,17 @@ def _is_member(user: User | AnonymousUser, agent: Agent) -> bool:
     return user.is_authenticated and Membership.objects.filter(user=user, organisation=agent.organisation_id).exists()
 
 
-def _refuse_blocked(client_ip: str) -> None:
-    if networks.is_blocked(client_ip):
-        raise Refusal("network_blocked")
-
-
-def _refuse_paused(switches: Switches | None) -> None:
-    if switches and switches.calls_paused:
-        raise Refusal("calls_paused", message=switches.pause_message)
-
-
 def _refuse_hidden(agent: Agent, is_member: bool) -> None:
     # The answer of an agent that does not exist: a stranger learns nothing of a private one.
     if not agent.is_public and not is_member:
         raise Refusal("agent_not_found")
 
 
-def _refuse_inactive(agent: Agent) -> None:
-    if not agent.organisation.is_active:
-        raise Refusal("organisation_suspended")
-    if not agent.is_active:
-        raise Refusal("agent_paused")
-
-
-def _model_and_prices(agent: Agent, is_voice: bool) -> tuple[Resolved, Prices]:
-    today = timezone.localdate()
-    try:
-        model = resolve_model(agent.model_slug, agent.organisation, today)
-        transcription = transcription_of(model.served, today) if is_voice else None
-        return model, prices_of(model.served, transcription.slug if transcription else "", today)
-    except ModelNotOffered as error:
-        raise Refusal(error.code) from None
-    except RateMissing as error:
-        log.error("call refused for want of a rate", model=error.model_slug, kind=error.kind)
-        raise Refusal("model_not_priced") from None
-
-
-def _first_hold_micro(agent: Agent, terms: _Terms) -> int:
-    """Return the worst case of the first response, the greeting, which reads the instructions and the tools."""
-    words = [agent.instructions, agent.greeting, json.dumps(agent.collects, ensure_ascii=False)]
-    read_bytes = _OWN_WORDS_BYTES + sum(len(text.encode()) for text in words)
-    worst_micro = terms.prices.worst_case_micro(
-        context_tokens=read_bytes // _BYTES_PER_TOKEN,
-        max_output_tokens=min(agent.max_output_tokens, terms.model.served.max_output_tokens),
-    )
-    return max(1, worst_micro)
+def _first_hold_micro(agent: Agent, served: Served) -> int:
+    return hold_for(served, words_of(agent), max_output_tokens=agent.max_output_tokens)
 
 
 def _refuse_over_ceiling(agent: Agent, hold_micro: int, now: datetime) -> None:
     if remaining_today_micro(agent, now) < hold_micro:
         until_midnight = start_of_day(now) + timedelta(days=1) - now
         raise Refusal("daily_ceiling_reached", retry_after_s=max(1, int(until_midnight.total_seconds())))
-
-
-def _open_hold(session: Session, amount_micro: int, expires_at: datetime) -> ledger.HoldState:
-    try:
-        return ledger.open_hold(
-            session.organisation_id,
-            amount_micro,
-            key=session.reference,
-            reference=session.reference,
-            expires_at=expires_at,
-        )
-    except InsufficientCredits:
-        message = _DEMO_USED_UP if session.organisation.is_house else ""
-        raise Refusal("out_of_credit", message=message) from None
