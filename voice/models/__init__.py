@@ -9,6 +9,7 @@ from voice.models.idempotency import IdempotentRequest
 from voice.models.note import Note, NoteReason, NoteState, NoteWriter
 from voice.models.session import EndReason, Outcome, Session, SessionState, Source, Turn, TurnDetection
 from voice.models.switches import BlockedNetwork, Switches
+from voice.models.tool import AgentTool
 from voice.models.transcript import (
     CollectedFields,
     Transcript,
@@ -17,10 +18,19 @@ from voice.models.transcript import (
     TranscriptTurn,
 )
 from voice.models.usage import UsageRecord
+from voice.models.webhook import (
+    DisabledBecause,
+    EventType,
+    WebhookAttempt,
+    WebhookDelivery,
+    WebhookEndpoint,
+    WebhookState,
+)
 from voice.models.widget import WidgetLook
 
 __all__ = [
     "Agent",
+    "AgentTool",
     "ApiRequest",
     "BlockedNetwork",
     "CatalogueModel",
@@ -29,7 +39,9 @@ __all__ = [
     "CrmConnection",
     "CrmDelivery",
     "CrmDeliveryState",
+    "DisabledBecause",
     "EndReason",
+    "EventType",
     "IdempotentRequest",
     "ModelStatus",
     "Note",
@@ -51,5 +63,9 @@ __all__ = [
     "Turn",
     "TurnDetection",
     "UsageRecord",
+    "WebhookAttempt",
+    "WebhookDelivery",
+    "WebhookEndpoint",
+    "WebhookState",
     "WidgetLook",
 ]
