@@ -7,4 +7,5 @@ class VoiceConfig(AppConfig):
     name = "voice"
 
     def ready(self) -> None:
+        from voice import after_call  # noqa: F401  does what follows a conversation
         from voice import receivers  # noqa: F401  ends live calls when an organisation is suspended

@@ -124,7 +124,8 @@ def _open_meter(session_id: UUID) -> Meter:
     session = Session.objects.get(id=session_id)
     served = CatalogueModel.objects.get(slug=session.model_served)
     priced_on = timezone.localdate(session.created_at)
-    transcription = transcription_of(served, priced_on) if session.is_voice else None
+    is_written_down = session.is_voice and session.transcribes_input
+    transcription = transcription_of(served, priced_on) if is_written_down else None
     prices = prices_of(served, transcription.slug if transcription else "", priced_on)
     return Meter(session.id, prices=prices, priced_on=priced_on, used_micro=session.captured_micro)
 

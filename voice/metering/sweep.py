@@ -11,6 +11,7 @@ from billing import ledger
 from billing.exceptions import LedgerError
 from voice.metering.settlement import close_hold
 from voice.models import EndReason, Outcome, Session, SessionState
+from voice.transcripts import store
 
 log = structlog.get_logger(__name__)
 
@@ -71,4 +72,6 @@ def _close(session_id: UUID, now: datetime) -> bool:
         session.duration_ms = max(0, round((session.ended_at - began_at) / timedelta(milliseconds=1)))
     session.state = SessionState.ENDED
     session.save(update_fields=["state", "end_reason", "outcome", "ended_at", "duration_ms"])
+    # What was said died with the process; what a task had collected by then is there, and promised.
+    store.announce_end(session.id)
     return True

@@ -39,3 +39,7 @@ class Call:
     max_output_tokens: int
     max_duration_s: int
     silence_timeout_s: int
+
+    # Whether the caller's page shows in writing what is said, and whether they agreed to its being kept.
+    captions: bool = True
+    records_words: bool = False

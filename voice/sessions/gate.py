@@ -129,6 +129,10 @@ class ResponseGate:
     def record_transcription(self, item_id: str, usage: Mapping[str, Any] | None, model: str) -> None:
         self._jobs.put_nowait(_Record(partial(self._meter.record_transcription, item_id, usage, model)))
 
+    def record(self, do: Callable[[], Awaitable[Any]]) -> None:
+        """Write down something else that must not be lost; doing it twice changes nothing."""
+        self._jobs.put_nowait(_Record(do))
+
     def record_estimate(self) -> None:
         """Put the running response, whose usage will never come, on the books by what of it was delivered."""
         state = self._state

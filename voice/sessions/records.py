@@ -1,6 +1,6 @@
-"""What the database keeps of a conversation: that it is live, that it still is, how it ended, its turns."""
+"""What the database keeps of a conversation: that it is live, how it ended, its turns, and words where agreed."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from uuid import UUID
 
 from django.db import transaction
@@ -12,6 +12,9 @@ from voice.models import CatalogueModel, EndReason, Outcome, Session, SessionSta
 from voice.sessions.call import Call, CollectedField
 from voice.sessions.connect import endpoint_of
 from voice.sessions.turns import TurnTimes
+from voice.transcripts import store
+from voice.transcripts.consent import records_words
+from voice.transcripts.recorder import TurnText
 
 
 class SessionNotOpen(Exception):
@@ -53,6 +56,7 @@ def end(
     task_completed: str = "",
     was_answered: bool = False,
     turns: Iterable[TurnTimes] = (),
+    words: Sequence[TurnText] = (),
 ) -> Outcome:
     """Write how a session ended, once: a repeat changes nothing. Its money is settled apart (metering)."""
     with transaction.atomic():
@@ -67,6 +71,8 @@ def end(
         session.outcome = outcome
         session.save(update_fields=["state", "ended_at", "end_reason", "duration_ms", "task_completed", "outcome"])
         Turn.objects.bulk_create(_turn_row(session, index, turn) for index, turn in enumerate(turns))
+        store.save(session, words)
+        store.announce_end(session.id)
     return outcome
 
 
@@ -107,7 +113,8 @@ def _call_of(session: Session) -> Call:
     model = CatalogueModel.objects.filter(slug=session.model_served).first()
     if model is None:
         raise SessionNotOpen
-    transcription = transcription_of(model, timezone.localdate(session.created_at)) if session.is_voice else None
+    is_written_down = session.is_voice and session.transcribes_input
+    transcription = transcription_of(model, timezone.localdate(session.created_at)) if is_written_down else None
     return Call(
         session_id=session.id,
         organisation_id=session.organisation_id,
@@ -128,4 +135,6 @@ def _call_of(session: Session) -> Call:
         max_output_tokens=min(agent.max_output_tokens, model.max_output_tokens),
         max_duration_s=agent.max_duration_s,
         silence_timeout_s=agent.silence_timeout_s,
+        captions=agent.captions,
+        records_words=records_words(session),
     )

@@ -5,7 +5,9 @@ import time
 import uuid
 from collections.abc import Awaitable, Callable, Mapping
 from enum import Enum
-from typing import Any
+from functools import partial
+from typing import Any, Protocol
+from uuid import UUID
 
 import structlog
 
@@ -23,6 +25,7 @@ from voice.sessions.prompt import instructions_of, say_exactly, session_of
 from voice.sessions.state import ConversationState, Response, function_calls, reports_usage, tokens_at_most
 from voice.sessions.tools import run_tool, tools_of
 from voice.sessions.turns import Turns
+from voice.transcripts.recorder import Recorder, TurnText
 from voice.upstream.base import Upstream
 from voice.upstream.errors import UpstreamError
 
@@ -54,15 +57,23 @@ class Stop(Enum):
     TOO_SLOW = "connection_too_slow"
 
 
+class KeepFields(Protocol):
+    async def __call__(self, session_id: UUID, call_id: str, task_name: str, fields: Mapping[str, str]) -> None:
+        """Write down what a task collected; a repeat changes nothing."""
+
+
 class Relay:
-    def __init__(self, call: Call, caller: Caller, upstream: Upstream, meter: Meter) -> None:
+    def __init__(self, call: Call, caller: Caller, upstream: Upstream, meter: Meter, keep_fields: KeepFields) -> None:
         self._call, self._caller, self._upstream = call, caller, upstream
+        self._keep_fields = keep_fields
         self.began_at = now = time.monotonic()
         prompt = instructions_of(call) + str(tools_of(call))
         self.state = ConversationState(context_tokens=tokens_at_most(prompt))
         self.playback = Playback()
         self.turns = Turns(now)
         self.completed_task = ""
+        # Without consent there is nothing that could keep a word.
+        self._recorder = Recorder() if call.records_words else None
         self.gate = ResponseGate(
             meter,
             self.state,
@@ -84,6 +95,8 @@ class Relay:
             "response.created": self._on_response_created,
             "response.output_audio_transcript.delta": self._on_text_delta,
             "response.output_text.delta": self._on_text_delta,
+            "response.output_audio_transcript.done": self._on_text_final,
+            "response.output_text.done": self._on_text_final,
             "response.done": self._on_response_done,
         }
 
@@ -121,6 +134,8 @@ class Relay:
         item_id = f"typed_{uuid.uuid4().hex[:16]}"
         self.turns.caller_started(item_id, now)
         self.turns.caller_finished(item_id, now)
+        if self._recorder:
+            self._recorder.caller_final(item_id, text)
         self.state.text_added(text)
         self.state.caller_finished_turn()
         await self._upstream.send(realtime_events.user_text(text, item_id))
@@ -177,6 +192,8 @@ class Relay:
 
     async def _on_transcribed(self, event: Mapping[str, Any], now: float) -> None:
         self.gate.record_transcription(str(event["item_id"]), event.get("usage"), self._call.transcription_slug)
+        if self._recorder:
+            self._recorder.caller_final(str(event["item_id"]), str(event.get("transcript") or ""))
 
     async def _on_response_created(self, event: Mapping[str, Any], now: float) -> None:
         self.state.response_created(event)
@@ -185,6 +202,13 @@ class Relay:
         self.state.response_text_chars += len(str(event.get("delta") or ""))
         if not self._call.is_voice:
             self.turns.agent_speaking(str(event.get("item_id")), now)
+        if self._recorder:
+            self._recorder.agent_delta(str(event.get("item_id")), str(event.get("delta") or ""))
+
+    async def _on_text_final(self, event: Mapping[str, Any], now: float) -> None:
+        if self._recorder:
+            text = event.get("transcript") or event.get("text") or ""
+            self._recorder.agent_final(str(event.get("item_id")), str(text))
 
     async def _on_response_done(self, event: Mapping[str, Any], now: float) -> None:
         response = event["response"]
@@ -212,8 +236,10 @@ class Relay:
             await self._upstream.send(realtime_events.function_output(asked.call_id, result.output))
             self.state.text_added(result.output)
             if result.completed:
-                self.completed_task = result.completed
-                await self._caller.send(own_events.task_completed(result.completed, result.fields or {}))
+                self.completed_task, fields = result.completed, result.fields or {}
+                kept = (self._call.session_id, asked.call_id, result.completed, fields)
+                self.gate.record(partial(self._keep_fields, *kept))
+                await self._caller.send(own_events.task_completed(result.completed, fields))
             if result.ends_call:
                 self._goodbye_since = now
             else:
@@ -227,12 +253,16 @@ class Relay:
     async def _interrupt(self, now: float) -> None:
         self._goodbye_since = None  # somebody who speaks into a goodbye has not finished
         if item_id := self.playback.interrupt(now):
+            if self._recorder:
+                self._recorder.interrupted(item_id)
             await self._caller.send(own_events.interrupted(item_id))
 
     async def _truncate(self, heard: Heard | None) -> None:
         if heard is None:
             return
         self.turns.heard(heard.item_id, heard.heard_ms, interrupted=True)
+        if self._recorder:
+            self._recorder.heard(heard.item_id, heard.heard_ms, heard.sent_ms)
         await self._upstream.send(realtime_events.truncate(heard.item_id, heard.heard_ms))
         await self._caller.send(own_events.truncated(heard.item_id, heard.heard_ms, heard.sent_ms))
 
@@ -296,7 +326,15 @@ class Relay:
         for turn in self.turns.all():
             if turn.speaker == "agent" and turn.heard_ms is None:
                 heard_ms = self.playback.heard_ms(turn.item_id)
-                self.turns.heard(turn.item_id, heard_ms, interrupted=turn.item_id == playing)
+                # One that was interrupted a moment ago may not have been reported on.
+                is_cut = turn.item_id == playing or self.playback.is_interrupted(turn.item_id)
+                self.turns.heard(turn.item_id, heard_ms, interrupted=is_cut)
+                if is_cut and self._recorder:
+                    self._recorder.heard(turn.item_id, heard_ms, self.playback.sent_ms(turn.item_id))
+
+    def words(self) -> list[TurnText]:
+        """Return what was said, as heard, turn by turn; nothing where the caller did not agree to its being kept."""
+        return self._recorder.turns(self.turns.all()) if self._recorder else []
 
     async def _wait_for_last_usage(self) -> None:
         async for frame in self._upstream:

@@ -2,9 +2,10 @@
 
 import asyncio
 import time
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Mapping
 from dataclasses import dataclass
 from typing import Any
+from uuid import UUID
 
 import structlog
 from django.db import OperationalError
@@ -19,6 +20,7 @@ from voice.sessions.caller import Caller, CallerBrokeProtocol, CallerGone
 from voice.sessions.connect import connect
 from voice.sessions.control import orders_for
 from voice.sessions.relay import Relay, Stop
+from voice.transcripts import store
 from voice.upstream.base import Upstream
 from voice.upstream.errors import UpstreamError
 
@@ -51,13 +53,17 @@ async def run_call(call: Call, caller: Caller) -> Ended:
     except BaseException as error:
         await asyncio.shield(_settle(call, _why_not_begun(error)))
         raise
-    relay = Relay(call, caller, upstream, meter)
+    relay = Relay(call, caller, upstream, meter, _keep_fields)
     reason, code = EndReason.SHUTTING_DOWN, ""  # what it is when this task is cancelled from outside
     try:
         reason, code = await _converse(call, relay)
     finally:
         ended = await asyncio.shield(_close(call, relay, upstream, reason, code))
     return ended
+
+
+async def _keep_fields(session_id: UUID, call_id: str, task_name: str, fields: Mapping[str, str]) -> None:
+    await in_ledger_thread(store.save_fields, session_id, call_id, task_name, fields)
 
 
 def _why_not_begun(error: BaseException) -> EndReason:
@@ -144,5 +150,6 @@ async def _settle(call: Call, reason: EndReason, relay: Relay | None = None, cod
         task_completed=relay.completed_task if relay else "",
         was_answered=bool(relay and relay.state.caller_was_answered),
         turns=relay.turns.all() if relay else (),
+        words=relay.words() if relay else (),
     )
     return Ended(reason, outcome, duration_ms, receipt, code)

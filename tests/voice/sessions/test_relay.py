@@ -36,6 +36,7 @@ class Live:
     def __init__(self, relay: Relay, caller: FakeCaller, upstream: LooseUpstream, meter: FakeMeter) -> None:
         self.relay, self.caller, self.upstream, self.meter = relay, caller, upstream, meter
         self.parts: dict[str, asyncio.Task] = {}
+        self.kept: list[tuple] = []
 
     async def settle_down(self) -> None:
         """Let everything that is due happen."""
@@ -71,8 +72,14 @@ class Live:
 @contextlib.asynccontextmanager
 async def live_call(meter: FakeMeter | None = None, **changes):
     caller, upstream, meter = FakeCaller(), LooseUpstream(), meter or FakeMeter()
-    relay = Relay(make_call(**changes), caller, upstream, meter)
+    kept: list[tuple] = []
+
+    async def keep_fields(*fields) -> None:
+        kept.append(fields)
+
+    relay = Relay(make_call(**changes), caller, upstream, meter, keep_fields)
     call = Live(relay, caller, upstream, meter)
+    call.kept = kept
     await relay.open()
     for name in ("follow_caller", "follow_upstream", "follow_clock"):
         call.parts[name] = asyncio.create_task(getattr(relay, name)())

@@ -1,0 +1,77 @@
+"""What is said in a call whose caller agreed, as heard: in memory, until the call ends."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+# An hour of uninterrupted talk of both sides is about a fifth of it; beyond it nothing more is written down.
+CHARS_MAX = 500_000
+
+
+class TimedTurn(Protocol):
+    """As much of a turn's times as tells whose words belong to it."""
+
+    @property
+    def item_id(self) -> str: ...
+
+
+@dataclass(frozen=True, slots=True)
+class TurnText:
+    """The words of the turn at `index` of the call's turns."""
+
+    index: int
+    text: str
+
+
+class Recorder:
+    """One a call, fed by the relay; made only for a call whose words may be kept."""
+
+    def __init__(self) -> None:
+        self._texts: dict[str, str] = {}
+        self._is_final: set[str] = set()
+        self._chars = 0
+
+    def agent_delta(self, item_id: str, text: str) -> None:
+        if item_id not in self._is_final:
+            self._set(item_id, self._texts.get(item_id, "") + text)
+
+    def agent_final(self, item_id: str, text: str) -> None:
+        """The upstream says what the whole answer was."""
+        if item_id not in self._is_final and text:
+            self._set(item_id, text)
+
+    def caller_final(self, item_id: str, text: str) -> None:
+        self._set(item_id, text)
+
+    def interrupted(self, item_id: str) -> None:
+        """What the model goes on to write of this answer is not spoken any more."""
+        self._is_final.add(item_id)
+
+    def heard(self, item_id: str, heard_ms: int, of_ms: int) -> None:
+        """Only heard_ms of the of_ms that were sent of this answer were played."""
+        self._is_final.add(item_id)
+        self._set(item_id, heard_text(self._texts.get(item_id, ""), heard_ms, of_ms))
+
+    def told_heard(self, item_id: str, text: str) -> None:
+        """The upstream itself says what was heard: it knows better than a proportion."""
+        self._is_final.add(item_id)
+        self._set(item_id, text)
+
+    def turns(self, turns: Sequence[TimedTurn]) -> list[TurnText]:
+        """Return the words of the turns that have any, in their order."""
+        texts = [(index, self._texts.get(turn.item_id, "").strip()) for index, turn in enumerate(turns)]
+        return [TurnText(index, text) for index, text in texts if text]
+
+    def _set(self, item_id: str, text: str) -> None:
+        before = len(self._texts.get(item_id, ""))
+        kept = text[: max(0, CHARS_MAX - self._chars + before)]
+        self._chars += len(kept) - before
+        self._texts[item_id] = kept
+
+
+def heard_text(text: str, heard_ms: int, of_ms: int) -> str:
+    """Return the part of a text that was heard, by its share of the audio, cut at a word."""
+    if heard_ms >= of_ms:
+        return text
+    words = text.split()
+    return " ".join(words[: len(words) * heard_ms // of_ms])

@@ -1,0 +1,74 @@
+"""Write down what may be kept: a consented call's words when it ends, a task's fields when it is done."""
+
+from collections.abc import Mapping, Sequence
+from datetime import timedelta
+from uuid import UUID
+
+from django.utils import timezone
+
+from outbox import messages as outbox
+from voice.models import CollectedFields, Session, Transcript, TranscriptTurn
+from voice.transcripts.consent import kept_days_promised, records_words
+from voice.transcripts.recorder import TurnText
+from voice.transcripts.redaction import redacted
+from voice.transcripts.rules import rules_of
+
+CONVERSATION_ENDED = "conversation_ended"
+_LONGEST_NAME = 40
+_LONGEST_CALL_ID = 120
+
+
+def save(session: Session, turn_texts: Sequence[TurnText]) -> Transcript | None:
+    """Keep a call's words in the caller's transaction; None when there are none, or they may not be kept.
+
+    Asked again of the row: a caller who was forgotten during the call is not remembered by its end.
+    """
+    if not turn_texts or not records_words(session):
+        return None
+    rules, now = rules_of(session.organisation_id), timezone.now()
+    kept_days = min(rules.kept_days, kept_days_promised(session) or rules.kept_days)
+    transcript = Transcript.objects.create(
+        session=session,
+        organisation_id=session.organisation_id,
+        created_at=now,
+        deletes_at=now + timedelta(days=kept_days),
+        redacted_at=now if rules.redacts else None,
+    )
+    texts = [(turn.index, _storable(turn.text)) for turn in turn_texts]
+    TranscriptTurn.objects.bulk_create(
+        TranscriptTurn(transcript=transcript, index=index, text=redacted(text) if rules.redacts else text)
+        for index, text in texts
+    )
+    return transcript
+
+
+def save_fields(session_id: UUID, call_id: str, task_name: str, fields: Mapping[str, str]) -> None:
+    """Keep what a finished task collected, with or without consent to a transcript: the caller gave it to be passed on.
+
+    A repeat of the same tool call changes nothing.
+    """
+    organisation_id = Session.objects.values_list("organisation_id", flat=True).get(pk=session_id)
+    CollectedFields.objects.get_or_create(
+        session_id=session_id,
+        call_id=_storable(call_id)[:_LONGEST_CALL_ID],
+        defaults={
+            "organisation_id": organisation_id,
+            "task_name": task_name[:_LONGEST_NAME],
+            "fields": {name: _storable(value) for name, value in fields.items()},
+        },
+    )
+
+
+def announce_end(session_id: UUID) -> None:
+    """Let what follows a conversation begin, if anything of it was kept; in the transaction that ends the session."""
+    is_kept = (
+        Transcript.objects.filter(session_id=session_id).exists()
+        or CollectedFields.objects.filter(session_id=session_id).exists()
+    )
+    if is_kept:
+        outbox.put(CONVERSATION_ENDED, f"{CONVERSATION_ENDED}:{session_id}", {"session_id": str(session_id)})
+
+
+def _storable(text: str) -> str:
+    # Halves of surrogate pairs are no text, and PostgreSQL keeps no NUL.
+    return text.replace("\x00", "").encode("utf-8", "replace").decode("utf-8")
