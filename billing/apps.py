@@ -7,4 +7,5 @@ class BillingConfig(AppConfig):
     name = "billing"
 
     def ready(self) -> None:
-        from billing import checks, purchase_audit, receipts, receivers, watch  # noqa: F401  connects signals, registers checks
+        # Connects signals, registers checks.
+        from billing import checks, credit_notes, purchase_audit, receipts, receivers, watch  # noqa: F401

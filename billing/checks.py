@@ -1,5 +1,6 @@
 """Refuse to start where the ledger's locking would not hold."""
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -7,6 +8,9 @@ from django.conf import settings
 from django.core.checks import CheckMessage, Error, register
 
 from billing.ledger import MAX_AMOUNT_MICRO, MICRO
+
+_ORIGIN = re.compile(r"https://[a-z0-9][a-z0-9.-]*(:[0-9]{1,5})?")
+_TAX_CODE = re.compile(r"[0-9]{4,8}")
 
 
 def can_lock(database: Mapping[str, Any]) -> bool:
@@ -22,6 +26,20 @@ def ledger_can_lock(**_: Any) -> list[CheckMessage]:
         return []
     hint = 'Set OPTIONS = {"transaction_mode": "IMMEDIATE"} in DATABASES.'
     return [Error("The ledger needs IMMEDIATE transactions on SQLite.", hint=hint, id="billing.E001")]
+
+
+@register
+def seller_tax_code_is_one(**_: Any) -> list[CheckMessage]:
+    if not settings.SELLER_TAX_CODE or _TAX_CODE.fullmatch(settings.SELLER_TAX_CODE):
+        return []
+    return [Error("SELLER_TAX_CODE is an HSN or SAC code: four to eight digits.", id="billing.E003")]
+
+
+@register
+def checkout_origin_is_one(**_: Any) -> list[CheckMessage]:
+    if _ORIGIN.fullmatch(settings.STRIPE_CHECKOUT_ORIGIN):
+        return []
+    return [Error("STRIPE_CHECKOUT_ORIGIN is https:// and a host, nothing more.", id="billing.E004")]
 
 
 @register

@@ -33,6 +33,14 @@ def put_receipt_issued(
     _put(organisation_id, "receipt_issued", f"receipt:{purchase_id}", values)
 
 
+def put_credit_note_issued(
+    organisation_id: UUID, *, refund_id: UUID, number: str, amount_minor: int, currency: str, path: str
+) -> None:
+    """`path` is the credit note's page, from PUBLIC_URL's root."""
+    values = {"number": number, "amount_minor": amount_minor, "currency": currency, "path": path}
+    _put(organisation_id, "credit_note_issued", f"credit_note:{refund_id}", values)
+
+
 def put_payment_failed(organisation_id: UUID, *, purchase_id: UUID, amount_minor: int, currency: str) -> None:
     values = {"amount_minor": amount_minor, "currency": currency}
     _put(organisation_id, "payment_failed", f"payment_failed:{purchase_id}", values)

@@ -1,5 +1,6 @@
-"""A receipt as a PDF of one page: the same words and sums as its page in the console."""
+"""A receipt or a credit note as a PDF of one page: the same words and sums as its page in the console."""
 
+from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -8,7 +9,7 @@ from django.utils import timezone
 from fpdf import FPDF, XPos, YPos
 from fpdf.fonts import TTFFont
 
-from billing.models import Receipt
+from billing.models import CreditNote, Receipt
 from billing.receipts import money, tax_id_name
 
 _FONTS = Path(__file__).parent / "fonts"
@@ -20,23 +21,44 @@ _GREY = 110
 _INK = 28
 
 
+@dataclass(frozen=True)
+class _Words:
+    """What differs between the two papers."""
+
+    title: str
+    dates: str
+    total: str
+    about: str
+
+
 def receipt_pdf(receipt: Receipt) -> bytes:
     """Return the PDF, A4. A character that the fonts lack (they have Latin, Greek and Cyrillic) is shown as `?`."""
-    return bytes(_Page(receipt).output())
+    dates = f"Issued {_day(receipt.issued_at)}, paid {_day(receipt.paid_at)}"
+    words = _Words("Receipt", dates, "Total paid", f"Payment reference {receipt.purchase_id}")
+    return bytes(_Page(receipt, words).output())
+
+
+def credit_note_pdf(note: CreditNote) -> bytes:
+    """As receipt_pdf."""
+    dates = f"Issued {_day(note.issued_at)} for receipt {note.receipt.full_number} of {_day(note.receipt.issued_at)}"
+    about = f"Payment reference {note.receipt.purchase_id}"
+    if note.is_void:
+        about = f"VOID: this refund failed, and the receipt stands as if it had not been made. {about}"
+    return bytes(_Page(note, _Words("Credit note", dates, "Total given back", about)).output())
 
 
 class _Page(FPDF):
-    def __init__(self, receipt: Receipt) -> None:
+    def __init__(self, paper: Receipt | CreditNote, words: _Words) -> None:
         super().__init__(format="A4")
         self.set_margin(_MARGIN_MM)
         self.set_auto_page_break(True, _MARGIN_MM)
         self.add_font(_FONT, fname=_FONTS / "DejaVuSans.ttf")
         self.add_font(_FONT, style="B", fname=_FONTS / "DejaVuSans-Bold.ttf")
-        self.set_title(f"Receipt {receipt.full_number}")
+        self.set_title(f"{words.title} {paper.full_number}")
         self.set_lang("en")
-        # The same receipt is the same file, byte for byte, whenever it is asked for.
-        self.set_creation_date(receipt.issued_at)
-        self.receipt = receipt
+        # The same paper is the same file, byte for byte, whenever it is asked for.
+        self.set_creation_date(paper.issued_at)
+        self.paper, self.words = paper, words
         self.add_page()
         self._head()
         self._parties()
@@ -45,20 +67,19 @@ class _Page(FPDF):
         self._foot()
 
     def _head(self) -> None:
-        receipt = self.receipt
         self._style(size=20, bold=True)
-        self._row("Receipt", height=2 * _LINE_MM)
+        self._row(self.words.title, height=2 * _LINE_MM)
         self._style(grey=True)
-        self._row(f"No. {receipt.full_number}")
-        self._row(f"Issued {_day(receipt.issued_at)}, paid {_day(receipt.paid_at)}")
+        self._row(f"No. {self.paper.full_number}")
+        self._row(self.words.dates)
         self.ln(_LINE_MM)
 
     def _parties(self) -> None:
         top = self.get_y()
         ends = []
         for left, title, party in (
-            (_MARGIN_MM, "Seller", self.receipt.seller),
-            (self.w / 2, "Buyer", self.receipt.buyer),
+            (_MARGIN_MM, "Seller", self.paper.seller),
+            (self.w / 2, "Buyer", self.paper.buyer),
         ):
             self.set_xy(left, top)
             self._style(size=9, grey=True)
@@ -76,23 +97,24 @@ class _Page(FPDF):
         self._pair("What", "Amount")
         self._rule()
         self._style()
-        for line in self.receipt.lines:
-            self._pair(line["description"], self._money(line["amount_minor"]))
+        for line in self.paper.lines:
+            code = f" (HSN/SAC {line['tax_code']})" if "tax_code" in line else ""
+            self._pair(f"{line['description']}{code}", self._money(line["amount_minor"]))
         self._rule()
 
     def _sums(self) -> None:
-        receipt = self.receipt
-        if receipt.discount_minor:
-            self._pair("Discount", f"−{self._money(receipt.discount_minor)}")
-        for tax in receipt.taxes:
+        paper = self.paper
+        if paper.discount_minor:
+            self._pair("Discount", f"−{self._money(paper.discount_minor)}")
+        for tax in paper.taxes:
             self._pair(tax["label"], self._money(tax["amount_minor"]))
         self._style(size=12, bold=True)
-        self._pair(f"Total paid ({receipt.currency})", self._money(receipt.total_minor))
+        self._pair(f"{self.words.total} ({paper.currency})", self._money(paper.total_minor))
 
     def _foot(self) -> None:
         self.ln(_LINE_MM)
         self._style(size=9, grey=True)
-        for text in filter(None, (self.receipt.note, f"Payment reference {self.receipt.purchase_id}")):
+        for text in filter(None, (self.paper.note, self.words.about)):
             self._row(text)
 
     def _style(self, *, size: float = 10, bold: bool = False, grey: bool = False) -> None:
@@ -122,7 +144,7 @@ class _Page(FPDF):
         self.ln(3)
 
     def _money(self, amount_minor: int) -> str:
-        return money(amount_minor, self.receipt.currency)
+        return money(amount_minor, self.paper.currency)
 
     def _shown(self, text: str) -> str:
         font = self.fonts[_FONT]

@@ -6,8 +6,9 @@ from email.utils import parseaddr
 from typing import Any
 from uuid import UUID
 
+import structlog
 from django.conf import settings
-from django.db import transaction
+from django.db import DatabaseError, transaction
 from django.db.models import QuerySet
 from django.dispatch import receiver
 from django.utils import timezone
@@ -20,8 +21,8 @@ from billing.models.purchase import CREDITED
 from billing.signals import payment_succeeded
 
 __all__ = [
-    "Receipt", "ReceiptNotDue", "country_name", "find_receipt", "issue_missing", "issue_receipt", "money",
-    "receipts_of", "series_name", "tax_id_name", "tax_name",
+    "Receipt", "ReceiptNotDue", "country_name", "find_receipt", "issue_missing", "issue_receipt", "lock_series",
+    "money", "receipts_of", "series_name", "split_number", "take_number", "tax_id_name", "tax_name",
 ]  # fmt: skip
 
 INDIA = "IN"
@@ -33,6 +34,10 @@ _EUROPE = {
 # India's financial year begins in April.
 _INDIAN_YEAR_BEGINS = 4
 _GSTIN = re.compile(r"\d{2}[0-9A-Z]{13}")
+# One sweep's work is bounded; the next sweep takes the rest.
+MAX_ISSUED_A_SWEEP = 100
+
+log = structlog.get_logger(__name__)
 
 
 class ReceiptNotDue(Exception):
@@ -56,17 +61,29 @@ def issue_receipt(purchase_id: UUID) -> Receipt:
             return made
         if not purchase.is_credited or purchase.paid_at is None:
             raise ReceiptNotDue(purchase_id)
-        series = _lock_series(series_name(timezone.localdate(), settings.SELLER_COUNTRY))
+        series = lock_series(series_name(timezone.localdate(), settings.SELLER_COUNTRY))
         # Somebody else may have written it while we waited for the lock.
         made = Receipt.objects.filter(purchase=purchase).first()
         return made or _write(purchase, purchase.paid_at, series)
 
 
-def issue_missing(organisation_id: UUID) -> None:
-    """Give every paid purchase of the organisation its receipt, should a fault have left one without."""
-    unwritten = Purchase.objects.filter(organisation_id=organisation_id, status__in=CREDITED, receipt__isnull=True)
-    for purchase_id in unwritten.order_by("paid_at").values_list("pk", flat=True):
-        issue_receipt(purchase_id)
+def issue_missing(organisation_id: UUID | None = None) -> int:
+    """Give paid purchases (of one organisation, or of all) the receipts that a fault left them without.
+
+    Returns how many were written, MAX_ISSUED_A_SWEEP at most; one that fails is logged and left for the next sweep.
+    """
+    unwritten = Purchase.objects.filter(status__in=CREDITED, receipt__isnull=True)
+    if organisation_id is not None:
+        unwritten = unwritten.filter(organisation_id=organisation_id)
+    written = 0
+    for purchase_id in list(unwritten.order_by("paid_at").values_list("pk", flat=True)[:MAX_ISSUED_A_SWEEP]):
+        try:
+            issue_receipt(purchase_id)
+        except (DatabaseError, ReceiptNotDue) as error:
+            log.error("receipt_not_issued", purchase_id=str(purchase_id), error=type(error).__name__)
+        else:
+            written += 1
+    return written
 
 
 @receiver(payment_succeeded, dispatch_uid="billing.issue_receipt")
@@ -81,10 +98,9 @@ def receipts_of(organisation_id: UUID) -> QuerySet[Receipt]:
 
 def find_receipt(organisation_id: UUID, full_number: str) -> Receipt | None:
     """Return the organisation's receipt of that number; None when it has none."""
-    series, _, number = full_number.rpartition("-")
-    if not (number.isascii() and number.isdecimal() and len(number) <= 9):
+    if not (parts := split_number(full_number)):
         return None
-    return receipts_of(organisation_id).filter(series_id=series, number=int(number)).first()
+    return receipts_of(organisation_id).filter(series_id=parts[0], number=parts[1]).first()
 
 
 def series_name(day: date, country: str) -> str:
@@ -112,19 +128,31 @@ def money(amount_minor: int, currency: str) -> str:
     return emails.money(amount_minor, currency)
 
 
-def _lock_series(name: str) -> ReceiptSeries:
+def lock_series(name: str) -> ReceiptSeries:
+    """Let nobody else take a number until the caller's transaction is over."""
     ReceiptSeries.objects.get_or_create(name=name)
     return ReceiptSeries.objects.select_for_update().get(name=name)
 
 
-def _write(purchase: Purchase, paid_at: datetime, series: ReceiptSeries) -> Receipt:
+def take_number(series: ReceiptSeries) -> int:
+    """Return the next number of the locked series; it is free again when the transaction fails."""
     series.last_number += 1
     series.save(update_fields=["last_number"])
+    return series.last_number
+
+
+def split_number(full_number: str) -> tuple[str, int] | None:
+    """Return the series and the number of `2026-27-000042`; None when that is no number."""
+    series, _, number = full_number.rpartition("-")
+    return (series, int(number)) if number.isascii() and number.isdecimal() and len(number) <= 9 else None
+
+
+def _write(purchase: Purchase, paid_at: datetime, series: ReceiptSeries) -> Receipt:
     seller, buyer = _seller(), _buyer(purchase)
     receipt = Receipt.objects.create(
         purchase=purchase,
         series=series,
-        number=series.last_number,
+        number=take_number(series),
         paid_at=paid_at,
         seller=seller,
         buyer=buyer,
@@ -176,7 +204,8 @@ def _buyer(purchase: Purchase) -> dict[str, Any]:
 def _line(purchase: Purchase) -> dict[str, Any]:
     credits = format_credits(purchase.credits_micro).removesuffix(".00")
     description = f"{purchase.bundle_name}: {credits} prepaid credits for voice calls"
-    return {"description": description, "quantity": 1, "amount_minor": purchase.price_minor}
+    line = {"description": description, "quantity": 1, "amount_minor": purchase.price_minor}
+    return line | {"tax_code": settings.SELLER_TAX_CODE} if settings.SELLER_TAX_CODE else line
 
 
 def _taxes(tax_minor: int, seller: dict[str, Any], buyer: dict[str, Any]) -> list[dict[str, Any]]:

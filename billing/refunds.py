@@ -22,6 +22,7 @@ from billing.exceptions import (
 )
 from billing.models import Dispute, DisputeStatus, Purchase, PurchaseStatus, Refund, RefundStatus
 from billing.models.purchase import DISPUTE_TAKEN, REFUND_TAKEN
+from billing.signals import announce, refund_succeeded
 from billing.stripe import payments
 from billing.stripe.payments import StripeDispute, StripeRefund
 
@@ -136,6 +137,8 @@ def settle_refund(purchase_id: UUID, refund: StripeRefund) -> Refund:
         elif was_taken and not is_taken:
             _return(purchase, row.credits_micro, "refund", f"stripe:re:{refund.id}")
         _restate(purchase)
+        if status == RefundStatus.SUCCEEDED:
+            announce(refund_succeeded, refund_id=row.id)
         return row
 
 

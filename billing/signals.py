@@ -21,6 +21,9 @@ credits_wanted = Signal()
 payment_succeeded = Signal()
 payment_failed = Signal()
 
+# refund_id: UUID. Sent as payment_succeeded is, when the money is known to have gone back.
+refund_succeeded = Signal()
+
 # organisation_id: UUID, threshold_micro: int, balance_micro: int. Sent once a crossing, as payment_succeeded is: inside
 # the transaction that writes down that what is left (`balance_micro`: the balance less what running calls have used)
 # fell under the threshold.

@@ -5,7 +5,7 @@ from uuid import UUID
 from celery import shared_task
 from django.utils import timezone
 
-from billing import auto_top_up, event_handlers, ledger, purchases, refunds, spending_cap
+from billing import auto_top_up, credit_notes, event_handlers, ledger, purchases, receipts, refunds, spending_cap
 
 
 @shared_task  # type: ignore[untyped-decorator]
@@ -26,6 +26,13 @@ def sweep_purchases() -> None:
     now = timezone.now()
     purchases.sweep_purchases(now)
     refunds.send_requested_refunds(now)
+
+
+@shared_task  # type: ignore[untyped-decorator]
+def issue_missing_papers() -> None:
+    """Write the receipts and credit notes that a fault left out when the money moved."""
+    receipts.issue_missing()
+    credit_notes.issue_missing()
 
 
 @shared_task  # type: ignore[untyped-decorator]

@@ -48,6 +48,7 @@ class Entry(AppendOnlyModel):
         verbose_name_plural = "entries"
         indexes = [
             models.Index(fields=["wallet", "-id"], name="entry_wallet_recent"),
+            models.Index(fields=["wallet", "kind", "created_at"], name="entry_wallet_kind_time"),
             models.Index(fields=["created_at"], name="entry_created"),
             models.Index(fields=["reference"], name="entry_reference"),
         ]

@@ -1,4 +1,4 @@
-"""What was given in writing for a payment: numbered without gaps, never changed."""
+"""What was given in writing for a payment or a refund: numbered without gaps, never changed."""
 
 from django.db import models
 from django.db.models import F, Q
@@ -6,13 +6,13 @@ from django.utils import timezone
 
 from billing.models.append_only import AppendOnlyModel
 from billing.models.bundle import Currency
-from billing.models.purchase import Purchase
+from billing.models.purchase import Purchase, Refund, RefundStatus
 
 
 class ReceiptSeries(models.Model):
-    """One seller's numbers of one year; its row's lock is what keeps them without gaps."""
+    """One seller's numbers of one year, of receipts or credit notes; its row's lock is what keeps them without gaps."""
 
-    name = models.CharField(max_length=7, primary_key=True)
+    name = models.CharField(max_length=8, primary_key=True)
     last_number = models.PositiveIntegerField(default=0)
 
     class Meta:
@@ -23,22 +23,20 @@ class ReceiptSeries(models.Model):
         return self.name
 
 
-class Receipt(AppendOnlyModel):
-    """One paid purchase as it was on the day: later changes of names, prices or tax numbers leave it alone.
+class NumberedPaper(AppendOnlyModel):
+    """What receipts and credit notes have in common: both parties as they were on the day, and what was charged.
 
-    Money is in minor units of `currency`; `total_minor = subtotal_minor - discount_minor + tax_minor`. What is refunded
-    later is not written here: it is told by the purchase.
+    Money is in minor units of `currency`; `total_minor = subtotal_minor - discount_minor + tax_minor`.
     """
 
-    purchase = models.OneToOneField(Purchase, on_delete=models.PROTECT, related_name="receipt")
-    series = models.ForeignKey(ReceiptSeries, on_delete=models.PROTECT, related_name="receipts")
+    series = models.ForeignKey(ReceiptSeries, on_delete=models.PROTECT, related_name="%(class)ss")
     number = models.PositiveIntegerField()
     issued_at = models.DateTimeField(default=timezone.now)
-    paid_at = models.DateTimeField()
-    # {"name", "address", "country", "tax_id", "email"}; the buyer's address is a list of lines too.
+    # {"name", "address", "country", "tax_id", "email"}; the address is a list of lines.
     seller = models.JSONField()
     buyer = models.JSONField()
-    # [{"description", "quantity", "amount_minor"}]; the amounts add up to subtotal_minor.
+    # [{"description", "quantity", "amount_minor", "tax_code"}]; the amounts add up to subtotal_minor. The code of what
+    # was sold (HSN or SAC) may be missing.
     lines = models.JSONField()
     # [{"label", "amount_minor"}], which add up to tax_minor.
     taxes = models.JSONField(default=list)
@@ -50,17 +48,18 @@ class Receipt(AppendOnlyModel):
     total_minor = models.BigIntegerField()
 
     class Meta:
+        abstract = True
         ordering = ["-series", "-number"]
         constraints = [
-            models.UniqueConstraint(fields=["series", "number"], name="one_receipt_a_number"),
-            models.CheckConstraint(condition=Q(number__gte=1), name="receipt_number_from_one"),
+            models.UniqueConstraint(fields=["series", "number"], name="one_%(class)s_a_number"),
+            models.CheckConstraint(condition=Q(number__gte=1), name="%(class)s_number_from_one"),
             models.CheckConstraint(
                 condition=Q(total_minor=F("subtotal_minor") - F("discount_minor") + F("tax_minor")),
-                name="receipt_adds_up",
+                name="%(class)s_adds_up",
             ),
             models.CheckConstraint(
                 condition=Q(subtotal_minor__gt=0, discount_minor__gte=0, tax_minor__gte=0, total_minor__gte=0),
-                name="receipt_amounts_not_negative",
+                name="%(class)s_amounts_not_negative",
             ),
         ]
 
@@ -71,3 +70,31 @@ class Receipt(AppendOnlyModel):
     def full_number(self) -> str:
         """`2026-27-000042`: at most sixteen characters, as India's rules want it."""
         return f"{self.series_id}-{self.number:06}"
+
+
+class Receipt(NumberedPaper):
+    """One paid purchase: later changes of names, prices or tax numbers leave it alone.
+
+    What is refunded later is not written here: each refund has a credit note.
+    """
+
+    purchase = models.OneToOneField(Purchase, on_delete=models.PROTECT, related_name="receipt")
+    paid_at = models.DateTimeField()
+
+    class Meta(NumberedPaper.Meta):
+        pass
+
+
+class CreditNote(NumberedPaper):
+    """What one refund gave back of a receipt. A refund that fails later leaves its note void, never deleted."""
+
+    refund = models.OneToOneField(Refund, on_delete=models.PROTECT, related_name="credit_note")
+    receipt = models.ForeignKey(Receipt, on_delete=models.PROTECT, related_name="credit_notes")
+
+    class Meta(NumberedPaper.Meta):
+        pass
+
+    @property
+    def is_void(self) -> bool:
+        """The money never reached the card, so the receipt stands as if it had not been refunded."""
+        return self.refund.status == RefundStatus.FAILED

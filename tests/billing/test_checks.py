@@ -2,7 +2,13 @@
 
 import pytest
 
-from billing.checks import can_lock, ledger_can_lock, sign_up_credits_fit
+from billing.checks import (
+    can_lock,
+    checkout_origin_is_one,
+    ledger_can_lock,
+    seller_tax_code_is_one,
+    sign_up_credits_fit,
+)
 
 SQLITE = {"ENGINE": "django.db.backends.sqlite3"}
 
@@ -37,3 +43,26 @@ def test_settings_that_do_not_are_an_error(monkeypatch):
 def test_sign_up_credits_beyond_the_largest_movement_are_refused(settings, credits, errors):
     settings.SIGN_UP_CREDITS = credits
     assert [error.id for error in sign_up_credits_fit()] == errors
+
+
+@pytest.mark.parametrize(
+    ("code", "errors"), [("", []), ("998439", []), ("9984", []), ("99", ["billing.E003"]), ("voice", ["billing.E003"])]
+)
+def test_a_tax_code_that_is_none_is_refused(settings, code, errors):
+    settings.SELLER_TAX_CODE = code
+    assert [error.id for error in seller_tax_code_is_one()] == errors
+
+
+@pytest.mark.parametrize(
+    ("origin", "errors"),
+    [
+        ("https://checkout.stripe.com", []),
+        ("https://pay.rosewood.example:8443", []),
+        ("http://pay.rosewood.example", ["billing.E004"]),
+        ("https://pay.rosewood.example/path", ["billing.E004"]),
+        ("https://pay.rosewood.example; script-src *", ["billing.E004"]),
+    ],
+)
+def test_only_an_origin_may_widen_where_forms_lead(settings, origin, errors):
+    settings.STRIPE_CHECKOUT_ORIGIN = origin
+    assert [error.id for error in checkout_origin_is_one()] == errors

@@ -35,7 +35,7 @@ from voice.pricing.quote import NothingForSale, quote_of
 from voice.views.billing_usage import USAGE_DAYS, usage_of
 
 # A form that leads to the payment service's page may only do so where the policy names it.
-PAYMENT_PAGES = {"form-action": ["https://checkout.stripe.com"]}
+PAYMENT_PAGES = {"form-action": [settings.STRIPE_CHECKOUT_ORIGIN]}
 
 
 @dataclass(frozen=True, slots=True)

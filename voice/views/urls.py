@@ -40,6 +40,8 @@ console_patterns = [
     path("billing/settings/auto-top-up/", billing_settings.save_auto_top_up, name="save_auto_top_up"),
     path("billing/settings/budget/", billing_settings.save_budget, name="save_budget"),
     path("billing/settings/forget-card/", billing_settings.forget_card, name="forget_card"),
+    path("billing/credit-notes/<str:number>/", billing_purchases.credit_note, name="credit_note"),
+    path("billing/credit-notes/<str:number>/pdf/", billing_purchases.credit_note_as_pdf, name="credit_note_pdf"),
 ]
 
 urlpatterns = [
