@@ -3,12 +3,14 @@
 from django.urls import include, path
 
 from voice.views import (
+    agent_embed,
     agents,
     billing,
     billing_ledger,
     billing_purchases,
     billing_settings,
     calls,
+    embed,
     landing,
     overview,
     pricing,
@@ -22,6 +24,8 @@ console_patterns = [
     path("agents/new/<slug:template>/", agents.create, name="create_agent"),
     path("agents/<uuid:agent_id>/", agents.agent, name="agent"),
     path("agents/<uuid:agent_id>/edit/", agents.edit, name="edit_agent"),
+    path("agents/<uuid:agent_id>/embed/", agent_embed.embed, name="embed_agent"),
+    path("agents/<uuid:agent_id>/embed/check/", agent_embed.check, name="check_page"),
     path("agents/<uuid:agent_id>/pause/", agents.pause, name="pause_agent"),
     path("agents/<uuid:agent_id>/resume/", agents.resume, name="resume_agent"),
     path("calls/", calls.calls, name="calls"),
@@ -36,17 +40,20 @@ console_patterns = [
     path("billing/purchases/<uuid:purchase_id>/", billing_purchases.purchase, name="purchase"),
     path("billing/receipts/<str:number>/", billing_purchases.receipt, name="receipt"),
     path("billing/receipts/<str:number>/pdf/", billing_purchases.receipt_as_pdf, name="receipt_pdf"),
+    path("billing/credit-notes/<str:number>/", billing_purchases.credit_note, name="credit_note"),
+    path("billing/credit-notes/<str:number>/pdf/", billing_purchases.credit_note_as_pdf, name="credit_note_pdf"),
     path("billing/settings/", billing_settings.settings_page, name="billing_settings"),
     path("billing/settings/auto-top-up/", billing_settings.save_auto_top_up, name="save_auto_top_up"),
     path("billing/settings/budget/", billing_settings.save_budget, name="save_budget"),
     path("billing/settings/forget-card/", billing_settings.forget_card, name="forget_card"),
-    path("billing/credit-notes/<str:number>/", billing_purchases.credit_note, name="credit_note"),
-    path("billing/credit-notes/<str:number>/pdf/", billing_purchases.credit_note_as_pdf, name="credit_note_pdf"),
 ]
 
 urlpatterns = [
     path("", landing.landing, name="landing"),
     path("talk/<str:public_key>/", talk.talk, name="talk"),
+    path("embed.js", embed.script, name="embed_script"),
+    path("embed/<str:public_key>/", embed.frame, name="embed_frame"),
+    path("embed/<str:public_key>/theme.css", embed.theme, name="embed_theme"),
     path("pricing/", pricing.pricing, name="pricing"),
     path("console/", include((console_patterns, "console"))),
 ]

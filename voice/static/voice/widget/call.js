@@ -11,6 +11,7 @@ import { isAlreadyAllowed, levelOf, listMicrophones, Microphone } from "./microp
 import { Playback } from "./playback.js";
 import * as preferences from "./preferences.js";
 import * as protocol from "./protocol.js";
+import { obeyPage, toldOf } from "./remote.js";
 import { isActive, newSession, reduce, tickDueAt } from "./session.js";
 import { NOTICES } from "./strings.js";
 import { View } from "./view.js";
@@ -54,6 +55,7 @@ export class Call {
     this.captions = captions.noCaptions();
     this.wakeLock = new WakeLock();
     this.forgetCall();
+    obeyPage(this);
     window.addEventListener("pagehide", () => isActive(this.session) && this.leave());
     this.render();
   }
@@ -209,6 +211,7 @@ export class Call {
 
   fail(code, details = {}) {
     this.dispatch({ type: "failed", failure: { code, ...details } });
+    this.view.announce("error", { code, message: details.message ?? "", fatal: true });
   }
 
   // During the call
@@ -225,6 +228,10 @@ export class Call {
     };
     handlers[message.type]?.();
     this.dispatch({ type: "message", message });
+    const told = toldOf(message);
+    if (told) {
+      this.view.announce(...told);
+    }
   }
 
   started(message) {
@@ -412,6 +419,7 @@ export class Call {
   async rate({ stars, comment }) {
     const token = this.session.ended.rating_token;
     await sendRating(this.config.sessionsUrl, this.session.session_id, { token, stars, comment }, { csrfToken: this.config.csrfToken });
+    this.view.announce("rated", { stars });
   }
 }
 

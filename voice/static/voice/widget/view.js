@@ -305,7 +305,7 @@ export class View {
     }
     this.followedState = state;
     this.wasExplaining = session.explaining;
-    this.announce("state", { state, session_id: session.session_id });
+    this.announce("state", { state, session_id: session.session_id, asks: session.explaining });
   }
 
   // What the caller needs first in a call that has just begun. Nobody is taken away from elsewhere on the page to speak.
