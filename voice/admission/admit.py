@@ -28,6 +28,7 @@ from voice.admission.opening import first_hold_micro as hold_for
 from voice.admission.refusals import Refusal
 from voice.catalogue.ceilings import remaining_today_micro, start_of_day
 from voice.models import Agent, Session, Switches
+from voice.transcripts.consent import Consent, consent_of, words_may_be_kept
 
 log = structlog.get_logger(__name__)
 
@@ -46,6 +47,9 @@ class CallRequest:
     visitor_id: str = ""
     is_voice: bool = True
     language: str = ""
+    # What the caller answered to which wording about keeping their words; None: they did not say.
+    consent: bool | None = None
+    consent_version: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +66,8 @@ class _Terms:
 
     is_member: bool
     served: Served
+    consent: Consent
+    is_written_down: bool
 
 
 def admit(call: CallRequest) -> Admission:
@@ -79,13 +85,16 @@ def admit(call: CallRequest) -> Admission:
     is_member = is_ours and _is_member(call.user, agent)
     _refuse_hidden(agent, is_member)
     refuse_inactive(agent.organisation, agent)
-    served = served_for(agent.model_slug, agent.organisation, is_voice=call.is_voice)
+    consent = consent_of(agent, call.consent, call.consent_version, timezone.now())
+    # Speech is written down, and billed, only where somebody reads it.
+    is_written_down = call.is_voice and (agent.captions or words_may_be_kept(consent))
+    served = served_for(agent.model_slug, agent.organisation, is_voice=is_written_down)
     if not is_ours and not origins.is_listed(call.origin, agent):
         raise Refusal("origin_not_allowed")
     if not is_member:
         call.person.require()
     ip_limits.count_start(call.client_ip, agent.id)
-    session = _take_place(call, agent, _Terms(is_member, served), timezone.now())
+    session = _take_place(call, agent, _Terms(is_member, served, consent, is_written_down), timezone.now())
     log.info("call admitted", session_id=str(session.id), agent_id=str(agent.id), model=session.model_served)
     return Admission(session, tickets.issue(session.id))
 
@@ -123,6 +132,11 @@ def _take_place(call: CallRequest, agent: Agent, terms: _Terms, now: datetime) -
         visitor_id=call.visitor_id,
         client_ip=call.client_ip,
         is_member=terms.is_member,
+        transcript_policy=terms.consent.policy,
+        consent=terms.consent.answer,
+        consent_version=terms.consent.version,
+        consent_at=terms.consent.at,
+        transcribes_input=terms.is_written_down,
         spend_cap_micro=None if terms.is_member else hold_micro,
         created_at=now,
         ticket_expires_at=expires_at,

@@ -20,7 +20,14 @@ from voice.api.json_body import read_json_object, text_field
 from voice.models import Session, SessionState
 
 _WIDGET_PATH = "/v1/voice/widget"
-_SESSION_FIELDS = {"agent": str, "captcha": str, "voice": bool, "language": str}
+_SESSION_FIELDS = {
+    "agent": str,
+    "captcha": str,
+    "voice": bool,
+    "language": str,
+    "consent": bool,
+    "consent_version": str,
+}
 _RATING_FIELDS = {"token": str, "stars": int, "comment": str}
 _LANGUAGE = re.compile(r"[A-Za-z]{2,3}(-[A-Za-z0-9]{2,6})?")
 _LONGEST_CAPTCHA = 8192
@@ -49,6 +56,8 @@ def start(request: HttpRequest) -> HttpResponse:
         visitor_id=visitors.visitor_id(visitor, timezone.localdate()),
         is_voice=values.get("voice", True),
         language=_language(values),
+        consent=values.get("consent"),
+        consent_version=text_field(values, "consent_version", most=40),
     )
     try:
         answer = JsonResponse(_admitted(request, admit(call)), status=201)

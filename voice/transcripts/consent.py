@@ -13,8 +13,7 @@ _ASK = (
 )
 _NOTICE = (
     "This conversation is kept in writing by {business}. Software may sum it up, and it may be passed on to the "
-    "systems {business} works with. It is deleted after {days}, or earlier if you ask. If you do not agree, please do not "
-    "go on."
+    "systems {business} works with. It is deleted after {days}, or earlier if you ask. Please go on only if you agree."
 )
 _TEXTS = {TranscriptPolicy.ASK: ("ask-1", _ASK), TranscriptPolicy.ALWAYS: ("notice-1", _NOTICE)}
 
