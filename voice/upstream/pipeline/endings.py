@@ -41,8 +41,10 @@ _OPEN_WORD = re.compile(
 # "My name is" wants a name; "yes, it is" wants nothing.
 _OPEN_VERB = re.compile("is|are|was|were|am|have|has|had|do|does|did|can|could|will|would|should|might")
 _PRONOUN = re.compile("i|you|he|she|it|we|they|that|this|there")
-_ADDRESSES = re.compile(r"\be-?mail\b|\bat [\w ]+ dot\b", re.IGNORECASE)
+_MAIL_ADDRESS = re.compile(r"\be-?mail\b|\bat [\w ]+ dot\b", re.IGNORECASE)
 _DOMAIN = re.compile(r"(?:\bdot\s+|\.)(?:com|org|net|edu|gov|io|co|in|uk|us|info|me)\b\W*$", re.IGNORECASE)
+# After "42 Maple Street" the town may follow.
+_STREET = re.compile("street|st|avenue|ave|road|rd|lane|drive|court|boulevard|way|place|square|terrace|highway")
 _CLOSING = re.compile(
     r"(?:\bplease|\bthank you(?: very much| so much)?|\bthanks(?: a lot)?|\b(?:good-?)?bye|\bthat'?s? (?:is )?"
     r"(?:all|everything|it|right|correct|fine|great|perfect|not right|wrong)|\bworks for me|\bsounds good|"
@@ -81,7 +83,9 @@ def _is_open(words: str) -> bool:
         return not before or not _PRONOUN.fullmatch(_bare(before[-1]))
     if _NUMBER.fullmatch(bare):
         return _digits_at_the_end(words) < _WHOLE_NUMBER_DIGITS
-    return bool(_ADDRESSES.search(words)) and not _DOMAIN.search(words)
+    if _STREET.fullmatch(bare):
+        return any(_NUMBER.fullmatch(_bare(word)) for word in before)
+    return bool(_MAIL_ADDRESS.search(words)) and not _DOMAIN.search(words)
 
 
 def _digits_at_the_end(words: str) -> int:

@@ -70,12 +70,12 @@ class Silence:
 
 
 # An early transcript is there after some 350 ms of silence: a shorter wait than that cannot be had.
-_USUAL_SILENCE = Silence(320, 500, 900)
+_USUAL_SILENCE = Silence(320, 500, 1000)
 _SILENCE_BY_EAGERNESS = {
     "low": Silence(700, 1200, 3000),
     "medium": Silence(320, 600, 1500),
     "auto": Silence(320, 600, 1500),
-    "high": Silence(320, 400, 900),
+    "high": Silence(320, 400, 1000),
 }
 
 
