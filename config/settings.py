@@ -264,6 +264,8 @@ CALL_STARTS_PER_AGENT = env.words("CALL_STARTS_PER_AGENT", "60/m")
 CONCURRENT_CALLS_PER_IP = env.integer("CONCURRENT_CALLS_PER_IP", 3, least=1)
 CONCURRENT_CALLS_PER_AGENT = env.integer("CONCURRENT_CALLS_PER_AGENT", 20, least=1)
 CONCURRENT_CALLS_PER_ORGANISATION = env.integer("CONCURRENT_CALLS_PER_ORGANISATION", 40, least=1)
+# Of one API key that has no limit of its own.
+API_REQUESTS_PER_MINUTE = env.integer("API_REQUESTS_PER_MINUTE", 600, least=1)
 CAPTCHA_REMEMBERED_S = env.integer("CAPTCHA_REMEMBERED_S", 600)
 TICKET_LIFETIME_S = env.integer("TICKET_LIFETIME_S", 60, least=5)
 # What the demo organisation may spend before the page says that the demo is used up.

@@ -1,6 +1,7 @@
 """How many calls may run at once: by caller's network, agent and organisation, counted from the sessions themselves."""
 
 from datetime import datetime
+from uuid import UUID
 
 from django.conf import settings
 from django.db.models import Q, QuerySet
@@ -18,12 +19,17 @@ def open_sessions(now: datetime) -> QuerySet[Session]:
 
 def check_room(agent: Agent, client_ip: str, now: datetime) -> None:
     """Raises Refusal when there is no room for one more. Exact only while the row of Switches is locked."""
-    sessions = open_sessions(now)
-    if _count_from_network(sessions, client_ip) >= settings.CONCURRENT_CALLS_PER_IP:
+    if _count_from_network(open_sessions(now), client_ip) >= settings.CONCURRENT_CALLS_PER_IP:
         raise Refusal("network_busy")
-    if sessions.filter(agent=agent).count() >= settings.CONCURRENT_CALLS_PER_AGENT:
+    check_room_for_client(agent.organisation_id, agent.id, now)
+
+
+def check_room_for_client(organisation_id: UUID, agent_id: UUID | None, now: datetime) -> None:
+    """As `check_room`, for a customer's own server: it may open many calls from one address, and without an agent."""
+    sessions = open_sessions(now)
+    if agent_id and sessions.filter(agent=agent_id).count() >= settings.CONCURRENT_CALLS_PER_AGENT:
         raise Refusal("agent_busy")
-    if sessions.filter(organisation=agent.organisation_id).count() >= settings.CONCURRENT_CALLS_PER_ORGANISATION:
+    if sessions.filter(organisation=organisation_id).count() >= settings.CONCURRENT_CALLS_PER_ORGANISATION:
         raise Refusal("organisation_busy")
 
 

@@ -11,7 +11,7 @@ class Wording:
     retry_after_s: int | None = None
 
 
-# Codes are part of the API: never renamed, and the widget knows them.
+# Codes are part of the API: never renamed, and the widget knows these.
 REFUSALS = {
     "agent_not_found": Wording(404, "There is no such assistant."),
     "organisation_suspended": Wording(403, "This assistant is not available."),
@@ -37,13 +37,27 @@ REFUSALS = {
     "unavailable": Wording(503, "Calls cannot be started right now. Please try again shortly.", 10),
 }
 
+# Those that only the customer's own code can meet, which holds a key or a client secret; the widget never does.
+CLIENT_REFUSALS = {
+    "invalid_api_key": Wording(401, "This API key is not known. Send one as: Authorization: Bearer sk_parley_…"),
+    "api_key_expired": Wording(401, "This API key or client secret has expired."),
+    "api_key_revoked": Wording(401, "This API key has been revoked."),
+    "scope_missing": Wording(403, "This API key may not be used for that."),
+    "model_not_allowed": Wording(403, "This API key may not use that model."),
+    "model_not_found": Wording(404, "There is no such model."),
+    "rate_limit_exceeded": Wording(429, "Too many requests with this API key. Please wait a moment.", 60),
+    "api_key_busy": Wording(429, "All calls that this API key may hold at once are in use.", 15),
+    "api_key_budget_reached": Wording(402, "This API key has used up its budget for the month."),
+    "client_secret_used_up": Wording(402, "This client secret has used up its credits."),
+}
+
 
 class Refusal(Exception):
     """The call may not start. `message` and `retry_after_s` are the table's unless the case has better ones."""
 
     def __init__(self, code: str, *, message: str = "", retry_after_s: int | None = None) -> None:
         super().__init__(code)
-        wording = REFUSALS[code]
+        wording = REFUSALS.get(code) or CLIENT_REFUSALS[code]
         self.code = code
         self.status = wording.status
         self.message = message or wording.message

@@ -5,14 +5,15 @@ from uuid import UUID
 
 from django.db import transaction
 
+from accounts.models import ApiKey
 from billing import ledger
 from billing.exceptions import HoldClosed, InsufficientCredits
 from billing.signals import credits_wanted
-from voice.catalogue.ceilings import remaining_today_micro
+from voice.catalogue.ceilings import remaining_of_key_micro, remaining_of_secret_micro, remaining_today_micro
 from voice.catalogue.rates import Prices
 from voice.metering.errors import OutOfCredit
 from voice.metering.rating import minutes_cost_micro
-from voice.models import Agent, Session
+from voice.models import Agent, ClientSecret, Session
 
 # About four seconds of speech with its transcript. A shorter answer is none: the call ends instead.
 _SHORTEST_ANSWER_TOKENS = 120
@@ -46,7 +47,7 @@ def cover_next_response(
     Raises OutOfCredit, and HoldClosed when the call was settled meanwhile.
     """
     for _ in range(_MOST_TRIES):
-        session = Session.objects.select_related("agent").get(id=session_id)
+        session = Session.objects.select_related("agent", "api_key", "client_secret").get(id=session_id)
         hold = _open_hold(session)
         reach = _reach_of(session, hold)
         tokens = _affordable(prices, context_tokens, wanted_output_tokens, reach.amount_micro - hold.captured_micro)
@@ -81,15 +82,25 @@ def _reach_of(session: Session, hold: ledger.HoldState) -> _Reach:
     by_wallet = _Reach(hold.amount_micro + max(0, available_micro), _WALLET)
     if session.spend_cap_micro is None:
         return by_wallet
-    # Without its agent nobody can say how much more the call may claim: it keeps what it has.
-    left_micro = _ceiling_left_micro(session, session.agent) if session.agent else 0
+    left_micro = _ceiling_left_micro(session, session.agent, session.api_key, session.client_secret)
     by_ceiling = _Reach(max(hold.amount_micro, left_micro), "ceiling")
     return min(by_wallet, by_ceiling, key=lambda reach: reach.amount_micro)
 
 
-def _ceiling_left_micro(session: Session, agent: Agent) -> int:
-    # By the day the call began on, which is the day it counts for.
-    return remaining_today_micro(agent, session.created_at, excluding=session.id)
+def _ceiling_left_micro(session: Session, agent: Agent | None, key: ApiKey | None, secret: ClientSecret | None) -> int:
+    """Return how much the call may claim in all: of its key's and secret's budgets, or of its agent's day.
+
+    By the day and month the call began in, which are those it counts for.
+    """
+    began_at = session.created_at
+    if key is None:
+        # Without its agent nobody can say how much more the call may claim: it keeps what it has.
+        return remaining_today_micro(agent, began_at, excluding=session.id) if agent else 0
+    limits = [remaining_of_key_micro(key, began_at, excluding=session.id)]
+    if secret:
+        limits.append(remaining_of_secret_micro(secret, excluding=session.id))
+    # A budget that was lifted in mid-call limits it no more: then the wallet alone does.
+    return min((limit for limit in limits if limit is not None), default=ledger.MAX_AMOUNT_MICRO)
 
 
 def _affordable(prices: Prices, context_tokens: int, wanted_output_tokens: int, budget_micro: int) -> int:
@@ -118,10 +129,15 @@ def _extend(session: Session, hold: ledger.HoldState, to_micro: int) -> bool:
 
 @transaction.atomic
 def _claim_and_extend(session: Session, hold: ledger.HoldState, to_micro: int) -> bool:
-    # Locked in this order everywhere: session, agent, wallet.
+    # Locked in this order everywhere: session, agent or key and secret, wallet.
     Session.objects.select_for_update(no_key=True).get(id=session.id)
-    agent = Agent.objects.select_for_update(no_key=True, of=("self",)).filter(sessions=session).first()
-    if agent is None or _ceiling_left_micro(session, agent) < to_micro:
+    agent, key, secret = None, None, None
+    if session.api_key_id:
+        key = ApiKey.objects.select_for_update(no_key=True).filter(id=session.api_key_id).first()
+        secret = ClientSecret.objects.select_for_update(no_key=True, of=("self",)).filter(sessions=session).first()
+    else:
+        agent = Agent.objects.select_for_update(no_key=True, of=("self",)).filter(sessions=session).first()
+    if _ceiling_left_micro(session, agent, key, secret) < to_micro:
         return False
     ledger.extend_hold(hold.id, to_amount_micro=to_micro)
     Session.objects.filter(id=session.id).update(spend_cap_micro=to_micro)
