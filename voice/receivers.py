@@ -1,4 +1,4 @@
-"""What the operator decides ends live calls at once: a suspension, a pause, a blocked network."""
+"""What ends live calls at once: a suspension, a revoked key, a pause, a blocked network."""
 
 from typing import Any
 from uuid import UUID
@@ -7,7 +7,7 @@ from django.db import transaction
 from django.db.models.signals import post_save
 from django.dispatch import receiver
 
-from accounts.signals import organisation_suspended
+from accounts.signals import api_key_revoked, organisation_suspended
 from voice.models import BlockedNetwork, Switches
 from voice.sessions import control
 
@@ -15,6 +15,11 @@ from voice.sessions import control
 @receiver(organisation_suspended)
 def end_calls_of_suspended(sender: Any, organisation_id: UUID, **_: Any) -> None:
     transaction.on_commit(lambda: control.end_calls_of(organisation_id))
+
+
+@receiver(api_key_revoked)
+def end_calls_of_revoked(sender: Any, api_key_id: UUID, **_: Any) -> None:
+    transaction.on_commit(lambda: control.end_calls_of_key(api_key_id))
 
 
 @receiver(post_save, sender=Switches)

@@ -47,4 +47,7 @@ def may_connect(session_id: UUID, origin: str, host: str) -> bool:
     if any(is_ours(origin, scheme=scheme, host=host) for scheme in _DEFAULT_PORTS):
         return True
     session = Session.objects.select_related("agent").filter(id=session_id).first()
-    return session is not None and session.agent is not None and is_listed(origin, session.agent)
+    if session is None:
+        return False
+    # A ticket that the customer's own server asked for may be used wherever that server has sent it.
+    return session.api_key_id is not None or (session.agent is not None and is_listed(origin, session.agent))

@@ -33,7 +33,7 @@ def redeem(ticket: str) -> UUID:
     even if the cache forgets. The cache refuses the second of two that come at once before any work is done.
     """
     session_id = _session_id_of(ticket)
-    session = Session.objects.select_related("agent", "organisation").filter(id=session_id).first()
+    session = Session.objects.select_related("agent", "organisation", "api_key").filter(id=session_id).first()
     if session is None:
         raise TicketInvalid("invalid")
     if session.state != SessionState.ADMITTED:
@@ -60,7 +60,12 @@ def _session_id_of(ticket: str) -> UUID:
 
 def _is_still_allowed(session: Session) -> bool:
     """Ask again what the operator may have decided in the minute since: pause, suspension, a blocked network."""
-    if session.agent is None or not session.agent.is_active or not session.organisation.is_active:
+    if not session.organisation.is_active:
+        return False
+    # A call of a customer's own code may have no agent, but never one that is switched off.
+    if session.agent is None and not session.system_prompt or session.agent and not session.agent.is_active:
+        return False
+    if session.api_key and session.api_key.revoked_at:
         return False
     if Switches.objects.filter(calls_paused=True).exists():
         return False

@@ -39,6 +39,8 @@ class Call:
     max_output_tokens: int
     max_duration_s: int
     silence_timeout_s: int
+    # Who decides that the caller has finished (voice.models.TurnDetection).
+    turn_detection: str = "server_vad"
 
     # Whether the caller's page shows in writing what is said, and whether they agreed to its being kept.
     captions: bool = True

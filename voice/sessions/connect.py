@@ -52,7 +52,7 @@ def endpoint_of(model: CatalogueModel, agent: Agent, session: Session) -> Endpoi
         api_key=settings.OPENAI_API_KEY,
         capabilities=capabilities,
         safety_identifier=_safety_identifier(session),
-        voice=_voice_of(model, agent),
+        voice=_voice_of(model, session.voice or agent.voice),
     )
 
 
@@ -68,9 +68,9 @@ async def connect(endpoint: Endpoint) -> Upstream:
     raise AssertionError("unreachable")
 
 
-def _voice_of(model: CatalogueModel, agent: Agent) -> str:
+def _voice_of(model: CatalogueModel, wanted: str) -> str:
     # An unknown voice makes the provider refuse the whole session.
-    return agent.voice if agent.voice in model.voices or not model.voices else model.voices[0]
+    return wanted if wanted in model.voices or not model.voices else str(model.voices[0])
 
 
 def _safety_identifier(session: Session) -> str:

@@ -1,4 +1,4 @@
-"""How a live call is told to end from outside: hang-up, pause, suspension, a blocked network.
+"""How a live call is told to end from outside: hang-up, pause, suspension, a revoked key, a blocked network.
 
 Orders travel as small channel-layer messages and reach a call at once; records.still_live finds the lasting ones again
 every few seconds, in case a message was lost or came from a process without the same layer.
@@ -14,7 +14,7 @@ from uuid import UUID
 from asgiref.sync import async_to_sync
 from channels.layers import get_channel_layer
 
-from voice.models import EndReason, Session
+from voice.models import EndReason, Session, SessionState
 from voice.sessions.call import Call
 
 _EVERY_CALL = "calls"
@@ -23,6 +23,11 @@ _EVERY_CALL = "calls"
 def end_call(session_id: UUID) -> None:
     Session.objects.filter(pk=session_id).update(hang_up_wanted=True)
     _order(_session_group(session_id), EndReason.OPERATOR_ENDED)
+
+
+def end_calls_of_key(api_key_id: UUID) -> None:
+    for session_id in Session.objects.filter(api_key=api_key_id, state=SessionState.LIVE).values_list("pk", flat=True):
+        _order(_session_group(session_id), EndReason.API_KEY_REVOKED)
 
 
 def end_calls_of(organisation_id: UUID) -> None:

@@ -16,7 +16,8 @@ _PCM = {"type": "audio/pcm", "rate": SAMPLE_RATE}
 
 
 def instructions_of(call: Call) -> str:
-    parts = [call.instructions.strip(), f"Greeting: {call.greeting.strip()}", _today(), _MANNER]
+    greeting = f"Greeting: {call.greeting.strip()}" if call.greeting.strip() else ""
+    parts = [call.instructions.strip(), greeting, _today(), _MANNER]
     return "\n\n".join(part for part in parts if part)
 
 
@@ -44,11 +45,19 @@ def session_of(call: Call) -> dict[str, Any]:
                 "format": _PCM,
                 "noise_reduction": {"type": "near_field"},
                 "transcription": _transcription_of(call),
-                "turn_detection": {"type": "server_vad", "create_response": False, "interrupt_response": True},
+                "turn_detection": _turn_detection_of(call),
             },
             "output": {"format": _PCM, "voice": call.endpoint.voice},
         }
     return session
+
+
+def _turn_detection_of(call: Call) -> dict[str, Any]:
+    answering = {"create_response": False, "interrupt_response": True}
+    if call.turn_detection == "realtime_llm":
+        # The model judges by what was said. The pipeline, which has no such model, asks its own end-of-turn detection.
+        return {"type": "semantic_vad", "eagerness": "auto", **answering}
+    return {"type": "server_vad", **answering}
 
 
 def _transcription_of(call: Call) -> dict[str, str] | None:

@@ -8,13 +8,26 @@ from django.utils import timezone
 
 from voice.admission import networks
 from voice.catalogue.on_offer import transcription_of
-from voice.models import CatalogueModel, EndReason, Outcome, Session, SessionState, Switches, Turn
+from voice.models import (
+    Agent,
+    CatalogueModel,
+    EndReason,
+    Outcome,
+    Session,
+    SessionState,
+    Switches,
+    Turn,
+    TurnDetection,
+)
 from voice.sessions.call import Call, CollectedField
 from voice.sessions.connect import endpoint_of
 from voice.sessions.turns import TurnTimes
 from voice.transcripts import store
 from voice.transcripts.consent import records_words
 from voice.transcripts.recorder import TurnText
+
+# Without an agent to say how long: time enough to think, not to forget the call.
+_SILENCE_S = 30
 
 
 class SessionNotOpen(Exception):
@@ -25,7 +38,7 @@ def begin(session_id: UUID) -> Call:
     """Mark an admitted session live and return all that its conversation needs; raise SessionNotOpen."""
     with transaction.atomic():
         session = Session.objects.select_for_update().get(pk=session_id)
-        if session.state != SessionState.ADMITTED or session.agent is None:
+        if session.state != SessionState.ADMITTED or not _can_be_held(session):
             raise SessionNotOpen
         now = timezone.now()
         session.state, session.started_at, session.seen_at = SessionState.LIVE, now, now
@@ -35,12 +48,14 @@ def begin(session_id: UUID) -> Call:
 
 def still_live(session_id: UUID) -> EndReason | None:
     """Say that the session's process lives; return why it must end, if the operator has decided so."""
-    session = Session.objects.select_related("organisation").get(pk=session_id)
+    session = Session.objects.select_related("organisation", "api_key").get(pk=session_id)
     if session.state == SessionState.ENDED or session.hang_up_wanted:
         return EndReason.OPERATOR_ENDED
     Session.objects.filter(pk=session_id, state=SessionState.LIVE).update(seen_at=timezone.now())
     if not session.organisation.is_active:
         return EndReason.ORGANISATION_SUSPENDED
+    if session.api_key and session.api_key.revoked_at:
+        return EndReason.API_KEY_REVOKED
     if Switches.objects.filter(pk=1, calls_paused=True).exists():
         return EndReason.PAUSED
     if session.client_ip and networks.is_blocked(session.client_ip):
@@ -107,9 +122,16 @@ def _turn_row(session: Session, index: int, turn: TurnTimes) -> Turn:
     )
 
 
+def _can_be_held(session: Session) -> bool:
+    """Say whether anybody answers: the call's agent, or the customer's own words; and nobody has revoked its key."""
+    if session.api_key and session.api_key.revoked_at:
+        return False
+    return session.agent is not None or bool(session.system_prompt)
+
+
 def _call_of(session: Session) -> Call:
-    agent = session.agent
-    assert agent is not None
+    # What the customer's code asked for counts before the agent's own, and there may be no agent at all.
+    agent = session.agent or Agent(name="Assistant", silence_timeout_s=_SILENCE_S)
     model = CatalogueModel.objects.filter(slug=session.model_served).first()
     if model is None:
         raise SessionNotOpen
@@ -121,7 +143,7 @@ def _call_of(session: Session) -> Call:
         client_ip=session.client_ip or "",
         is_voice=session.is_voice,
         agent_name=agent.name,
-        instructions=agent.instructions,
+        instructions=session.system_prompt or agent.instructions,
         greeting=agent.greeting,
         language=session.language,
         task_name=agent.task_name,
@@ -133,8 +155,9 @@ def _call_of(session: Session) -> Call:
         transcription_model=transcription.provider_model if transcription else "",
         transcription_slug=transcription.slug if transcription else "",
         max_output_tokens=min(agent.max_output_tokens, model.max_output_tokens),
-        max_duration_s=agent.max_duration_s,
+        max_duration_s=session.max_duration_s or agent.max_duration_s,
         silence_timeout_s=agent.silence_timeout_s,
+        turn_detection=session.turn_detection or TurnDetection.SERVER_VAD,
         captions=agent.captions,
         records_words=records_words(session),
     )

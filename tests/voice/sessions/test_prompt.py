@@ -30,6 +30,17 @@ def test_the_model_may_be_interrupted_but_never_answers_on_its_own():
     assert turns == {"type": "server_vad", "create_response": False, "interrupt_response": True}
 
 
+def test_the_model_decides_when_the_caller_has_finished_where_that_was_asked_for():
+    turns = session_of(make_call(turn_detection="realtime_llm"))["audio"]["input"]["turn_detection"]
+    assert turns == {
+        "type": "semantic_vad", "eagerness": "auto", "create_response": False, "interrupt_response": True,
+    }  # fmt: skip
+
+
+def test_a_call_without_a_greeting_is_told_of_none():
+    assert "Greeting" not in instructions_of(make_call(greeting=""))
+
+
 def test_the_caller_is_written_down_in_the_language_of_the_call():
     heard = session_of(make_call(language="pt-BR", transcription_model="gpt-4o-mini-transcribe"))["audio"]["input"]
     assert heard["transcription"] == {"model": "gpt-4o-mini-transcribe", "language": "pt"}
