@@ -103,11 +103,13 @@ class ResponseGate:
         self._unsent = order
         self._jobs.put_nowait(order)
 
-    def withdraw(self) -> None:
-        """Take back a response that is not asked for yet; one that is can only be cancelled."""
-        if self._unsent:
-            self._unsent.is_withdrawn, self._unsent = True, None
-            self._state.response_refused()
+    def withdraw(self, order: Order) -> bool:
+        """Take back a response that is not asked for yet; False for one that is, which can only be cancelled."""
+        if self._unsent is not order:
+            return False
+        order.is_withdrawn, self._unsent = True, None
+        self._state.response_refused()
+        return True
 
     def unask(self) -> None:
         """Forget a response that was wanted after the running one: the caller has gone on speaking."""

@@ -14,11 +14,11 @@ import structlog
 from voice import realtime_events
 from voice.audio import ms_of
 from voice.metering.meter import Meter
-from voice.realtime_events import InvalidEvent
 from voice.sessions import own_events
 from voice.sessions.call import Call
 from voice.sessions.caller import Audio, Caller, HungUp, Muted, Played, Text
 from voice.sessions.gate import ResponseGate
+from voice.sessions.last_usage import NOT_UNDERSTOOD, TRANSCRIBED, stop_response
 from voice.sessions.limits import Limits, Step
 from voice.sessions.playback import Heard, Playback
 from voice.sessions.prompt import instructions_of, say_exactly, session_of
@@ -42,9 +42,6 @@ _LAST_USAGE_S = 2.0
 _NOTICED_LATE_S_MAX = 2.0
 
 _AUDIO_DELTA = "response.output_audio.delta"
-_TRANSCRIBED = "conversation.item.input_audio_transcription.completed"
-# What reading an event raises that is not what it says it is.
-_NOT_UNDERSTOOD = (InvalidEvent, KeyError, TypeError, ValueError, AttributeError, OverflowError)
 
 
 class Stop(Enum):
@@ -91,7 +88,7 @@ class Relay:
             "input_audio_buffer.speech_started": self._on_speech_started,
             "input_audio_buffer.speech_stopped": self._on_speech_stopped,
             "input_audio_buffer.committed": self._on_committed,
-            _TRANSCRIBED: self._on_transcribed,
+            TRANSCRIBED: self._on_transcribed,
             "response.created": self._on_response_created,
             "response.output_audio_transcript.delta": self._on_text_delta,
             "response.output_text.delta": self._on_text_delta,
@@ -159,7 +156,7 @@ class Relay:
             if handler := self._handlers.get(kind):
                 await handler(realtime_events.parse(frame), now)
             await self._caller.send(frame)
-        except _NOT_UNDERSTOOD as error:
+        except NOT_UNDERSTOOD as error:
             # The words of the exception may be the caller's: only its kind is kept.
             log.warning("upstream event not understood", error=type(error).__name__)
             raise UpstreamError("upstream_garbage", retryable=True) from None
@@ -310,14 +307,7 @@ class Relay:
 
     async def close(self) -> None:
         """Stop the running response and put everything on the books; the upstream may be dead already."""
-        try:
-            async with asyncio.timeout(_LAST_USAGE_S):
-                if self.state.response is Response.RUNNING:
-                    await self._upstream.send(realtime_events.response_cancel())
-                    await self._wait_for_last_usage()
-        except (UpstreamError, TimeoutError, *_NOT_UNDERSTOOD):
-            log.info("usage of the last response never came")
-        self.gate.record_estimate()
+        await stop_response(self._upstream, self.state, self.gate, self._on_transcribed, within_s=_LAST_USAGE_S)
         self._note_what_was_heard(time.monotonic())
         await self.gate.finish()
 
@@ -335,14 +325,3 @@ class Relay:
     def words(self) -> list[TurnText]:
         """Return what was said, as heard, turn by turn; nothing where the caller did not agree to its being kept."""
         return self._recorder.turns(self.turns.all()) if self._recorder else []
-
-    async def _wait_for_last_usage(self) -> None:
-        async for frame in self._upstream:
-            kind = realtime_events.event_type(frame)
-            if kind == _TRANSCRIBED:
-                await self._on_transcribed(realtime_events.parse(frame), time.monotonic())
-            elif kind == "response.done":
-                event = realtime_events.parse(frame)
-                if self.state.response_done(event):
-                    self.gate.record_response(event["response"])
-                    return

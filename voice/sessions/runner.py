@@ -2,9 +2,9 @@
 
 import asyncio
 import time
-from collections.abc import Coroutine, Mapping
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 from uuid import UUID
 
 import structlog
@@ -19,8 +19,12 @@ from voice.sessions.call import Call
 from voice.sessions.caller import Caller, CallerBrokeProtocol, CallerGone
 from voice.sessions.connect import connect
 from voice.sessions.control import orders_for
+from voice.sessions.gate import ResponseGate
 from voice.sessions.relay import Relay, Stop
+from voice.sessions.state import ConversationState
+from voice.sessions.turns import Turns
 from voice.transcripts import store
+from voice.transcripts.recorder import TurnText
 from voice.upstream.base import Upstream
 from voice.upstream.errors import UpstreamError
 
@@ -41,7 +45,32 @@ class Ended:
     code: str = ""
 
 
+class Conversation(Protocol):
+    """What goes on between a caller and a model, whichever door the caller came in by."""
+
+    began_at: float
+    state: ConversationState
+    turns: Turns
+    gate: ResponseGate
+    completed_task: str
+
+    async def open(self) -> None: ...
+    async def follow_caller(self) -> Stop: ...
+    async def follow_upstream(self) -> Stop | None: ...
+    async def follow_clock(self) -> Stop: ...
+    async def close(self) -> None: ...
+    def words(self) -> Sequence[TurnText]: ...
+
+
+Opens = Callable[[Upstream, Meter], Conversation]
+
+
 async def run_call(call: Call, caller: Caller) -> Ended:
+    """Hold a caller's conversation with an assistant of ours, as `hold_conversation` does."""
+    return await hold_conversation(call, lambda upstream, meter: Relay(call, caller, upstream, meter, _keep_fields))
+
+
+async def hold_conversation(call: Call, opens: Opens) -> Ended:
     """Hold the conversation of a session that has begun; settle it whatever happens.
 
     Raises UpstreamError when no model could be reached: nothing was said and nothing is charged.
@@ -53,7 +82,7 @@ async def run_call(call: Call, caller: Caller) -> Ended:
     except BaseException as error:
         await asyncio.shield(_settle(call, _why_not_begun(error)))
         raise
-    relay = Relay(call, caller, upstream, meter, _keep_fields)
+    relay = opens(upstream, meter)
     reason, code = EndReason.SHUTTING_DOWN, ""  # what it is when this task is cancelled from outside
     try:
         reason, code = await _converse(call, relay)
@@ -72,7 +101,7 @@ def _why_not_begun(error: BaseException) -> EndReason:
     return EndReason.SHUTTING_DOWN if isinstance(error, asyncio.CancelledError) else EndReason.INTERNAL_ERROR
 
 
-async def _converse(call: Call, relay: Relay) -> tuple[EndReason, str]:
+async def _converse(call: Call, relay: Conversation) -> tuple[EndReason, str]:
     """Run everything that goes on in a live call until the first part of it comes to an end; say why it did."""
     try:
         async with orders_for(call) as orders:
@@ -129,7 +158,7 @@ async def _keep_alive(call: Call) -> EndReason:
             return reason
 
 
-async def _close(call: Call, relay: Relay, upstream: Upstream, reason: EndReason, code: str) -> Ended:
+async def _close(call: Call, relay: Conversation, upstream: Upstream, reason: EndReason, code: str) -> Ended:
     try:
         async with asyncio.timeout(_CLOSING_S_MAX):
             await relay.close()
@@ -139,7 +168,7 @@ async def _close(call: Call, relay: Relay, upstream: Upstream, reason: EndReason
     return await _settle(call, reason, relay, code)
 
 
-async def _settle(call: Call, reason: EndReason, relay: Relay | None = None, code: str = "") -> Ended:
+async def _settle(call: Call, reason: EndReason, relay: Conversation | None = None, code: str = "") -> Ended:
     receipt = await in_ledger_thread(settle_session, call.session_id)
     duration_ms = round((time.monotonic() - relay.began_at) * 1000) if relay else 0
     outcome = await in_ledger_thread(

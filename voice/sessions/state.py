@@ -39,7 +39,10 @@ class FunctionCall:
 
 @dataclass(slots=True)
 class ConversationState:
+    """`context_tokens` bounds from above what the next response reads; no more than `context_tokens_max` fits."""
+
     context_tokens: int
+    context_tokens_max: int = _TOKENS_MAX
     response: Response = Response.NONE
     response_id: str = ""
     # Bytes of audio and characters of text of the running response, to estimate it should its usage never come.
@@ -55,6 +58,9 @@ class ConversationState:
 
     def text_added(self, text: str) -> None:
         self._add(tokens_at_most(text) + _ITEM_OVERHEAD_TOKENS)
+
+    def tokens_added(self, tokens: int) -> None:
+        self._add(tokens)
 
     def caller_finished_turn(self) -> None:
         self._awaits_answer = True
@@ -98,12 +104,13 @@ class ConversationState:
             usage = response["usage"]
             measured = sum(int(usage.get(name) or 0) for name in _TOTALS)
             # What came after the response began was not read by it, and is read by the next.
-            self.context_tokens = measured + self._added_tokens if measured else self.context_tokens
+            if measured:
+                self.context_tokens = min(measured + self._added_tokens, self.context_tokens_max)
         # One that failed reports nothing, and the context is then no smaller than it was.
         return True
 
     def _add(self, tokens: int) -> None:
-        self.context_tokens += tokens
+        self.context_tokens = min(self.context_tokens + tokens, self.context_tokens_max)
         self._added_tokens += tokens
 
 
