@@ -245,3 +245,34 @@ test("only a call under way is active", () => {
   assert.equal(isActive(listening()), true);
   assert.equal(isActive(failedWith("network_lost")), false);
 });
+
+test("a caller is asked about their words before the microphone is", () => {
+  const asked = reduce(newSession(), { type: "start", voice: true, explained: false, asks_consent: true }, 0);
+  assert.deepEqual([stateOf(asked), asked.consenting, asked.explaining], ["asking", true, false]);
+  const answered = reduce(asked, { type: "consented", agrees: true }, 0);
+  assert.deepEqual([stateOf(answered), answered.consenting, answered.explaining, answered.consent], ["asking", false, true, true]);
+});
+
+test("a typed conversation is asked about too, and goes on without a microphone", () => {
+  const asked = reduce(newSession(), { type: "start", voice: false, explained: false, asks_consent: true }, 0);
+  assert.equal(asked.consenting, true);
+  const answered = reduce(asked, { type: "consented", agrees: false }, 0);
+  assert.deepEqual([stateOf(answered), answered.consent, answered.explaining], ["solving", false, false]);
+});
+
+test("nobody who was not asked has answered", () => {
+  const begun = reduce(newSession(), { type: "start", voice: true, explained: true }, 0);
+  assert.equal(reduce(begun, { type: "consented", agrees: true }, 0).consent, null);
+});
+
+test("every call asks anew", () => {
+  const start = { type: "start", voice: false, explained: true, asks_consent: true };
+  const declined = run(newSession(), [start], [{ type: "consented", agrees: true }], [{ type: "cancelled" }], [start]);
+  assert.deepEqual([declined.consenting, declined.consent], [true, null]);
+});
+
+test("a call that fails while its question is open asks nothing any more", () => {
+  const start = { type: "start", voice: true, explained: true, asks_consent: true };
+  const failed = run(newSession(), [start], [{ type: "failed", failure: { code: "audio_unavailable" } }]);
+  assert.equal(failed.consenting, false);
+});

@@ -18,10 +18,10 @@ Send = Callable[[Any], Awaitable[None]]
 class WidgetCaller:
     """Reads the ASGI `receive` itself: audio never passes through Channels' per-message dispatch."""
 
-    def __init__(self, receive: Receive, send: Send, *, is_voice: bool) -> None:
+    def __init__(self, receive: Receive, send: Send, *, is_voice: bool, captions: bool = True) -> None:
         self._receive, self._send, self._is_voice = receive, send, is_voice
         self._limits = InboundLimits()
-        self._translation = WidgetTranslation()
+        self._translation = WidgetTranslation(captions=captions)
 
     async def __aiter__(self) -> AsyncIterator[CallerEvent]:
         while True:

@@ -59,7 +59,7 @@ class WidgetConsumer(AsyncConsumer):
 
 async def _serve(scope: Any, receive: Receive, send: Send) -> None:
     call = await _admit(scope, receive)
-    caller = WidgetCaller(receive, send, is_voice=call.is_voice)
+    caller = WidgetCaller(receive, send, is_voice=call.is_voice, captions=call.captions)
     # A browser that has gone already is found out by the call, which has begun and must be settled.
     with contextlib.suppress(CallerGone):
         await caller.send_text(_started(call))

@@ -6,9 +6,18 @@ from typing import Any
 from voice import realtime_events
 from voice.gateway.widget_protocol import serialise
 from voice.realtime_events import AudioDelta
+from voice.transcripts.recorder import heard_text
 
 # Captions kept while a call runs; an item beyond this is long over.
 _CAPTIONS_MAX = 64
+
+# What is not told where an agent's owner has switched captions off; what is typed is always shown.
+_SPOKEN_WORDS = {
+    "conversation.item.input_audio_transcription.delta",
+    "conversation.item.input_audio_transcription.completed",
+    "response.output_audio_transcript.delta",
+    "response.output_audio_transcript.done",
+}
 
 Messages = list[str]
 
@@ -16,7 +25,8 @@ Messages = list[str]
 class WidgetTranslation:
     """One a call: remembers which item is being sent, and the agent's captions until they are final."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, captions: bool = True) -> None:
+        self._shows_captions = captions
         self._sending: str | None = None
         self._captions: dict[str, str] = {}
         self._cut: set[str] = set()
@@ -53,7 +63,10 @@ class WidgetTranslation:
 
     def messages(self, frame: bytes) -> Messages:
         """Return what a browser is told of an event; most events mean nothing to it."""
-        handler = self._handlers.get(realtime_events.event_type(frame))
+        kind = realtime_events.event_type(frame)
+        if kind in _SPOKEN_WORDS and not self._shows_captions:
+            return []
+        handler = self._handlers.get(kind)
         return handler(realtime_events.parse(frame)) if handler else []
 
     def _changed(self, state: str) -> Messages:
@@ -109,6 +122,8 @@ class WidgetTranslation:
         return [serialise("audio.clear", item_id=event["item_id"]), *self._changed("listening")]
 
     def _on_truncated(self, event: Mapping[str, Any]) -> Messages:
+        if not self._shows_captions:
+            return []
         item_id = str(event["item_id"])
         text = heard_text(self._captions.get(item_id, ""), event["heard_ms"], event["sent_ms"])
         return [_final("agent", item_id, text, interrupted=True)]
@@ -119,14 +134,6 @@ class WidgetTranslation:
             oldest = next(iter(self._captions))
             del self._captions[oldest]
             self._cut.discard(oldest)
-
-
-def heard_text(text: str, heard_ms: int, sent_ms: int) -> str:
-    """Return the part of a text that was heard, by its share of the audio, cut at a word."""
-    if heard_ms >= sent_ms:
-        return text
-    words = text.split()
-    return " ".join(words[: len(words) * heard_ms // sent_ms])
 
 
 def _delta(speaker: str, item_id: str, text: str) -> str:

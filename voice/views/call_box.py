@@ -12,6 +12,7 @@ from voice.admission.admit import first_hold_micro
 from voice.admission.refusals import Refusal
 from voice.catalogue.on_offer import ModelNotOffered, resolve_model
 from voice.models import Agent, Switches
+from voice.transcripts.consent import wording_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,12 +25,15 @@ class Closed:
 
 
 def call_context(agent: Agent, *, is_member: bool) -> dict[str, Any]:
+    wording = wording_of(agent)
     return {
         "agent_public_key": agent.public_key,
         "agent_name": agent.name,
         "captcha_kind": "none" if is_member else settings.CAPTCHA,
         "recaptcha_site_key": settings.RECAPTCHA_PUBLIC_KEY,
         "shows_prices": agent.shows_prices or is_member,
+        # Members who try their own agent are callers too.
+        "consent": {"policy": agent.transcript_policy, "text": wording.text, "version": wording.version},
     }
 
 

@@ -67,9 +67,9 @@ function codeOfStatus(status) {
  * POST /v1/voice/sessions. Answers { id, ticket, websocket_url, model_asked, model_served, model_reason, expires_at }.
  * Throws AdmissionRefused, or an AbortError when `signal` was aborted.
  */
-export async function requestSession(url, { agent, captcha, voice, language }, options = {}) {
+export async function requestSession(url, { agent, captcha, voice, language, consent, consent_version }, options = {}) {
   const settings = { fetch: globalThis.fetch.bind(globalThis), ...options };
-  const response = await post(url, { agent, captcha, voice, language }, settings);
+  const response = await post(url, { agent, captcha, voice, language, consent, consent_version }, settings);
   if (!response.ok) {
     throw await refusalOf(response);
   }

@@ -31,6 +31,7 @@ export class Call {
     this.view = new View(root, {
       onPrimary: () => this.primary(),
       onTypeInstead: () => this.start(false),
+      onConsent: (agrees) => this.consented(agrees),
       onContinue: () => this.explained(),
       onMute: () => this.toggleMute(),
       onDevice: (deviceId) => this.useDevice(deviceId),
@@ -98,7 +99,7 @@ export class Call {
     }
   }
 
-  // Starting, in order: sound (in the tap), microphone, captcha (solved meanwhile), admission, socket.
+  // Starting, in order: sound (in the tap), consent, microphone, captcha (solved meanwhile), admission, socket.
 
   async start(voice) {
     if (isActive(this.session)) {
@@ -108,7 +109,8 @@ export class Call {
     this.forgetCall();
     this.captions = captions.noCaptions();
     const context = voice ? this.wakeSound() : null;
-    this.dispatch({ type: "start", voice, explained: preferences.isMicrophoneExplained() });
+    const asks_consent = Boolean(this.config.consentVersion);
+    this.dispatch({ type: "start", voice, explained: preferences.isMicrophoneExplained(), asks_consent });
     if (voice && !context) {
       this.fail("audio_unavailable");
       return;
@@ -116,11 +118,28 @@ export class Call {
     this.clock = setInterval(() => this.render(), CLOCK_PERIOD_MS);
     this.solved = this.captcha.solve();
     this.solved.catch(() => {}); // Looked at when it is its turn.
-    if (!voice) {
+    this.context = context;
+    if (!this.session.consenting) {
+      await this.proceed();
+    }
+  }
+
+  async consented(agrees) {
+    if (!this.session.consenting) {
+      return;
+    }
+    if (this.session.voice) {
+      wakeAudio();
+    }
+    this.dispatch({ type: "consented", agrees });
+    await this.proceed();
+  }
+
+  async proceed() {
+    if (!this.session.voice) {
       await this.admit();
       return;
     }
-    this.context = context;
     const { signal } = this.attempt;
     if (this.session.explaining && (await isAlreadyAllowed()) && !signal.aborted && this.session.explaining) {
       this.explained();
@@ -180,7 +199,7 @@ export class Call {
       }
       this.dispatch({ type: "captcha_solved" });
       const language = document.documentElement.lang || "en";
-      const request = { agent: this.config.agent, captcha, voice, language };
+      const request = { agent: this.config.agent, captcha, voice, language, ...this.consentGiven() };
       const admitted = await requestSession(this.config.sessionsUrl, request, { csrfToken: this.config.csrfToken, signal });
       this.connect(admitted, voice);
     } catch (error) {
@@ -190,6 +209,12 @@ export class Call {
         this.failUnlessLeft(signal, error.code === "captcha_failed" ? error.code : "internal_error");
       }
     }
+  }
+
+  // With the version of the wording that was shown: an answer to another one is none.
+  consentGiven() {
+    const { consent } = this.session;
+    return consent === null ? {} : { consent, consent_version: this.config.consentVersion };
   }
 
   connect(admitted, voice) {

@@ -32,6 +32,9 @@ const ACTIVE = new Set(["asking", "solving", "connecting", "live"]);
 
 const IDLE = Object.freeze({
   phase: "idle", // idle | asking | solving | connecting | live | ended | failed
+  consenting: false, // whether the caller is being asked about, or told of, their words being kept
+  consent: null, // what they answered; null: nothing was asked
+  unexplained: false, // whether the microphone has still to be explained
   explaining: false,
   voice: true,
   ending: false,
@@ -101,7 +104,7 @@ function settleLabel(session, now_ms) {
 function fail(session, { code, message = "", retry_after_s = null }, now_ms) {
   const retry_at_ms = retry_after_s === null ? null : now_ms + retry_after_s * 1000;
   const failure = { code, message, severity: severityOf(code), retry_at_ms };
-  return { ...session, phase: "failed", explaining: false, quietSince_ms: null, notices: [], failure };
+  return { ...session, phase: "failed", explaining: false, consenting: false, quietSince_ms: null, notices: [], failure };
 }
 
 const MESSAGES = {
@@ -162,16 +165,21 @@ const endedWithoutReceipt = (session, now_ms) => ({
   },
 });
 
+// The microphone comes next, explained to those who have not seen its question; a typed conversation needs none.
+const afterConsent = (session) =>
+  session.voice
+    ? { ...session, phase: "asking", consenting: false, explaining: session.unexplained }
+    : { ...session, phase: "solving", consenting: false };
+
 const EVENTS = {
   start(session, event) {
     if (isActive(session)) {
       return session;
     }
-    const fresh = newSession(session);
-    return event.voice
-      ? { ...fresh, phase: "asking", voice: true, explaining: !event.explained }
-      : { ...fresh, phase: "solving", voice: false };
+    const begun = { ...newSession(session), voice: event.voice, unexplained: event.voice && !event.explained };
+    return event.asks_consent ? { ...begun, phase: "asking", consenting: true } : afterConsent(begun);
   },
+  consented: (session, event) => (session.consenting ? { ...afterConsent(session), consent: event.agrees } : session),
   explained: (session) => (session.phase === "asking" ? { ...session, explaining: false } : session),
   microphone_ready: (session) => (session.phase === "asking" ? { ...session, phase: "solving", explaining: false } : session),
   captcha_solved: (session) => (session.phase === "solving" ? { ...session, phase: "connecting" } : session),

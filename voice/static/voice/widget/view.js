@@ -46,6 +46,14 @@ function hintFor(session, isPressed) {
   return strings.HINTS[state] ?? "";
 }
 
+// What takes the focus while the caller is asked something. Nobody's yes is preselected: the question has it.
+function questionOf(session) {
+  if (session.consenting) {
+    return "consent-title";
+  }
+  return session.explaining ? "continue" : "";
+}
+
 // Text set again is announced again: only touch what changed.
 function setText(element, text) {
   if (element.textContent !== text) {
@@ -54,7 +62,7 @@ function setText(element, text) {
 }
 
 export class View {
-  /** handlers: onPrimary, onTypeInstead, onContinue, onMute, onDevice(id), onHoldChoice(bool), onHold(bool), onText(text),
+  /** handlers: onPrimary, onTypeInstead, onConsent(agrees), onContinue, onMute, onDevice(id), onHoldChoice(bool), onHold(bool), onText(text),
    *  onRate({stars, comment}), onDismiss(code). */
   constructor(root, handlers) {
     this.root = root;
@@ -80,6 +88,8 @@ export class View {
     const { handlers } = this;
     this.onClick("primary", () => this.pressPrimary());
     this.onClick("type-instead", handlers.onTypeInstead);
+    this.onClick("consent-yes", () => handlers.onConsent(true));
+    this.onClick("consent-no", () => handlers.onConsent(false));
     this.onClick("continue", handlers.onContinue);
     this.onClick("mute", handlers.onMute);
     this.onClick("trouble-copy", () => this.copySessionId("trouble-copy"));
@@ -99,7 +109,8 @@ export class View {
   }
 
   onClick(name, handler) {
-    this.part(name).addEventListener("click", () => handler());
+    // A notice has no "no".
+    this.part(name)?.addEventListener("click", () => handler());
   }
 
   pressPrimary() {
@@ -176,7 +187,7 @@ export class View {
   }
 
   stateText(session, state) {
-    if (session.explaining) {
+    if (session.explaining || session.consenting) {
       return strings.STATES.explaining;
     }
     return state === "listening" && !session.voice ? strings.HINTS.typedListening : strings.STATES[state];
@@ -184,6 +195,7 @@ export class View {
 
   renderPanels(session, captions) {
     const isLive = session.phase === "live";
+    this.part("consent").hidden = !session.consenting;
     this.part("explain").hidden = !session.explaining;
     this.part("check").hidden = session.phase !== "solving" && !(session.phase === "failed" && /^captcha/.test(session.failure.code));
     this.part("composer").hidden = !isLive || session.ending;
@@ -288,24 +300,25 @@ export class View {
 
   // Move the focus along when the element that had it goes away, and to what needs reading when a call is over.
   followState(session, state) {
-    if (state === this.followedState && session.explaining === this.wasExplaining) {
+    const asked = questionOf(session);
+    if (state === this.followedState && asked === this.wasAsked) {
       return;
     }
     const hadFocus = this.root.contains(document.activeElement);
     const lostFocus = document.activeElement === document.body && this.followedState !== undefined;
-    if (session.explaining && !this.wasExplaining) {
-      this.part("continue").focus();
+    if (asked && asked !== this.wasAsked) {
+      this.part(asked).focus();
     } else if (hadFocus && document.activeElement.closest("[hidden]")) {
       this.part("primary").focus();
-    } else if (lostFocus && this.wasExplaining) {
+    } else if (lostFocus && this.wasAsked) {
       this.part("primary").focus();
     }
     if (session.phase === "live" && !isActivePhase(this.followedState)) {
       this.focusForTalking(session, hadFocus || lostFocus);
     }
     this.followedState = state;
-    this.wasExplaining = session.explaining;
-    this.announce("state", { state, session_id: session.session_id, asks: session.explaining });
+    this.wasAsked = asked;
+    this.announce("state", { state, session_id: session.session_id, asks: asked !== "" });
   }
 
   // What the caller needs first in a call that has just begun. Nobody is taken away from elsewhere on the page to speak.
