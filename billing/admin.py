@@ -6,7 +6,7 @@ The ways to move a wallet from here are "Adjust with a reason" and "Grant credit
 import uuid
 from collections.abc import Callable, Mapping
 from itertools import islice
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from django.contrib import admin, messages
 from django.core.exceptions import PermissionDenied
@@ -37,23 +37,8 @@ from billing.models import (
     Wallet,
 )
 from billing.sign_up_grants import expiry_of_grants, grant_refused
+from config.model_admin import PAGE_ROWS, ModelAdmin, ReadOnly, TabularInline
 
-if TYPE_CHECKING:
-    from django.contrib.admin import ModelAdmin, TabularInline
-else:
-    # Django's own admin classes take no type parameters at run time.
-
-    class ModelAdmin(admin.ModelAdmin):
-        def __class_getitem__(cls, _):
-            return cls
-
-    class TabularInline(admin.TabularInline):
-        def __class_getitem__(cls, _):
-            return cls
-
-
-# Counting a table of millions for "of 3 204 117 in all" is not worth the wait.
-PAGE_ROWS = 50
 RECENT_ENTRIES = 20
 OPEN_HOLDS_SHOWN = 50
 LOTS_SHOWN = 50
@@ -61,19 +46,6 @@ RECENT_DRAWS = 20
 FINDINGS_SHOWN = 100
 STALE_HOLDS_SHOWN = 50
 MAY_ADJUST = "billing.adjust_wallet"
-
-
-class ReadOnly:
-    """What the ledger writes and nobody edits."""
-
-    def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return False
-
-    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return False
-
-    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return False
 
 
 class BalanceFilter(admin.SimpleListFilter):
@@ -245,6 +217,7 @@ class WalletAdmin(ReadOnly, ModelAdmin[Wallet]):
             "title": title,
             "verb": verb,
             "url": reverse(f"admin:billing_wallet_{verb}", args=[wallet.pk]),
+            "back_url": reverse("admin:billing_wallet_change", args=[wallet.pk]),
             "wallet": wallet,
             "form": form,
             "asks_to_confirm": is_valid,

@@ -2,7 +2,7 @@
 
 import uuid
 from decimal import Decimal
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from django.contrib import admin, messages
 from django.core.exceptions import PermissionDenied
@@ -15,7 +15,6 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
 from billing import ledger, refunds
-from billing.admin import PAGE_ROWS, ReadOnly
 from billing.event_handlers import replay
 from billing.exceptions import NotRefundable, ObjectRefused, PaymentError, PaymentServiceRefused
 from billing.formatting import format_exact_credits
@@ -30,11 +29,7 @@ from billing.models import (
     StripeEventState,
 )
 from billing.purchase_forms import MINOR_DECIMALS, RefundForm
-
-if TYPE_CHECKING:
-    from django.contrib.admin import ModelAdmin, TabularInline
-else:
-    from billing.admin import ModelAdmin, TabularInline
+from config.model_admin import PAGE_ROWS, ModelAdmin, ReadOnly, TabularInline
 
 MAY_REFUND = "billing.refund_purchase"
 MAY_REPLAY = "billing.replay_stripeevent"
@@ -220,6 +215,9 @@ class PurchaseAdmin(ReadOnly, ModelAdmin[Purchase]):
         balance_micro = ledger.balance_of(purchase.organisation_id).balance_micro
         context: dict[str, Any] = {
             "purchase": purchase,
+            "verb": "refund",
+            "url": reverse("admin:billing_purchase_refund", args=[purchase.pk]),
+            "back_url": reverse("admin:billing_purchase_change", args=[purchase.pk]),
             "form": form,
             "asks_to_confirm": asks_to_confirm,
             "balance_micro": balance_micro,

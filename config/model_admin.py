@@ -2,21 +2,32 @@
 
 from typing import TYPE_CHECKING, Any
 
+from django import forms
 from django.contrib import admin
 from django.http import HttpRequest
 
-__all__ = ["PAGE_ROWS", "ModelAdmin", "ReadOnly", "TabularInline"]
+__all__ = ["PAGE_ROWS", "InlineFormSet", "ModelAdmin", "ModelForm", "ReadOnly", "TabularInline"]
 
 if TYPE_CHECKING:
     from django.contrib.admin import ModelAdmin, TabularInline
+    from django.forms import BaseInlineFormSet as InlineFormSet
+    from django.forms import ModelForm
 else:
-    # Django's own admin classes take no type parameters at run time.
+    # Django's own classes take no type parameters at run time.
 
     class ModelAdmin(admin.ModelAdmin):
         def __class_getitem__(cls, _):
             return cls
 
     class TabularInline(admin.TabularInline):
+        def __class_getitem__(cls, _):
+            return cls
+
+    class InlineFormSet(forms.BaseInlineFormSet):
+        def __class_getitem__(cls, _):
+            return cls
+
+    class ModelForm(forms.ModelForm):
         def __class_getitem__(cls, _):
             return cls
 

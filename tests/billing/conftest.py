@@ -4,6 +4,7 @@ from contextlib import ExitStack
 
 import pytest
 from django.contrib.auth import get_user_model
+from django.contrib.auth.models import Permission
 
 from billing.audit import audit_ledger
 from tests.billing.money import an_organisation, connected
@@ -26,6 +27,26 @@ def mallory(db):
 @pytest.fixture
 def operator(db):
     return get_user_model().objects.create_superuser("olga@example.com", "correct horse battery")
+
+
+@pytest.fixture
+def office(client, operator):
+    """The operator's browser."""
+    client.force_login(operator)
+    return client
+
+
+@pytest.fixture
+def clerk_with(client, db):
+    """`clerk_with("view_wallet")` is the browser of somebody on the staff who may do just that."""
+
+    def log_in(*codenames):
+        clerk = get_user_model().objects.create_user("clerk@example.com", "correct horse battery", is_staff=True)
+        clerk.user_permissions.add(*Permission.objects.filter(codename__in=codenames))
+        client.force_login(clerk)
+        return client
+
+    return log_in
 
 
 @pytest.fixture(scope="session")

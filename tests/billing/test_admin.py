@@ -5,8 +5,6 @@ import uuid
 from datetime import time, timedelta
 
 import pytest
-from django.contrib.auth import get_user_model
-from django.contrib.auth.models import Permission
 from django.urls import reverse
 from django.utils import timezone
 from django.utils.formats import date_format
@@ -15,16 +13,11 @@ from billing import ledger
 from billing.models import Capture, Entry, Hold, Lot, SignUpDay, SignUpGrant, Wallet
 from billing.sign_up_grants import grant_sign_up_credits
 from tests.billing.money import LATER, balance, give, hold
+from tests.billing.office import assert_listed_and_shown, assert_only_shown, listing, page, text
 
 pytestmark = pytest.mark.django_db
 
 MODELS = [Wallet, Entry, Lot, Hold, SignUpGrant, SignUpDay]
-
-
-@pytest.fixture
-def office(client, operator):
-    client.force_login(operator)
-    return client
 
 
 @pytest.fixture
@@ -38,37 +31,18 @@ def busy(alice, settings):
     return alice
 
 
-def listing(model):
-    return reverse(f"admin:billing_{model._meta.model_name}_changelist")
-
-
-def page(row):
-    return reverse(f"admin:billing_{row._meta.model_name}_change", args=[row.pk])
-
-
 def adjusting(organisation):
     return reverse("admin:billing_wallet_adjust", args=[Wallet.objects.get(organisation=organisation).pk])
 
 
-def text(response):
-    assert response.status_code == 200
-    return response.content.decode()
-
-
 @pytest.mark.parametrize("model", MODELS)
 def test_every_list_and_every_row_has_a_page(office, busy, model):
-    row = model.objects.latest("pk")
-    assert page(row) in text(office.get(listing(model)))
-    assert "Close" in text(office.get(page(row)))
+    assert_listed_and_shown(office, model)
 
 
 @pytest.mark.parametrize("model", MODELS)
 def test_nothing_can_be_added_changed_or_deleted(office, busy, model):
-    row = model.objects.latest("pk")
-    name = f"admin:billing_{model._meta.model_name}"
-    assert office.get(reverse(f"{name}_add")).status_code == 403
-    assert office.post(page(row), {}).status_code == 403
-    assert office.post(reverse(f"{name}_delete", args=[row.pk]), {"post": "yes"}).status_code == 403
+    assert_only_shown(office, model)
 
 
 @pytest.mark.parametrize(
@@ -313,16 +287,13 @@ def test_the_audits_page_names_rows_that_do_not_agree_and_stale_holds(office, bu
     Wallet.objects.update(balance_micro=1_012_500_100, held_micro=2_000_000)
 
 
-def test_the_audits_page_needs_the_permission_to_see_wallets(client, alice):
-    clerk = get_user_model().objects.create_user("clerk@example.com", "correct horse battery", is_staff=True)
-    client.force_login(clerk)
+def test_the_audits_page_needs_the_permission_to_see_wallets(clerk_with, alice):
+    client = clerk_with()
     assert client.get(reverse("admin:billing_wallet_audit")).status_code == 403
 
 
-def test_adjusting_needs_a_permission_of_its_own(client, alice):
-    clerk = get_user_model().objects.create_user("clerk@example.com", "correct horse battery", is_staff=True)
-    clerk.user_permissions.add(Permission.objects.get(codename="view_wallet"))
-    client.force_login(clerk)
+def test_adjusting_needs_a_permission_of_its_own(clerk_with, alice):
+    client = clerk_with("view_wallet")
     assert "Adjust with a reason" not in text(client.get(page(alice.wallet)))
     assert client.get(adjusting(alice)).status_code == 403
     assert an_adjustment(client, alice, confirmed="yes").status_code == 403

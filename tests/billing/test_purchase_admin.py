@@ -4,24 +4,17 @@ import re
 import uuid
 
 import pytest
-from django.contrib.auth import get_user_model
-from django.contrib.auth.models import Permission
 from django.urls import reverse
 
 from billing import purchases
 from billing.models import Bundle, BundlePrice, Dispute, Purchase, Refund, RefusedDelivery, StripeEvent
 from tests.billing.money import an_organisation
+from tests.billing.office import assert_listed_and_shown, assert_only_shown, listing, page, text
 from tests.billing.paying import a_bundle, credits, deliver, deliver_body, start
 
 pytestmark = pytest.mark.django_db
 
 READ_ONLY = [Purchase, Refund, Dispute, StripeEvent, RefusedDelivery]
-
-
-@pytest.fixture
-def office(client, operator):
-    client.force_login(operator)
-    return client
 
 
 @pytest.fixture
@@ -47,37 +40,18 @@ def busy(stripe, bought):
     return bought
 
 
-def listing(model):
-    return reverse(f"admin:billing_{model._meta.model_name}_changelist")
-
-
-def page(row):
-    return reverse(f"admin:billing_{row._meta.model_name}_change", args=[row.pk])
-
-
 def refunding(purchase):
     return reverse("admin:billing_purchase_refund", args=[purchase.pk])
 
 
-def text(response):
-    assert response.status_code == 200
-    return response.content.decode()
-
-
 @pytest.mark.parametrize("model", READ_ONLY)
 def test_every_list_and_every_row_has_a_page(office, busy, model):
-    row = model.objects.latest("pk")
-    assert page(row) in text(office.get(listing(model)))
-    assert "Close" in text(office.get(page(row)))
+    assert_listed_and_shown(office, model)
 
 
 @pytest.mark.parametrize("model", READ_ONLY)
 def test_nothing_about_money_can_be_added_changed_or_deleted(office, busy, model):
-    row = model.objects.latest("pk")
-    name = f"admin:billing_{model._meta.model_name}"
-    assert office.get(reverse(f"{name}_add")).status_code == 403
-    assert office.post(page(row), {}).status_code == 403
-    assert office.post(reverse(f"{name}_delete", args=[row.pk]), {"post": "yes"}).status_code == 403
+    assert_only_shown(office, model)
 
 
 @pytest.mark.parametrize("field", ["stripe_checkout_id", "stripe_payment_intent_id", "id", "buyer_email"])
@@ -196,10 +170,8 @@ def test_a_form_that_makes_no_sense_refunds_nothing(office, bought, bob, fields)
     assert (Refund.objects.count(), credits(bob)) == (0, 500)
 
 
-def test_refunding_needs_a_permission_of_its_own(client, bought):
-    clerk = get_user_model().objects.create_user("clerk@example.com", None, is_staff=True)
-    clerk.user_permissions.add(Permission.objects.get(codename="view_purchase"))
-    client.force_login(clerk)
+def test_refunding_needs_a_permission_of_its_own(clerk_with, bought):
+    client = clerk_with("view_purchase")
     assert refunding(bought) not in text(client.get(page(bought)))
     assert client.get(refunding(bought)).status_code == 403
     assert a_refund(client, bought, confirmed="yes").status_code == 403
@@ -227,10 +199,8 @@ def test_refused_events_are_seen_and_replayed(office, stripe, bob, ann):
     assert credits(bob) == 500
 
 
-def test_replaying_needs_a_permission_of_its_own(client, busy):
-    clerk = get_user_model().objects.create_user("clerk@example.com", None, is_staff=True)
-    clerk.user_permissions.add(Permission.objects.get(codename="view_stripeevent"))
-    client.force_login(clerk)
+def test_replaying_needs_a_permission_of_its_own(clerk_with, busy):
+    client = clerk_with("view_stripeevent")
     assert "Act upon these again" not in text(client.get(listing(StripeEvent)))
 
 

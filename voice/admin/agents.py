@@ -10,7 +10,8 @@ from django.http import HttpRequest
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
-from voice.admin.base import PAGE_ROWS, ModelAdmin, ModelForm, log_changes
+from config.model_admin import PAGE_ROWS, ModelAdmin, ModelForm
+from voice.admin.base import log_changes
 from voice.admin.fields import CreditsField, LinesField
 from voice.admission.origins import normalised
 from voice.agents import (

@@ -1,67 +1,16 @@
-"""What the admin's classes share: typed bases, pages that only show, and the page that asks "are you sure?"."""
+"""What voice's admin pages share: the page that asks "are you sure?", and the history of who did it."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from django import forms
-from django.contrib import admin
 from django.contrib.admin.helpers import ACTION_CHECKBOX_NAME
 from django.contrib.admin.models import CHANGE, LogEntry
 from django.db.models import Model
 from django.http import HttpRequest
 from django.template.response import TemplateResponse
 
-__all__ = [
-    "PAGE_ROWS",
-    "InlineFormSet",
-    "ModelAdmin",
-    "ModelForm",
-    "OnlyShown",
-    "TabularInline",
-    "confirmation_page",
-    "is_confirmed",
-    "log_changes",
-]
-
-if TYPE_CHECKING:
-    from django.contrib.admin import ModelAdmin, TabularInline
-    from django.forms import BaseInlineFormSet as InlineFormSet
-    from django.forms import ModelForm
-else:
-    # Django's own classes take no type parameters at run time.
-
-    class ModelAdmin(admin.ModelAdmin):
-        def __class_getitem__(cls, _):
-            return cls
-
-    class TabularInline(admin.TabularInline):
-        def __class_getitem__(cls, _):
-            return cls
-
-    class InlineFormSet(forms.BaseInlineFormSet):
-        def __class_getitem__(cls, _):
-            return cls
-
-    class ModelForm(forms.ModelForm):
-        def __class_getitem__(cls, _):
-            return cls
-
-
-# Counting a table of millions for "of 3 204 117 in all" is not worth the wait.
-PAGE_ROWS = 50
-
-
-class OnlyShown:
-    """For what the product writes and nobody edits."""
-
-    def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return False
-
-    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return False
-
-    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return False
+from config.model_admin import ModelAdmin
 
 
 def log_changes(request: HttpRequest, rows: Sequence[Model], message: str) -> None:
@@ -76,7 +25,7 @@ def is_confirmed(request: HttpRequest) -> bool:
 
 
 def confirmation_page(
-    model_admin: "ModelAdmin[Any]",
+    model_admin: ModelAdmin[Any],
     request: HttpRequest,
     *,
     title: str,

@@ -13,7 +13,7 @@ from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 
 from billing.formatting import format_credits, format_money
-from voice.admin.base import InlineFormSet, ModelAdmin, ModelForm, OnlyShown, TabularInline
+from config.model_admin import InlineFormSet, ModelAdmin, ModelForm, ReadOnly, TabularInline
 from voice.admin.fields import CreditsField, LinesField, MomentField
 from voice.admin.today import MICRO_PER_USD_MICRO
 from voice.catalogue.rate_card import Kind
@@ -106,7 +106,7 @@ class RateForm(ModelForm[Rate]):
         return valid_from == today and not rates.filter(valid_from__lte=today).exists()
 
 
-class RateInline(OnlyShown, TabularInline[Rate, CatalogueModel]):
+class RateInline(ReadOnly, TabularInline[Rate, CatalogueModel]):
     """The prices in force and those before them: calls were charged by them, so they never change."""
 
     model = Rate

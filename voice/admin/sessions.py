@@ -16,15 +16,8 @@ from accounts.client_ip import client_ip_of
 from billing import ledger
 from billing.exceptions import HoldNotFound
 from billing.formatting import format_credits, format_exact_credits
-from voice.admin.base import (
-    PAGE_ROWS,
-    ModelAdmin,
-    OnlyShown,
-    TabularInline,
-    confirmation_page,
-    is_confirmed,
-    log_changes,
-)
+from config.model_admin import PAGE_ROWS, ModelAdmin, ReadOnly, TabularInline
+from voice.admin.base import confirmation_page, is_confirmed, log_changes
 from voice.admin.filters import AgentFilter, ModelServedFilter, OrganisationFilter
 from voice.admin.networks import BlockForm, block, includes, network_to_block
 from voice.models import Session, SessionState, Turn, UsageRecord
@@ -33,7 +26,7 @@ from voice.sessions import control
 _NOTHING = "–"
 
 
-class TurnInline(OnlyShown, TabularInline[Turn, Session]):
+class TurnInline(ReadOnly, TabularInline[Turn, Session]):
     model = Turn
     extra = 0
     fields = readonly_fields = ("speaker", "began", "lasted", "waited", "was_heard", "was_interrupted")
@@ -60,7 +53,7 @@ class TurnInline(OnlyShown, TabularInline[Turn, Session]):
         return "Yes" if turn.interrupted else _NOTHING
 
 
-class UsageInline(OnlyShown, TabularInline[UsageRecord, Session]):
+class UsageInline(ReadOnly, TabularInline[UsageRecord, Session]):
     model = UsageRecord
     extra = 0
     fields = readonly_fields = ("measured", "model_slug", "priced_lines", "amount", "uncollected", "reported")
@@ -110,7 +103,7 @@ class UsageInline(OnlyShown, TabularInline[UsageRecord, Session]):
 
 
 @admin.register(Session)
-class SessionAdmin(OnlyShown, ModelAdmin[Session]):
+class SessionAdmin(ReadOnly, ModelAdmin[Session]):
     list_display = [
         "when", "organisation", "agent", "status", "duration", "cost", "uncollected", "answered_by", "rating",
     ]  # fmt: skip

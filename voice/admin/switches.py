@@ -16,7 +16,8 @@ from django.utils.safestring import SafeString
 
 from accounts.client_ip import client_ip_of
 from accounts.models import User
-from voice.admin.base import PAGE_ROWS, ModelAdmin, ModelForm, confirmation_page, is_confirmed, log_changes
+from config.model_admin import PAGE_ROWS, ModelAdmin, ModelForm
+from voice.admin.base import confirmation_page, is_confirmed, log_changes
 from voice.admin.fields import MomentField
 from voice.admin.networks import includes, is_too_large
 from voice.models import BlockedNetwork, Session, SessionState, Switches
