@@ -36,3 +36,7 @@ test("what the operator wrote about a pause is what callers read", () => {
   assert.equal(title, "Calls are paused");
   assert.equal(remedy, "Back at nine tomorrow.");
 });
+
+test("in a frame that was not handed the microphone, the page around is to blame and not the person", () => {
+  assert.equal(causeOf({ name: "NotAllowedError", message: "Permission denied" }, { isDelegated: false }), "microphone_not_delegated");
+});

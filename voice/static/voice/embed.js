@@ -80,7 +80,7 @@
     build() {
       this.element = document.createElement("div");
       this.element.dataset.parley = this.options.form;
-      const root = this.element.attachShadow({ mode: "closed" });
+      const root = this.element.attachShadow({ mode: "open" });
       const sheet = new CSSStyleSheet();
       sheet.replaceSync(STYLE);
       root.adoptedStyleSheets = [sheet];
@@ -105,6 +105,8 @@
       frame.src = `${HOST}/embed/${encodeURIComponent(this.options.agent)}/?${query}`;
       frame.allow = "microphone; autoplay; screen-wake-lock; clipboard-write";
       frame.title = this.options.title || this.options.label;
+      // Without it a dark frame on a light page is given an opaque ground (CSS Color Adjustment, 2.3).
+      frame.style.setProperty("color-scheme", "light dark");
       return frame;
     }
 

@@ -22,8 +22,14 @@ async function openStream(deviceId) {
     const audio = deviceId ? { ...CONSTRAINTS, deviceId: { exact: deviceId } } : CONSTRAINTS;
     return await navigator.mediaDevices.getUserMedia({ audio });
   } catch (error) {
-    throw new MicrophoneUnavailable(causeOf(error, { isSecure: window.isSecureContext, isSupported }));
+    throw new MicrophoneUnavailable(causeOf(error, { isSecure: window.isSecureContext, isSupported, isDelegated: isDelegated() }));
   }
+}
+
+// In a frame, the page around has to hand the microphone on. Browsers that cannot say are taken to have it.
+function isDelegated() {
+  const policy = document.permissionsPolicy ?? document.featurePolicy;
+  return policy?.allowsFeature?.("microphone") ?? true;
 }
 
 /** Whether the browser will let us listen without asking. False where it cannot say. */

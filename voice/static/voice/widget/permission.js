@@ -3,9 +3,9 @@
 /**
  * One of: microphone_blocked (the person or the site's settings said no), microphone_dismissed (the question was closed),
  * microphone_blocked_by_system, microphone_missing, microphone_busy, microphone_insecure, microphone_unsupported,
- * microphone_failed.
+ * microphone_failed, microphone_not_delegated (we are in a frame, and the page around does not hand the microphone on).
  */
-export function causeOf(error, { isSecure = true, isSupported = true } = {}) {
+export function causeOf(error, { isSecure = true, isSupported = true, isDelegated = true } = {}) {
   if (!isSecure) {
     return "microphone_insecure";
   }
@@ -16,7 +16,7 @@ export function causeOf(error, { isSecure = true, isSupported = true } = {}) {
     case "NotAllowedError":
     case "SecurityError":
     case "PermissionDeniedError":
-      return causeOfRefusal(error.message ?? "");
+      return isDelegated ? causeOfRefusal(error.message ?? "") : "microphone_not_delegated";
     case "NotFoundError":
     case "DevicesNotFoundError":
       return "microphone_missing";

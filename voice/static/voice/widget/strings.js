@@ -137,6 +137,10 @@ export const BROWSER_TROUBLES = {
     "Your microphone is blocked for this site",
     "Open the site settings beside the address, allow the microphone, then try again.",
   ),
+  microphone_not_delegated: trouble(
+    "This page does not let the assistant hear you",
+    "Type instead. Whoever runs the page can change its microphone policy.",
+  ),
   microphone_dismissed: trouble("The microphone question was closed", "Try again and choose Allow when your browser asks."),
   microphone_blocked_by_system: trouble(
     "Your device does not let this browser use the microphone",
