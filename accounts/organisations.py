@@ -18,11 +18,16 @@ CLOSED = "Closed by its owner."
 _LONGEST_NAME = 120
 
 
-def create_organisation(name: str, owner: User | None, *, country: str = "", is_house: bool = False) -> Organisation:
-    """Create an organisation with `owner` as its first member; the house's own may have none."""
+def create_organisation(
+    name: str, owner: User | None, *, country: str = "", is_house: bool = False, slug: str = ""
+) -> Organisation:
+    """Create an organisation with `owner` as its first member; the house's own may have none.
+
+    `slug` is its name in commands, if it is to have one: django's IntegrityError when it is taken.
+    """
     with transaction.atomic():
         organisation = Organisation.objects.create(
-            name=name.strip()[:_LONGEST_NAME], country=country, is_house=is_house
+            name=name.strip()[:_LONGEST_NAME], country=country, is_house=is_house, slug=slug or None
         )
         if owner is not None:
             Membership.objects.create(organisation=organisation, user=owner, role=Role.OWNER)
