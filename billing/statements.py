@@ -52,6 +52,11 @@ def purchases_of(organisation_id: UUID) -> QuerySet[Purchase]:
     return purchases.filter(organisation_id=organisation_id)
 
 
+def find_purchase(purchase_id: UUID) -> Purchase:
+    """Return the purchase that billing.signals named; raise Purchase.DoesNotExist."""
+    return Purchase.objects.get(pk=purchase_id)
+
+
 def csv_rows(organisation_id: UUID, narrowed: EntryFilter) -> Iterator[tuple[str, ...]]:
     """Yield the header and a row an entry, newest first. Amounts have all their decimals and no thousands marks.
 

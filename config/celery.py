@@ -27,6 +27,7 @@ app.conf.update(
         "refill-wallets": {"task": "billing.tasks.sweep_top_ups", "schedule": 60.0},
         "expire-granted-credits": {"task": "billing.tasks.expire_granted_credits", "schedule": 300.0},
         "settle-dead-sessions": {"task": "voice.tasks.sweep_sessions", "schedule": 30.0},
+        "forget-webhook-deliveries": {"task": "voice.tasks.forget_old_webhook_deliveries", "schedule": 86400.0},
         "forget-client-addresses": {"task": "voice.tasks.forget_client_addresses", "schedule": 3600.0},
     },
 )

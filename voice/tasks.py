@@ -8,6 +8,7 @@ from django.utils import timezone
 
 from voice.metering.sweep import settle_dead_sessions
 from voice.models import Session, SessionState
+from voice.webhooks.delivery import forget_old_deliveries
 
 
 @shared_task  # type: ignore[untyped-decorator]
@@ -22,3 +23,9 @@ def forget_client_addresses() -> None:
     limit = timezone.now() - timedelta(days=settings.CLIENT_IP_KEPT_DAYS)
     old = Session.objects.filter(state=SessionState.ENDED, created_at__lt=limit)
     old.exclude(client_ip=None).update(client_ip=None)
+
+
+@shared_task  # type: ignore[untyped-decorator]
+def forget_old_webhook_deliveries() -> None:
+    """Remove the log of deliveries that are over."""
+    forget_old_deliveries(timezone.now())

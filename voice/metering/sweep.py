@@ -12,6 +12,7 @@ from billing.exceptions import LedgerError
 from voice.metering.settlement import close_hold
 from voice.models import EndReason, Outcome, Session, SessionState
 from voice.transcripts import store
+from voice.webhooks import session_events
 
 log = structlog.get_logger(__name__)
 
@@ -74,4 +75,5 @@ def _close(session_id: UUID, now: datetime) -> bool:
     session.save(update_fields=["state", "end_reason", "outcome", "ended_at", "duration_ms"])
     # What was said died with the process; what a task had collected by then is there, and promised.
     store.announce_end(session.id)
+    session_events.emit_ended(session)
     return True

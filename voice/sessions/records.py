@@ -25,6 +25,7 @@ from voice.sessions.turns import TurnTimes
 from voice.transcripts import store
 from voice.transcripts.consent import records_words
 from voice.transcripts.recorder import TurnText
+from voice.webhooks import session_events
 
 # Without an agent to say how long: time enough to think, not to forget the call.
 _SILENCE_S = 30
@@ -43,6 +44,7 @@ def begin(session_id: UUID) -> Call:
         now = timezone.now()
         session.state, session.started_at, session.seen_at = SessionState.LIVE, now, now
         session.save(update_fields=["state", "started_at", "seen_at"])
+        session_events.emit_started(session)
         return _call_of(session)
 
 
@@ -88,6 +90,7 @@ def end(
         Turn.objects.bulk_create(_turn_row(session, index, turn) for index, turn in enumerate(turns))
         store.save(session, words)
         store.announce_end(session.id)
+        session_events.emit_ended(session)
     return outcome
 
 
