@@ -26,8 +26,11 @@ app.conf.update(
         "issue-missing-papers": {"task": "billing.tasks.issue_missing_papers", "schedule": 300.0},
         "refill-wallets": {"task": "billing.tasks.sweep_top_ups", "schedule": 60.0},
         "expire-granted-credits": {"task": "billing.tasks.expire_granted_credits", "schedule": 300.0},
+        "audit-books": {"task": "billing.tasks.audit_books", "schedule": 86400.0},
         "settle-dead-sessions": {"task": "voice.tasks.sweep_sessions", "schedule": 30.0},
         "forget-webhook-deliveries": {"task": "voice.tasks.forget_old_webhook_deliveries", "schedule": 86400.0},
+        # Not only at night: a machine may sleep then.
+        "delete-expired-words": {"task": "voice.tasks.delete_expired_words", "schedule": 3600.0},
         "forget-client-addresses": {"task": "voice.tasks.forget_client_addresses", "schedule": 3600.0},
     },
 )

@@ -102,7 +102,8 @@ else:
                 # IMMEDIATE: a transaction that will write must not start as a reader and fail half-way.
                 "transaction_mode": "IMMEDIATE",
                 "timeout": 20,
-                "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL;",
+                # secure_delete: what is deleted is overwritten, not only left out (voice/transcripts/deletion.py).
+                "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL; PRAGMA secure_delete=ON;",
             },
             "TEST": {"NAME": DATA_DIR / "test.sqlite3"},
         }

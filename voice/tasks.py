@@ -8,6 +8,7 @@ from django.utils import timezone
 
 from voice.metering.sweep import settle_dead_sessions
 from voice.models import Session, SessionState
+from voice.transcripts.retention import delete_expired
 from voice.webhooks.delivery import forget_old_deliveries
 
 
@@ -23,6 +24,12 @@ def forget_client_addresses() -> None:
     limit = timezone.now() - timedelta(days=settings.CLIENT_IP_KEPT_DAYS)
     old = Session.objects.filter(state=SessionState.ENDED, created_at__lt=limit)
     old.exclude(client_ip=None).update(client_ip=None)
+
+
+@shared_task  # type: ignore[untyped-decorator]
+def delete_expired_words() -> None:
+    """Remove what was said once its organisation's days are over; what one run leaves, the next takes."""
+    delete_expired(timezone.now())
 
 
 @shared_task  # type: ignore[untyped-decorator]
