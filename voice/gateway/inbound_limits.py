@@ -11,7 +11,7 @@ _MESSAGES_WINDOW_S = 2.0
 _MESSAGES_MAX = int(50 * _MESSAGES_WINDOW_S)
 
 
-class _Window:
+class Window:
     """A sum over the last seconds, kept in slices so that its memory is bounded whatever arrives."""
 
     def __init__(self, most: int, window_s: float) -> None:
@@ -33,8 +33,8 @@ class _Window:
 
 class InboundLimits:
     def __init__(self) -> None:
-        self._audio = _Window(_AUDIO_BYTES_MAX, _AUDIO_WINDOW_S)
-        self._messages = _Window(_MESSAGES_MAX, _MESSAGES_WINDOW_S)
+        self._audio = Window(_AUDIO_BYTES_MAX, _AUDIO_WINDOW_S)
+        self._messages = Window(_MESSAGES_MAX, _MESSAGES_WINDOW_S)
 
     def excess(self, *, audio_bytes: int = 0, messages: int = 0, now: float) -> str | None:
         """Return the stable word of the limit that this goes over, if it does."""

@@ -278,7 +278,10 @@ class ClientRelay:
     async def _on_error(self, event: dict[str, Any], now: float) -> dict[str, Any] | None:
         error = event["error"]
         log.info("upstream error", code=str(error.get("code"))[:80])
-        self._has_expired = self._has_expired or error.get("code") == "session_expired"
+        if error.get("code") == "session_expired":
+            # The edge says it, in the same words, before it closes.
+            self._has_expired = True
+            return None
         own_id = error.get("event_id")
         request = self._requests.pop(own_id, None) if isinstance(own_id, str) else None
         if request is None:

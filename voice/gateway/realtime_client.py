@@ -1,0 +1,92 @@
+"""A customer's Realtime program on a websocket as the conversation's client: frames in, checked; events out."""
+
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from typing import Any
+
+from voice.gateway.inbound_limits import Window
+from voice.gateway.realtime_closings import error_event
+from voice.gateway.realtime_rules import RequestRefused, Terms, read
+from voice.sessions.caller import CallerBrokeProtocol, CallerGone
+from voice.sessions.client import Appended, ClientEvent, Refusal
+
+Receive = Callable[[], Awaitable[Any]]
+Send = Callable[[Any], Awaitable[None]]
+
+_WINDOW_S = 10.0
+# A recorded file is sent faster than it was spoken, and history is replayed at once: generous, and still a bound.
+_BYTES_MAX = 48 * 1024 * 1024
+_AUDIO_FRAMES_MAX = 20_000
+_EVENTS_MAX = 1_000
+# A program that does not read its errors is broken, and each costs us an answer.
+_ERRORS_MAX = 100
+# How a program says goodbye; anything else is a connection that broke.
+_GOODBYES = {1000, 1001, 1005}
+
+
+class RealtimeClient:
+    """Reads the ASGI `receive` itself: audio never passes through Channels' per-message dispatch.
+
+    `early` are messages received before the session could begin.
+    """
+
+    def __init__(self, receive: Receive, send: Send, terms: Terms, early: Sequence[Any] = ()) -> None:
+        self._receive, self._send, self._terms = receive, send, terms
+        self._early = list(early)
+        self._bytes = Window(_BYTES_MAX, _WINDOW_S)
+        self._audio_frames = Window(_AUDIO_FRAMES_MAX, _WINDOW_S)
+        self._events = Window(_EVENTS_MAX, _WINDOW_S)
+        self._errors = Window(_ERRORS_MAX, _WINDOW_S)
+        self._waits_since: float | None = None
+
+    @property
+    def waits_since(self) -> float | None:
+        return self._waits_since
+
+    async def __aiter__(self) -> AsyncIterator[ClientEvent]:
+        while (message := await self._next()) is not None:
+            frame = _frame_of(message)
+            now = time.monotonic()
+            _within(self._bytes.add(len(frame), now), "too_much_audio")
+            try:
+                event = read(frame, self._terms)
+            except RequestRefused as problem:
+                _within(self._errors.add(1, now), "too_many_errors")
+                await self.refuse(problem.refusal)
+                continue
+            counted = self._audio_frames if isinstance(event, Appended) else self._events
+            _within(counted.add(1, now), "too_many_messages")
+            yield event
+
+    async def send(self, frame: bytes) -> None:
+        self._waits_since = time.monotonic()
+        try:
+            await self._send({"type": "websocket.send", "text": frame.decode()})
+        except (OSError, RuntimeError):
+            # What uvicorn raises once the program has gone: the first while it is closing, the second after.
+            raise CallerGone from None
+        self._waits_since = None
+
+    async def refuse(self, refusal: Refusal) -> None:
+        await self.send(error_event("invalid_request_error", refusal))
+
+    async def _next(self) -> Any:
+        """Return the next message, None after a goodbye; raise CallerGone when the connection broke."""
+        message = self._early.pop(0) if self._early else await self._receive()
+        if message["type"] != "websocket.disconnect":
+            return message
+        if message.get("code", 1005) in _GOODBYES:
+            return None
+        raise CallerGone
+
+
+def _frame_of(message: Any) -> bytes:
+    text = message.get("text")
+    if text is None:
+        raise CallerBrokeProtocol("binary_frame")
+    return str(text).encode(errors="replace")
+
+
+def _within(is_within: bool, code: str) -> None:
+    if not is_within:
+        raise CallerBrokeProtocol(code)
