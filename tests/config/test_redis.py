@@ -24,7 +24,7 @@ from tests.flows.visits import admitted
 from tests.voice.sessions.calls import make_call
 from voice.admission import tickets
 from voice.models import EndReason, Session
-from voice.sessions import control, runner
+from voice.sessions import alive, control
 from voice.upstream import registry
 
 URL = os.environ.get("PARLEY_TEST_REDIS_URL", "")
@@ -109,7 +109,7 @@ async def test_a_call_that_lost_its_redis_for_a_moment_is_still_reached():
 
 
 async def test_a_whole_call_is_ended_by_an_order(agent, monkeypatch):
-    monkeypatch.setattr(runner, "_STILL_LIVE_EVERY_S", 3600)
+    monkeypatch.setattr(alive, "_LOOK_EVERY_S", 3600)
     monkeypatch.setattr(registry, "dial", ScriptedUpstream(greeting()).dial)
     page = Browser()
     started = await page.calls(await in_thread(admitted)(agent))

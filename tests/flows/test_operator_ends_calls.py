@@ -16,7 +16,7 @@ from tests.flows.script import GREETING_USAGE, greeting
 from tests.flows.visits import CLIENT_IP, admitted, asks_for_a_call, ticket_for
 from voice.admission import tickets
 from voice.models import BlockedNetwork, Session, Switches
-from voice.sessions import control, runner
+from voice.sessions import alive, control
 
 GREETING_MICRO = response_micro(GREETING_USAGE)
 
@@ -35,14 +35,14 @@ async def call(agent, served_by):
 @pytest.fixture
 def never_polls(monkeypatch):
     """What ends a call now is the order itself."""
-    monkeypatch.setattr(runner, "_STILL_LIVE_EVERY_S", 3600)
+    monkeypatch.setattr(alive, "_LOOK_EVERY_S", 3600)
 
 
 @pytest.fixture
 def messages_get_lost(monkeypatch):
     """Orders reach nobody, as those of a process without the same channel layer."""
     monkeypatch.setattr(control, "_order", lambda *_, **__: None)
-    monkeypatch.setattr(runner, "_STILL_LIVE_EVERY_S", 0.05)
+    monkeypatch.setattr(alive, "_LOOK_EVERY_S", 0.05)
 
 
 def pause():

@@ -1,9 +1,11 @@
 """Callers' networks: the unit in which callers are counted, and the ones the operator keeps out."""
 
 import ipaddress
+from collections.abc import Mapping
+from uuid import UUID
 
 import structlog
-from django.db.models import Q
+from django.db.models import Q, QuerySet
 from django.utils import timezone
 
 from voice.models import BlockedNetwork
@@ -25,8 +27,19 @@ def network_of(address: str) -> str:
 def is_blocked(address: str) -> bool:
     """Return whether the operator keeps this address out. Raises ValueError on garbage."""
     parsed = ipaddress.ip_address(address)
-    in_force = BlockedNetwork.objects.filter(Q(expires_at=None) | Q(expires_at__gt=timezone.now()))
-    return any(_contains(row, parsed) for row in in_force)
+    return any(_contains(row, parsed) for row in _in_force())
+
+
+def blocked_among(addresses: Mapping[UUID, str]) -> set[UUID]:
+    """Return which of these, by any id, have an address that the operator keeps out; "" is none."""
+    if not (rows := list(_in_force())):
+        return set()
+    parsed = {key: ipaddress.ip_address(address) for key, address in addresses.items() if address}
+    return {key for key, address in parsed.items() if any(_contains(row, address) for row in rows)}
+
+
+def _in_force() -> QuerySet[BlockedNetwork]:
+    return BlockedNetwork.objects.filter(Q(expires_at=None) | Q(expires_at__gt=timezone.now()))
 
 
 def _contains(row: BlockedNetwork, address: ipaddress.IPv4Address | ipaddress.IPv6Address) -> bool:

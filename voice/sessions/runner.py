@@ -8,13 +8,12 @@ from typing import Any, Protocol
 from uuid import UUID
 
 import structlog
-from django.db import OperationalError
 
 from voice.metering.executor import in_ledger_thread
 from voice.metering.meter import Meter, OutOfCredit, Receipt
 from voice.metering.settlement import settle_session
 from voice.models import EndReason, Outcome
-from voice.sessions import records
+from voice.sessions import alive, records
 from voice.sessions.call import Call
 from voice.sessions.caller import Caller, CallerBrokeProtocol, CallerGone
 from voice.sessions.connect import connect
@@ -30,7 +29,6 @@ from voice.upstream.errors import UpstreamError
 
 log = structlog.get_logger(__name__)
 
-_STILL_LIVE_EVERY_S = 5.0
 _CLOSING_S_MAX = 10.0
 
 
@@ -112,7 +110,7 @@ async def _converse(call: Call, relay: Conversation) -> tuple[EndReason, str]:
                 relay.follow_clock(),
                 relay.gate.run(),
                 orders.wait(),
-                _keep_alive(call),
+                alive.must_end(call),
             )
     except OutOfCredit:
         return EndReason.OUT_OF_CREDIT, ""
@@ -143,19 +141,6 @@ async def _first_of(*parts: Coroutine[Any, Any, Any]) -> Any:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
-
-
-async def _keep_alive(call: Call) -> EndReason:
-    while True:
-        await asyncio.sleep(_STILL_LIVE_EVERY_S)
-        try:
-            reason = await in_ledger_thread(records.still_live, call.session_id)
-        except OperationalError:
-            # It may be back in a moment; if it is not, the next response cannot be held, and that ends the call.
-            log.warning("database out of reach")
-            continue
-        if reason:
-            return reason
 
 
 async def _close(call: Call, relay: Conversation, upstream: Upstream, reason: EndReason, code: str) -> Ended:

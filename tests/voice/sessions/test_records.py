@@ -33,6 +33,10 @@ def admitted(agent):
 
 @pytest.fixture
 def live(agent):
+    return make_live(agent)
+
+
+def make_live(agent):
     return make_session(
         agent,
         state=SessionState.LIVE,
@@ -105,10 +109,14 @@ def test_a_session_whose_model_is_gone_from_the_catalogue_cannot_begin(admitted)
     assert admitted.state == SessionState.ADMITTED
 
 
+def reason_to_end(session):
+    return records.still_live({session.pk: session.client_ip or ""}).get(session.pk)
+
+
 def test_a_live_session_is_seen_again(live):
     before = live.seen_at
 
-    assert records.still_live(live.pk) is None
+    assert reason_to_end(live) is None
 
     live.refresh_from_db()
     assert live.seen_at > before
@@ -117,13 +125,13 @@ def test_a_live_session_is_seen_again(live):
 def test_a_session_that_was_ended_elsewhere_must_end(live):
     records.end(live.pk, EndReason.PROCESS_DIED)
 
-    assert records.still_live(live.pk) == EndReason.OPERATOR_ENDED
+    assert reason_to_end(live) == EndReason.OPERATOR_ENDED
 
 
 def test_a_session_that_was_ended_elsewhere_is_not_seen_again(live):
     records.end(live.pk, EndReason.PROCESS_DIED)
 
-    records.still_live(live.pk)
+    reason_to_end(live)
 
     assert Session.objects.get(pk=live.pk).seen_at == live.seen_at
 
@@ -131,45 +139,62 @@ def test_a_session_that_was_ended_elsewhere_is_not_seen_again(live):
 def test_a_session_of_a_suspended_organisation_must_end(live):
     suspend_organisation(live.organisation, "Unpaid", None)
 
-    assert records.still_live(live.pk) == EndReason.ORGANISATION_SUSPENDED
+    assert reason_to_end(live) == EndReason.ORGANISATION_SUSPENDED
 
 
 def test_a_session_the_operator_wants_ended_must_end_although_the_order_was_lost(live):
     Session.objects.filter(pk=live.pk).update(hang_up_wanted=True)
-    assert records.still_live(live.pk) == EndReason.OPERATOR_ENDED
+    assert reason_to_end(live) == EndReason.OPERATOR_ENDED
 
 
 def test_every_session_must_end_while_calls_are_paused(live):
     Switches(calls_paused=True).save()
 
-    assert records.still_live(live.pk) == EndReason.PAUSED
+    assert reason_to_end(live) == EndReason.PAUSED
 
 
 def test_a_session_from_a_blocked_network_must_end(live):
     BlockedNetwork.objects.create(network="198.51.100.0/24", reason="Abuse")
 
-    assert records.still_live(live.pk) == EndReason.NETWORK_BLOCKED
+    assert reason_to_end(live) == EndReason.NETWORK_BLOCKED
 
 
 @pytest.mark.parametrize("network", ["203.0.113.0/24", "2001:db8::/32"])
 def test_a_session_from_elsewhere_goes_on(live, network):
     BlockedNetwork.objects.create(network=network, reason="Abuse")
 
-    assert records.still_live(live.pk) is None
+    assert reason_to_end(live) is None
 
 
 def test_a_block_that_has_expired_ends_nothing(live):
     expired = timezone.now() - timedelta(minutes=1)
     BlockedNetwork.objects.create(network="198.51.100.0/24", reason="Abuse", expires_at=expired)
 
-    assert records.still_live(live.pk) is None
+    assert reason_to_end(live) is None
 
 
 def test_a_session_whose_address_is_unknown_goes_on(live):
     Session.objects.filter(pk=live.pk).update(client_ip=None)
     BlockedNetwork.objects.create(network="198.51.100.0/24", reason="Abuse")
 
-    assert records.still_live(live.pk) is None
+    assert records.still_live({live.pk: ""}) == {}
+
+
+def test_of_many_sessions_only_those_concerned_must_end(live, agent):
+    others = [make_live(agent) for _ in range(3)]
+    Session.objects.filter(pk=live.pk).update(hang_up_wanted=True)
+
+    reasons = records.still_live({session.pk: "" for session in [live, *others]})
+
+    assert reasons == {live.pk: EndReason.OPERATOR_ENDED}
+    assert all(Session.objects.get(pk=other.pk).seen_at > other.seen_at for other in others)
+
+
+def test_many_sessions_are_looked_at_in_as_few_statements_as_one(agent, django_assert_num_queries):
+    sessions = [make_live(agent) for _ in range(4)]
+
+    with django_assert_num_queries(4):
+        records.still_live({session.pk: "198.51.100.7" for session in sessions})
 
 
 def test_ending_keeps_how_and_how_long(live):

@@ -23,7 +23,7 @@ from tests.flows.script import (
 )
 from voice.metering.meter import Meter, RateMissing
 from voice.models import EndReason, Outcome, Rate, Session, SessionState
-from voice.sessions import control, records, runner
+from voice.sessions import alive, control, records, runner
 from voice.sessions import relay as relay_module
 from voice.sessions.caller import Audio, CallerGone, HungUp, Text
 from voice.sessions.runner import run_call
@@ -78,7 +78,7 @@ def impatient(monkeypatch):
     """What is waited for in seconds is waited for in hundredths."""
     monkeypatch.setattr(relay_module, "_LAST_USAGE_S", 0.05)
     monkeypatch.setattr(relay_module, "_STALL_S", 0.3)
-    monkeypatch.setattr(runner, "_STILL_LIVE_EVERY_S", 0.05)
+    monkeypatch.setattr(alive, "_LOOK_EVERY_S", 0.05)
 
 
 async def greeted(call):
@@ -285,10 +285,11 @@ async def test_a_database_that_is_away_for_a_moment_ends_no_call(converse, impat
     failures = iter([OperationalError(), OperationalError()])
     loop = asyncio.get_running_loop()
 
-    def still_live(session_id):
+    def still_live(client_ips):
         if failure := next(failures, None):
             raise failure
         loop.call_soon_threadsafe(asked.set)
+        return {}
 
     monkeypatch.setattr(records, "still_live", still_live)
     call = await converse()

@@ -1,0 +1,82 @@
+"""Say every few seconds that this process's live calls live, all in one look at the database, and learn which must end.
+
+One look for all of them: fifty calls that each asked on their own would cost the process more than their audio does.
+"""
+
+import asyncio
+import contextvars
+from uuid import UUID
+from weakref import WeakKeyDictionary
+
+import structlog
+from django.db import OperationalError
+
+from voice.metering.executor import in_ledger_thread
+from voice.models import EndReason
+from voice.sessions import records
+from voice.sessions.call import Call
+
+log = structlog.get_logger(__name__)
+
+_LOOK_EVERY_S = 5.0
+
+
+async def must_end(call: Call) -> EndReason:
+    """Keep a call marked as live; return why it must end once the operator has decided so."""
+    loop = asyncio.get_running_loop()
+    watch = _watches.setdefault(loop, _Watch())
+    ended: asyncio.Future[EndReason] = loop.create_future()
+    watch.add(call, ended)
+    try:
+        return await ended
+    finally:
+        watch.remove(call)
+
+
+class _Watch:
+    """The live calls of one event loop. Its task runs while there are any."""
+
+    def __init__(self) -> None:
+        self._addresses: dict[UUID, str] = {}
+        self._endings: dict[UUID, asyncio.Future[EndReason]] = {}
+        self._task: asyncio.Task[None] | None = None
+
+    def add(self, call: Call, ended: asyncio.Future[EndReason]) -> None:
+        self._addresses[call.session_id], self._endings[call.session_id] = call.client_ip, ended
+        if self._task is None:
+            # In no call's context: what it logs is about all of them.
+            self._task = asyncio.create_task(self._look_again_and_again(), context=contextvars.Context())
+
+    def remove(self, call: Call) -> None:
+        self._addresses.pop(call.session_id, None)
+        self._endings.pop(call.session_id, None)
+        if not self._endings and self._task is not None:
+            self._task.cancel()
+            self._task = None
+
+    async def _look_again_and_again(self) -> None:
+        while True:
+            await asyncio.sleep(_LOOK_EVERY_S)
+            try:
+                self._tell(await in_ledger_thread(records.still_live, dict(self._addresses)))
+            except OperationalError:
+                # It may be back in a moment; if it is not, no response can be recorded or held, and that ends the call.
+                log.warning("database out of reach")
+            except Exception as error:
+                # A look that fails in a new way fails every call that waits for it, as it would have failed its own.
+                self._fail(error)
+
+    def _tell(self, reasons: dict[UUID, EndReason]) -> None:
+        for session_id, reason in reasons.items():
+            ending = self._endings.get(session_id)
+            if ending and not ending.done():
+                ending.set_result(reason)
+
+    def _fail(self, error: Exception) -> None:
+        for ending in self._endings.values():
+            if not ending.done():
+                ending.set_exception(error)
+
+
+# A process has one loop and so one watch; tests have a loop each.
+_watches: WeakKeyDictionary[asyncio.AbstractEventLoop, _Watch] = WeakKeyDictionary()
