@@ -4,13 +4,15 @@ Amounts are integers in micro-credits (1 credit = 1 000 000). `available = balan
 hold`, its captured part included: captures leave the balance alone, and closing the hold writes the one usage entry.
 Which credits an entry brings or takes, granted or purchased, is kept as lots (billing.lots).
 
-Every function owns its transaction (or joins the caller's), locks the wallet's row, checks, and then takes. Everything
-is idempotent: a repeat with the same key returns what the first call did, and the same key for something else raises
-KeyReused. Every error is a LedgerError and leaves nothing changed.
+Every function owns its transaction (or joins the caller's), locks the wallet's row and then the hold's, checks, and
+then takes; a capture, which moves nothing in the wallet, locks its hold alone. Everything is idempotent: a repeat with
+the same key returns what the first call did, and the same key for something else raises KeyReused. Every error is a
+LedgerError and leaves nothing changed.
 """
 
 import operator
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Literal
 from uuid import UUID
@@ -34,7 +36,7 @@ from billing.exceptions import (
 )
 from billing.models import Capture as CaptureRow
 from billing.models import Entry, EntryKind, Hold, HoldStatus, Lot, Wallet
-from billing.signals import cap_refused, wallet_changed
+from billing.signals import cap_refused, credits_wanted, wallet_changed
 
 MICRO = 1_000_000
 # One movement, hold or capture: a billion credits, far above any real one and far below 64 bits.
@@ -66,12 +68,24 @@ class Balance:
 
 
 @dataclass(frozen=True)
+class Spendable:
+    """What could be held now, and what sets that limit: the "wallet", or the month's "cap"."""
+
+    amount_micro: int
+    limit: Literal["wallet", "cap"]
+
+
+@dataclass(frozen=True)
 class HoldState:
     id: UUID
     amount_micro: int
     captured_micro: int
     uncollected_micro: int
     status: str
+
+    @property
+    def remaining_micro(self) -> int:
+        return self.amount_micro - self.captured_micro
 
 
 @dataclass(frozen=True)
@@ -119,6 +133,22 @@ def balance_of(organisation_id: UUID) -> Balance:
     except Wallet.DoesNotExist:
         raise WalletNotOpen(organisation_id) from None
     return Balance(wallet.balance_micro, wallet.held_micro)
+
+
+def spendable_of(organisation_id: UUID) -> Spendable:
+    """Return how much a hold opened or extended now could take, zero or more. Raises WalletNotOpen.
+
+    Not under a lock: the hold itself may still be refused when somebody else was faster.
+    """
+    try:
+        wallet = Wallet.objects.get(organisation_id=organisation_id)
+    except Wallet.DoesNotExist:
+        raise WalletNotOpen(organisation_id) from None
+    available_micro = max(0, wallet.available_micro)
+    allowed_micro = spending_cap.remaining_this_month_micro(wallet)
+    if allowed_micro is not None and allowed_micro < available_micro:
+        return Spendable(allowed_micro, "cap")
+    return Spendable(available_micro, "wallet")
 
 
 def entries_of(organisation_id: UUID, *, limit: int, before: int | None = None) -> list[EntryView]:
@@ -258,8 +288,9 @@ def adjust(organisation_id: UUID, amount_micro: int, *, key: str, reason: str, a
 def open_hold(organisation_id: UUID, amount_micro: int, *, key: str, reference: str, expires_at: datetime) -> HoldState:
     """Set credits (positive) aside until they are settled or `expires_at` has passed.
 
-    A repeat returns the same hold in whatever state it is now. Raises InsufficientCredits (SpendingCapReached when
-    the credits are there but the month's cap is in the way), WalletNotOpen, KeyReused, AmountOutOfRange, InvalidText.
+    A repeat returns the same hold in whatever state it is now. Raises InsufficientCredits, which is also told by
+    `signals.credits_wanted` (SpendingCapReached, which is not, when the credits are there but the month's cap is in the
+    way), WalletNotOpen, KeyReused, AmountOutOfRange, InvalidText.
     """
     _check_amount(amount_micro, least=1)
     _check_text("key", key, MAX_KEY_CHARS, least=1)
@@ -273,7 +304,14 @@ def open_hold(organisation_id: UUID, amount_micro: int, *, key: str, reference: 
                 raise KeyReused(key)
             return _hold_state(hold)
         now = timezone.now()
-        available_after_micro = _set_aside(wallet, amount_micro, now)
+        try:
+            available_after_micro = _set_aside(wallet, amount_micro, now)
+        except SpendingCapReached:
+            raise
+        except InsufficientCredits:
+            # A call that cannot begin is the last chance to refill: no call will ever ask for more.
+            credits_wanted.send_robust(Hold, organisation_id=organisation_id, needed_micro=amount_micro)
+            raise
         hold = Hold.objects.create(
             wallet=wallet,
             key=key,
@@ -315,7 +353,7 @@ def capture(hold_id: UUID, amount_micro: int, *, key: str) -> Capture:
     _check_amount(amount_micro, least=0)
     _check_text("key", key, MAX_KEY_CHARS, least=1)
     with transaction.atomic():
-        _, hold = _lock_hold(hold_id)
+        hold = _lock_hold_alone(hold_id)
         made = CaptureRow.objects.filter(hold=hold, key=key).first()
         if made is not None:
             if made.amount_micro != amount_micro:
@@ -337,6 +375,36 @@ def capture(hold_id: UUID, amount_micro: int, *, key: str) -> Capture:
         hold.uncollected_micro += uncollected_micro
         hold.save(update_fields=["captured_micro", "uncollected_micro"])
         return Capture(captured_micro, uncollected_micro, repeated=False)
+
+
+def capture_as_known(known: HoldState, charges: Mapping[str, int]) -> HoldState | None:
+    """Charge new amounts (zero or more, by key) to a hold that is still as `known`, open, and covers them all.
+
+    Returns the hold as it then is; None, with nothing changed, when it is not as known or does not cover them: then
+    `capture` can tell. For the turns of live calls, whose holds nearly always are as known. Raises AmountOutOfRange,
+    InvalidText, and for a key used before IntegrityError, which spoils the caller's transaction.
+    """
+    for key, amount_micro in charges.items():
+        _check_amount(amount_micro, least=0)
+        _check_text("key", key, MAX_KEY_CHARS, least=1)
+    captured_micro = known.captured_micro + sum(charges.values())
+    if known.status != HoldStatus.OPEN or captured_micro > known.amount_micro:
+        return None
+    with transaction.atomic(savepoint=False):
+        # One statement finds the hold as it was known, locks it and charges it. Where somebody else has changed it
+        # since, were it by a micro-credit, it finds nothing.
+        as_known = Hold.objects.filter(
+            id=known.id, status=HoldStatus.OPEN, amount_micro=known.amount_micro, captured_micro=known.captured_micro
+        )
+        if not as_known.update(captured_micro=captured_micro):
+            return None
+        CaptureRow.objects.bulk_create(
+            CaptureRow(
+                hold_id=known.id, key=key, amount_micro=amount_micro, captured_micro=amount_micro, uncollected_micro=0
+            )
+            for key, amount_micro in charges.items()
+        )
+    return replace(known, captured_micro=captured_micro)
 
 
 def settle_hold(hold_id: UUID, *, description: str = "") -> HoldState:
@@ -415,12 +483,19 @@ def _lock_wallet(organisation_id: UUID) -> Wallet:
 
 
 def _lock_hold(hold_id: UUID) -> tuple[Wallet, Hold]:
-    """Lock the hold's wallet, and only then read the hold: what was read before the lock may be stale."""
+    """Lock the hold's wallet, and only then the hold: whoever locks both does it in this order."""
     try:
         wallet = Wallet.objects.select_for_update(of=("self",)).get(holds__id=hold_id)
     except Wallet.DoesNotExist:
         raise HoldNotFound(hold_id) from None
-    return wallet, Hold.objects.get(id=hold_id)
+    return wallet, _lock_hold_alone(hold_id)
+
+
+def _lock_hold_alone(hold_id: UUID) -> Hold:
+    try:
+        return Hold.objects.select_for_update(no_key=True).get(id=hold_id)
+    except Hold.DoesNotExist:
+        raise HoldNotFound(hold_id) from None
 
 
 def _post(

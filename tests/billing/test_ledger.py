@@ -5,7 +5,7 @@ from datetime import timedelta
 from decimal import Decimal
 
 import pytest
-from django.db import transaction
+from django.db import IntegrityError, transaction
 
 from billing import ledger
 from billing.exceptions import (
@@ -19,7 +19,7 @@ from billing.exceptions import (
     WalletNotOpen,
 )
 from billing.models import BudgetSettings, Entry, Hold, Wallet
-from billing.signals import wallet_changed
+from billing.signals import credits_wanted, wallet_changed
 from tests.billing.money import LATER, NOON, a_key, an_organisation, balance, give, hold
 
 pytestmark = pytest.mark.django_db
@@ -213,6 +213,32 @@ def test_whoever_knows_only_insufficient_credits_understands_the_cap_too(alice):
         hold(alice, 1)
 
 
+@pytest.fixture
+def wanted():
+    """What credits_wanted asked for."""
+    asked = []
+
+    def note(*, organisation_id, needed_micro, **_):
+        asked.append((organisation_id, needed_micro))
+
+    credits_wanted.connect(note)
+    yield asked
+    credits_wanted.disconnect(note)
+
+
+def test_a_refused_opening_asks_for_credits(alice, wanted):
+    with pytest.raises(InsufficientCredits):
+        hold(alice, 101)
+    assert wanted == [(alice.id, 101)]
+
+
+def test_an_opening_that_the_months_cap_refuses_asks_for_none(alice, wanted):
+    BudgetSettings.objects.create(organisation=alice, monthly_cap_micro=30)
+    with pytest.raises(SpendingCapReached):
+        hold(alice, 31)
+    assert wanted == []
+
+
 def test_the_same_opening_twice_is_one_hold(alice):
     assert hold(alice, 60, key="h") == hold(alice, 60, key="h")
     assert balance(alice) == (100, 60, 40)
@@ -348,6 +374,61 @@ def test_what_is_uncollected_stays_within_bounds(alice):
     with pytest.raises(AmountOutOfRange):
         ledger.capture(state.id, 61, key="r1")
     Hold.objects.filter(id=state.id).update(uncollected_micro=0)
+
+
+def test_charges_to_a_hold_that_is_as_known_are_captures_like_any_other(alice):
+    state = ledger.capture_as_known(hold(alice, 60), {"r1": 25, "t1": 0, "r2": 35})
+    assert state == ledger.hold_state(state.id)
+    assert (state.captured_micro, state.remaining_micro) == (60, 0)
+    assert ledger.capture(state.id, 25, key="r1") == ledger.Capture(25, 0, repeated=True)
+
+
+@pytest.mark.parametrize(
+    "meanwhile",
+    [
+        lambda state: ledger.capture(state.id, 1, key="other"),
+        lambda state: ledger.extend_hold(state.id, to_amount_micro=61),
+        lambda state: ledger.settle_hold(state.id),
+    ],
+)
+def test_a_hold_that_is_not_as_known_is_not_charged(alice, meanwhile):
+    known = hold(alice, 60)
+    meanwhile(known)
+    before = ledger.hold_state(known.id)
+    assert ledger.capture_as_known(known, {"r1": 25}) is None
+    assert ledger.hold_state(known.id) == before
+
+
+def test_what_a_known_hold_does_not_cover_is_not_charged_to_it(alice):
+    known = hold(alice, 60)
+    assert ledger.capture_as_known(known, {"r1": 25, "r2": 36}) is None
+    assert ledger.hold_state(known.id) == known
+
+
+def test_a_known_hold_is_not_charged_twice_for_one_key(alice):
+    known = hold(alice, 60)
+    state = ledger.capture_as_known(known, {"r1": 0})
+    with pytest.raises(IntegrityError), transaction.atomic():
+        ledger.capture_as_known(state, {"r2": 5, "r1": 5})
+    assert ledger.hold_state(known.id) == known
+
+
+@pytest.mark.parametrize("amount_micro, error", [(-1, AmountOutOfRange), (1.0, TypeError)])
+def test_a_known_hold_is_charged_whole_amounts_only(alice, amount_micro, error):
+    with pytest.raises(error):
+        ledger.capture_as_known(hold(alice, 60), {"r1": amount_micro})
+
+
+def test_what_can_be_held_is_what_is_available_or_what_the_month_allows(alice):
+    assert ledger.spendable_of(alice.id) == ledger.Spendable(100, "wallet")
+    BudgetSettings.objects.create(organisation=alice, monthly_cap_micro=30)
+    hold(alice, 10)
+    assert ledger.spendable_of(alice.id) == ledger.Spendable(20, "cap")
+
+
+def test_of_a_wallet_below_zero_nothing_can_be_held(alice):
+    ledger.refund(alice.id, -150, key="r", reference="", description="")
+    assert ledger.spendable_of(alice.id) == ledger.Spendable(0, "wallet")
 
 
 def test_a_closed_hold_takes_no_new_capture_but_still_knows_the_old_ones(alice):

@@ -12,7 +12,7 @@ from django.utils import timezone
 from accounts.models import Organisation
 from accounts.signals import person_verified
 from billing import ledger
-from billing.exceptions import InsufficientCredits, KeyReused, LedgerError
+from billing.exceptions import HoldClosed, InsufficientCredits, KeyReused, LedgerError
 from billing.models import Entry, Hold, SignUpDay, SignUpGrant, Wallet
 from billing.sign_up_grants import grant_sign_up_credits
 from tests.billing.money import LATER, NOON, an_organisation, balance, give, hold
@@ -124,6 +124,24 @@ def test_sweeps_and_settlements_that_meet_pay_each_hold_once(alice):
     assert Entry.objects.filter(kind="usage").count() == len(holds)
     assert not Hold.objects.filter(status="open").exists()
     assert balance(alice) == (80, 0, 80)
+
+
+def test_twenty_charges_to_one_hold_as_known_let_one_of_them_in(alice):
+    state = hold(alice, 60)
+    results = at_once(lambda number: ledger.capture_as_known(state, {f"r{number}": 1}))
+    assert [charged.captured_micro for charged in results if charged] == [1]
+    assert ledger.hold_state(state.id).captured_micro == 1
+
+
+def test_captures_that_meet_their_holds_settlement_are_paid_or_refused(alice):
+    """A capture locks its hold alone: what it took before the settlement is in the entry, and after it nothing is."""
+    holds = [hold(alice, 5) for _ in range(THREADS // 2)]
+    captures = [lambda state=state: ledger.capture(state.id, 2, key="r1") for state in holds]
+    settlements = [lambda state=state: ledger.settle_hold(state.id) for state in holds]
+    results = at_once(lambda act: act(), captures + settlements)
+    paid = [taken for taken in results if isinstance(taken, ledger.Capture)]
+    assert len(of_type(results, HoldClosed)) == len(holds) - len(paid)
+    assert balance(alice) == (100 - 2 * len(paid), 0, 100 - 2 * len(paid))
 
 
 def test_a_wallet_opened_twenty_times_at_once_is_one(db):

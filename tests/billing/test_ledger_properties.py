@@ -4,6 +4,7 @@ A model in plain Python says what must come out; after every step the database i
 """
 
 import itertools
+from dataclasses import replace
 from datetime import timedelta
 from types import SimpleNamespace
 
@@ -133,6 +134,23 @@ class WalletMachine(RuleBasedStateMachine):
         assert taken.captured_micro == min(amount_micro, hold.amount_micro - hold.captured_micro)
         hold.captured_micro += taken.captured_micro
         hold.used_micro += amount_micro
+
+    @precondition(lambda self: self.holds)
+    @rule(data=st.data(), amounts_micro=st.lists(st.integers(0, 60), min_size=1, max_size=3), is_stale=st.booleans())
+    def capture_as_known(self, data, amounts_micro, is_stale):
+        hold = data.draw(st.sampled_from(self.holds))
+        known = ledger.hold_state(hold.id)
+        if is_stale:
+            known = replace(known, captured_micro=max(0, known.captured_micro - 1))
+        total_micro = sum(amounts_micro)
+        is_so = known == ledger.hold_state(hold.id)
+        charged = ledger.capture_as_known(known, {self.key(): amount_micro for amount_micro in amounts_micro})
+        if not (hold.open and is_so and total_micro <= hold.amount_micro - hold.captured_micro):
+            assert charged is None
+            return
+        assert charged == ledger.hold_state(hold.id)
+        hold.captured_micro += total_micro
+        hold.used_micro += total_micro
 
     @precondition(lambda self: self.holds)
     @rule(data=st.data(), close=st.sampled_from([ledger.settle_hold, ledger.release_hold]), crash=st.booleans())

@@ -8,7 +8,7 @@ from django.db import transaction
 from accounts.models import ApiKey
 from billing import ledger
 from billing.exceptions import HoldClosed, InsufficientCredits
-from billing.signals import credits_wanted
+from billing.signals import cap_refused, credits_wanted
 from voice.catalogue.ceilings import remaining_of_key_micro, remaining_of_secret_micro, remaining_today_micro
 from voice.catalogue.rates import Prices
 from voice.metering.errors import OutOfCredit
@@ -19,8 +19,15 @@ from voice.models import Agent, ClientSecret, Session
 _SHORTEST_ANSWER_TOKENS = 120
 # Another call may take the credits between our look and our grasp; each further look sees a smaller wallet.
 _MOST_TRIES = 4
+# To extend a hold takes locks and a look at everybody's claims, so a call takes this many responses' worst cases at
+# once: it then asks for more every few turns. Only where that is nothing to whoever pays: the wallet, the month's cap
+# and the ceiling of the agent or the key must each have so many times the stride free. So calls that share them get in
+# one another's way no sooner than before: when credits are short, every hold is exact.
+_RESPONSES_AHEAD = 3
+_SPARE_FACTOR = 20
 _OPEN = "open"
 _WALLET = "wallet"
+_CAP = "cap"
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +39,22 @@ class Allowance:
 
 
 @dataclass(frozen=True, slots=True)
+class Covered:
+    """What the next response may be, and the hold that covers it, as it was left."""
+
+    allowance: Allowance
+    hold: ledger.HoldState
+
+
+@dataclass(frozen=True, slots=True)
+class Needs:
+    """What the next response may cost at worst, and about what another minute of talk costs; both in micro-credits."""
+
+    worst_micro: int
+    minute_micro: int
+
+
+@dataclass(frozen=True, slots=True)
 class _Reach:
     """What a call's hold could become now, and what sets that limit."""
 
@@ -39,33 +62,59 @@ class _Reach:
     limit: str
 
 
-def cover_next_response(
-    session_id: UUID, prices: Prices, *, context_tokens: int, wanted_output_tokens: int
-) -> Allowance:
+def needs_of(prices: Prices, context_tokens: int, wanted_output_tokens: int, *, is_voice: bool) -> Needs:
+    return Needs(
+        prices.worst_case_micro(context_tokens=context_tokens, max_output_tokens=wanted_output_tokens),
+        minutes_cost_micro(prices.response, context_tokens=context_tokens, is_voice=is_voice),
+    )
+
+
+def allowance_within(hold: ledger.HoldState, needs: Needs, *, wanted_output_tokens: int) -> Allowance | None:
+    """Return what `cover_next_response` would where the hold needs no more credits and none are short, else None.
+
+    It asks no database: a hold never shrinks while it is open.
+    """
+    if hold.status != _OPEN or hold.remaining_micro < max(needs.worst_micro, needs.minute_micro):
+        return None
+    return Allowance(wanted_output_tokens, low=False)
+
+
+def cover_next_response(session_id: UUID, prices: Prices, *, context_tokens: int, wanted_output_tokens: int) -> Covered:
     """Extend the hold so that it covers what was used and the next response; shorten the response if it must be.
 
     Raises OutOfCredit, and HoldClosed when the call was settled meanwhile.
     """
     for _ in range(_MOST_TRIES):
         session = Session.objects.select_related("agent", "api_key", "client_secret").get(id=session_id)
+        needs = needs_of(prices, context_tokens, wanted_output_tokens, is_voice=session.is_voice)
         hold = _open_hold(session)
+        if allowance := allowance_within(hold, needs, wanted_output_tokens=wanted_output_tokens):
+            return Covered(allowance, hold)
         reach = _reach_of(session, hold)
-        tokens = _affordable(prices, context_tokens, wanted_output_tokens, reach.amount_micro - hold.captured_micro)
+        left_micro = reach.amount_micro - hold.captured_micro
+        tokens = _affordable(prices, context_tokens, wanted_output_tokens, left_micro)
         is_refillable = False
+        if tokens < wanted_output_tokens and reach.limit == _CAP:
+            cap_refused.send_robust(Session, organisation_id=session.organisation_id)
         if tokens < wanted_output_tokens and reach.limit == _WALLET:
-            wanted_micro = prices.worst_case_micro(
-                context_tokens=context_tokens, max_output_tokens=wanted_output_tokens
-            )
-            is_refillable = _want_credits(session, hold.captured_micro + wanted_micro - hold.amount_micro)
+            is_refillable = _want_credits(session, hold.captured_micro + needs.worst_micro - hold.amount_micro)
         if tokens < min(wanted_output_tokens, _SHORTEST_ANSWER_TOKENS):
             raise OutOfCredit(reach.limit, may_be_refilled=is_refillable)
         worst_micro = prices.worst_case_micro(context_tokens=context_tokens, max_output_tokens=tokens)
-        if not _extend(session, hold, hold.captured_micro + worst_micro):
+        extended = _extend(session, hold, _stride(hold, needs, hold.captured_micro + worst_micro, reach))
+        if extended is None:
             continue
-        minute_micro = minutes_cost_micro(prices.response, context_tokens=context_tokens, is_voice=session.is_voice)
-        is_low = reach.amount_micro - hold.captured_micro < minute_micro
-        return Allowance(tokens, low=is_low or tokens < wanted_output_tokens)
+        is_low = left_micro < needs.minute_micro or tokens < wanted_output_tokens
+        return Covered(Allowance(tokens, low=is_low), extended)
     raise OutOfCredit(reach.limit)
+
+
+def _stride(hold: ledger.HoldState, needs: Needs, exact_micro: int, reach: _Reach) -> int:
+    """Return how large the hold is to become: exactly what is needed, or some responses ahead where that is nothing."""
+    ahead_micro = hold.captured_micro + _RESPONSES_AHEAD * max(needs.worst_micro, needs.minute_micro)
+    taken_micro = ahead_micro - hold.amount_micro
+    can_spare = reach.amount_micro - hold.amount_micro >= _SPARE_FACTOR * taken_micro
+    return max(exact_micro, ahead_micro) if can_spare else exact_micro
 
 
 def _open_hold(session: Session) -> ledger.HoldState:
@@ -78,8 +127,8 @@ def _open_hold(session: Session) -> ledger.HoldState:
 
 
 def _reach_of(session: Session, hold: ledger.HoldState) -> _Reach:
-    available_micro = ledger.balance_of(session.organisation_id).available_micro
-    by_wallet = _Reach(hold.amount_micro + max(0, available_micro), _WALLET)
+    spendable = ledger.spendable_of(session.organisation_id)
+    by_wallet = _Reach(hold.amount_micro + spendable.amount_micro, spendable.limit)
     if session.spend_cap_micro is None:
         return by_wallet
     left_micro = _ceiling_left_micro(session, session.agent, session.api_key, session.client_secret)
@@ -114,22 +163,21 @@ def _want_credits(session: Session, needed_micro: int) -> bool:
     return any(answer is True for _, answer in answers)
 
 
-def _extend(session: Session, hold: ledger.HoldState, to_micro: int) -> bool:
-    """Return whether the hold now is at least `to_micro`; False when somebody else took the credits first."""
+def _extend(session: Session, hold: ledger.HoldState, to_micro: int) -> ledger.HoldState | None:
+    """Return the hold, now at least `to_micro`; None when somebody else took the credits first."""
     if hold.amount_micro >= to_micro:
-        return True
+        return hold
     try:
         if session.spend_cap_micro is None:
-            ledger.extend_hold(hold.id, to_amount_micro=to_micro)
-            return True
+            return ledger.extend_hold(hold.id, to_amount_micro=to_micro)
         return _claim_and_extend(session, hold, to_micro)
     except InsufficientCredits:
-        return False
+        return None
 
 
 @transaction.atomic
-def _claim_and_extend(session: Session, hold: ledger.HoldState, to_micro: int) -> bool:
-    # Locked in this order everywhere: session, agent or key and secret, wallet.
+def _claim_and_extend(session: Session, hold: ledger.HoldState, to_micro: int) -> ledger.HoldState | None:
+    # Locked in this order everywhere: session, agent or key and secret, wallet, hold.
     Session.objects.select_for_update(no_key=True).get(id=session.id)
     agent, key, secret = None, None, None
     if session.api_key_id:
@@ -138,7 +186,7 @@ def _claim_and_extend(session: Session, hold: ledger.HoldState, to_micro: int) -
     else:
         agent = Agent.objects.select_for_update(no_key=True, of=("self",)).filter(sessions=session).first()
     if _ceiling_left_micro(session, agent, key, secret) < to_micro:
-        return False
-    ledger.extend_hold(hold.id, to_amount_micro=to_micro)
+        return None
+    extended = ledger.extend_hold(hold.id, to_amount_micro=to_micro)
     Session.objects.filter(id=session.id).update(spend_cap_micro=to_micro)
-    return True
+    return extended

@@ -2,7 +2,7 @@
 
 
 class OutOfCredit(Exception):
-    """Not even a short response can be paid. `reason`: "wallet", or "ceiling" (the agent's for today).
+    """Not even a short response can be paid. `reason`: "wallet", "cap" (the month's) or "ceiling" (the agent's today).
 
     `may_be_refilled`: credits are on their way to the wallet, and asking again in a moment may succeed.
     """

@@ -1,7 +1,14 @@
-"""The meter of one live call: nothing is asked of a model before it is held, nothing it did goes unrecorded."""
+"""The meter of one live call: nothing is asked of a model before it is held, nothing it did goes unrecorded.
+
+It remembers the hold as the database last showed it. A hold never shrinks while it is open, so a response that it
+covers may be asked for without asking the ledger; and what was used is charged to the hold as it is remembered, in a
+statement that finds nothing unless that is how it still is. Then, and whenever memory is not enough, all is read again.
+"""
 
 import asyncio
-from collections.abc import Mapping
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import date
 from typing import Any
 from uuid import UUID, uuid4
@@ -9,16 +16,17 @@ from uuid import UUID, uuid4
 import structlog
 from django.utils import timezone
 
+from billing import ledger
 from voice.catalogue.on_offer import transcription_of
 from voice.catalogue.rate_card import RateCard
 from voice.catalogue.rates import Prices, prices_of, rate_card
-from voice.metering.cover import Allowance, cover_next_response
+from voice.metering.cover import Allowance, allowance_within, cover_next_response, needs_of
 from voice.metering.errors import OutOfCredit
 from voice.metering.estimate import estimated_quantities
 from voice.metering.executor import in_ledger_thread
 from voice.metering.rating import RateMissing, Rating, rate
 from voice.metering.receipt import Receipt
-from voice.metering.records import Charge, Used, record_usage
+from voice.metering.records import Charge, Used, record_at_once, record_usage
 from voice.metering.settlement import settle_session
 from voice.metering.usage import Quantities, quantities_of_response, quantities_of_transcription, storable_usage
 from voice.models import CatalogueModel, Session, UsageRecord
@@ -28,18 +36,39 @@ __all__ = ["Allowance", "Charge", "Meter", "OutOfCredit", "RateMissing", "Receip
 log = structlog.get_logger(__name__)
 
 _NOTHING = Charge(0, 0, repeated=False)
+# The sweep closes the hold of a call that seems dead for a minute. What is remembered for longer than this is looked at
+# again before a response is asked for, so that none is asked for on a hold that was closed.
+_REMEMBERED_FOR_S = 30.0
+
+
+@dataclass(frozen=True, slots=True)
+class _Job:
+    """A usage to be recorded by a card, and the future of whoever waits for its charge."""
+
+    used: Used
+    quantities: Quantities
+    card: RateCard | None
+    charge: asyncio.Future[Charge]
 
 
 class Meter:
-    """Made by `await Meter.open(session_id)`. One job at a time; every method may be repeated."""
+    """Made by `await Meter.open(session_id)`. One job at a time; every method may be repeated.
 
-    def __init__(self, session_id: UUID, *, prices: Prices, priced_on: date, used_micro: int) -> None:
-        self._session_id = session_id
+    Usages that are recorded at the same time share one transaction.
+    """
+
+    def __init__(self, session: Session, *, prices: Prices, priced_on: date, hold: ledger.HoldState | None) -> None:
+        self._session_id, self._is_voice = session.id, session.is_voice
         self._prices = prices
         self._priced_on = priced_on
-        self._used_micro = used_micro
+        self._used_micro = session.captured_micro
+        self._hold: ledger.HoldState | None = None
+        self._remembered_at = 0.0
         self._last_response: Quantities = {}
         self._one_at_a_time = asyncio.Lock()
+        self._jobs: list[_Job] = []
+        self._recording: asyncio.Task[None] | None = None
+        self._remember(hold)
 
     @classmethod
     async def open(cls, session_id: UUID) -> "Meter":
@@ -61,13 +90,18 @@ class Meter:
         can be paid, LedgerError or DatabaseError when the ledger cannot tell: then nothing may be asked.
         """
         async with self._one_at_a_time:
-            return await in_ledger_thread(
+            if allowance := self._allowance_from_memory(context_tokens, wanted_output_tokens):
+                return allowance
+            self._hold = None
+            covered = await in_ledger_thread(
                 cover_next_response,
                 self._session_id,
                 self._prices,
                 context_tokens=context_tokens,
                 wanted_output_tokens=wanted_output_tokens,
             )
+            self._remember(covered.hold)
+            return covered.allowance
 
     async def record_response(self, response: Mapping[str, Any], served_model: str) -> Charge:
         """Charge a `response.done`'s response. Raises RateMissing, after keeping the usage, if it cannot be priced."""
@@ -106,18 +140,52 @@ class Meter:
     async def settle(self) -> Receipt:
         """Close the call's hold and return what it cost. A repeat returns the same."""
         async with self._one_at_a_time:
+            self._hold = None
             return await in_ledger_thread(settle_session, self._session_id)
 
     async def _record(self, used: Used, quantities: Quantities, card: RateCard | None) -> Charge:
+        charge: asyncio.Future[Charge] = asyncio.get_running_loop().create_future()
+        self._jobs.append(_Job(used, quantities, card, charge))
+        if self._recording is None:
+            # A task of its own: whoever came first may be cancelled, the others' usage is recorded all the same.
+            self._recording = asyncio.create_task(self._record_jobs())
+        return await charge
+
+    async def _record_jobs(self) -> None:
         async with self._one_at_a_time:
-            charge, unpriced = await in_ledger_thread(
-                _record, self._session_id, used, quantities, card, self._priced_on
-            )
-        if not charge.repeated:
-            self._used_micro += charge.captured_micro
-        if unpriced:
-            raise unpriced
-        return charge
+            while self._jobs:
+                jobs, self._jobs = self._jobs, []
+                try:
+                    recorded = await in_ledger_thread(_record_all, self._session_id, self._hold, jobs, self._priced_on)
+                except Exception as error:
+                    # Each of those who wait decides for itself whether to try again.
+                    self._hold = None
+                    _answer(jobs, [error] * len(jobs))
+                else:
+                    self._remember(recorded.hold)
+                    _answer(jobs, recorded.answers)
+        self._recording = None
+
+    def _remember(self, hold: ledger.HoldState | None) -> None:
+        self._hold, self._remembered_at = hold, time.monotonic()
+        if hold is not None:
+            self._used_micro = hold.captured_micro
+
+    def _allowance_from_memory(self, context_tokens: int, wanted_output_tokens: int) -> Allowance | None:
+        if self._hold is None or time.monotonic() - self._remembered_at > _REMEMBERED_FOR_S:
+            return None
+        needs = needs_of(self._prices, context_tokens, wanted_output_tokens, is_voice=self._is_voice)
+        return allowance_within(self._hold, needs, wanted_output_tokens=wanted_output_tokens)
+
+
+def _answer(jobs: Sequence[_Job], answers: Sequence[Charge | Exception]) -> None:
+    for job, answer in zip(jobs, answers, strict=True):
+        if job.charge.done():
+            continue
+        if isinstance(answer, Exception):
+            job.charge.set_exception(answer)
+        else:
+            job.charge.set_result(answer)
 
 
 def _open_meter(session_id: UUID) -> Meter:
@@ -127,20 +195,40 @@ def _open_meter(session_id: UUID) -> Meter:
     is_written_down = session.is_voice and session.transcribes_input
     transcription = transcription_of(served, priced_on) if is_written_down else None
     prices = prices_of(served, transcription.slug if transcription else "", priced_on)
-    return Meter(session.id, prices=prices, priced_on=priced_on, used_micro=session.captured_micro)
+    return Meter(session, prices=prices, priced_on=priced_on, hold=_hold_of(session))
 
 
-def _record(
-    session_id: UUID, used: Used, quantities: Quantities, card: RateCard | None, priced_on: date
-) -> tuple[Charge, RateMissing | None]:
-    """Rate and record. Usage that has no rate is kept, at nothing, and the missing rate returned beside it."""
-    unpriced = None
+def _hold_of(session: Session) -> ledger.HoldState | None:
+    return None if session.hold_id is None else ledger.hold_state(session.hold_id)
+
+
+@dataclass(frozen=True, slots=True)
+class _Recorded:
+    """What became of each job, and the hold as it then was (None: the session has none)."""
+
+    answers: Sequence[Charge | Exception]
+    hold: ledger.HoldState | None
+
+
+def _record_all(session_id: UUID, hold: ledger.HoldState | None, jobs: Sequence[_Job], priced_on: date) -> _Recorded:
+    """Rate and record. Usage that has no rate is kept, at nothing, and the missing rate is its answer."""
+    ratings = [_rating_of(session_id, job, priced_on) for job in jobs]
+    usages = [(job.used, rating) for job, (rating, _) in zip(jobs, ratings, strict=True)]
+    if hold and (charged := record_at_once(session_id, hold, usages)):
+        charges = [Charge(rating.total_micro, 0, repeated=False) for rating, _ in ratings]
+    else:
+        charges = [record_usage(session_id, used, rating) for used, rating in usages]
+        charged = _hold_of(Session.objects.only("hold_id").get(id=session_id))
+    answers = [missing or charge for (_, missing), charge in zip(ratings, charges, strict=True)]
+    return _Recorded(answers, charged)
+
+
+def _rating_of(session_id: UUID, job: _Job, priced_on: date) -> tuple[Rating, RateMissing | None]:
     try:
-        rating = rate(quantities, _card_of(used.model_slug, card, priced_on))
+        return rate(job.quantities, _card_of(job.used.model_slug, job.card, priced_on)), None
     except RateMissing as missing:
         log.error("usage without a rate", session_id=str(session_id), model=missing.model_slug, kind=missing.kind)
-        rating, unpriced = Rating((), 0), missing
-    return record_usage(session_id, used, rating), unpriced
+        return Rating((), 0), missing
 
 
 def _card_of(model_slug: str, usual: RateCard | None, priced_on: date) -> RateCard:

@@ -1,7 +1,7 @@
 """The gate every response passes: its worst case is held before it is asked for, its cost recorded when it is done.
 
-Jobs run one after another on one task, off the audio path, so that a response is asked for only when everything before
-it is on the books. A slow database delays the next answer; it never delays audio.
+Jobs run on one task, off the audio path: what was used is recorded, all that waits at once, and then a response is
+asked for, so that everything before it is on the books. A slow database delays the next answer; it never delays audio.
 """
 
 import asyncio
@@ -85,7 +85,7 @@ class ResponseGate:
         self._wanted_output_tokens = wanted_output_tokens
         self._tell, self._send = tell, send
         self._jobs: asyncio.Queue[Order | _Cover | _Record] = asyncio.Queue(_JOBS_MAX)
-        self._doing: Order | _Cover | _Record | None = None
+        self._doing: list[Order | _Cover | _Record] = []
         self._wanted: Order | None = None
         self._unsent: Order | None = None
         self._has_warned = False
@@ -151,29 +151,38 @@ class ResponseGate:
     async def run(self) -> None:
         """Work until cancelled; raise OutOfCredit when the next response cannot be paid."""
         while True:
-            self._doing = await self._jobs.get()
-            match self._doing:
-                case Order() as order:
-                    await self._cover_and_ask(order)
-                case _Cover():
+            self._doing = [await self._jobs.get(), *self._waiting_jobs()]
+            records = [job for job in self._doing if isinstance(job, _Record)]
+            if records:
+                await self._record(records)
+            self._doing = [job for job in self._doing if not isinstance(job, _Record)]
+            for job in self._doing:
+                if isinstance(job, Order):
+                    await self._cover_and_ask(job)
+                else:
                     await self._allowance(lambda: 0, output_tokens=0)
-                case _Record(do, ends_turn):
-                    await _insist(do)
-                    await self._tell(own_events.meter_changed(self._meter.used_micro))
-                    if ends_turn:
-                        await self._cover_ahead()
-            self._doing = None
+            if not self._doing and any(record.ends_turn for record in records):
+                await self._cover_ahead()
+            self._doing = []
 
     async def finish(self) -> None:
-        """Record what is still open, the job that was cut short first. Nothing more is asked for.
+        """Record what is still open, the jobs that were cut short first. Nothing more is asked for.
 
         Raises what the first failed record did, once the others are on the books.
         """
-        jobs = [self._doing] if self._doing else []
-        while not self._jobs.empty():
-            jobs.append(self._jobs.get_nowait())
-        failures = [failure for job in jobs if isinstance(job, _Record) and (failure := await _failure_of(job))]
-        if failures:
+        jobs = [*self._doing, *self._waiting_jobs()]
+        outcomes = await _outcomes_of([job for job in jobs if isinstance(job, _Record)])
+        if failures := [failure for failure in outcomes if isinstance(failure, Exception)]:
+            raise failures[0]
+
+    def _waiting_jobs(self) -> list[Order | _Cover | _Record]:
+        return [self._jobs.get_nowait() for _ in range(self._jobs.qsize())]
+
+    async def _record(self, records: list[_Record]) -> None:
+        # Together, so that the meter can put them on the books in one transaction.
+        outcomes = await _outcomes_of(records)
+        await self._tell(own_events.meter_changed(self._meter.used_micro))
+        if failures := [failure for failure in outcomes if isinstance(failure, BaseException)]:
             raise failures[0]
 
     async def _cover_and_ask(self, order: Order) -> None:
@@ -227,10 +236,6 @@ async def _insist(do: Callable[[], Awaitable[T]]) -> T:
     return await do()
 
 
-async def _failure_of(record: _Record) -> Exception | None:
+async def _outcomes_of(records: list[_Record]) -> list[Any]:
     # One that cannot be recorded (no rate, say) must not take the others with it.
-    try:
-        await _insist(record.do)
-    except Exception as error:
-        return error
-    return None
+    return await asyncio.gather(*(_insist(record.do) for record in records), return_exceptions=True)

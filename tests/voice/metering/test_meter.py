@@ -3,14 +3,17 @@ from datetime import timedelta
 
 import pytest
 from channels.db import database_sync_to_async as in_thread
+from django.db import OperationalError
 from django.utils import timezone
 
 from billing import ledger
 from billing.audit import audit_ledger
 from billing.exceptions import HoldClosed
+from billing.low_balance import save_budget
 from tests.voice.conftest import CREDIT
 from voice.catalogue.rates import RateMissing
-from voice.metering.meter import Charge, Meter, OutOfCredit
+from voice.metering import meter as meter_module
+from voice.metering.meter import Allowance, Charge, Meter, OutOfCredit
 from voice.metering.sweep import settle_dead_sessions
 from voice.models import Rate, Session, UsageRecord
 
@@ -37,6 +40,7 @@ HEARD = {"type": "tokens", "input_tokens": 40, "output_tokens": 8, "input_token_
 HEARD_MICRO = 40 * 168.75 + 8 * 675  # $1.25 and $5 a million, and 35 %
 OUTPUT_MICRO = 3000  # the dearest token an answer can have
 INPUT_MICRO = 1500
+WORST_MICRO = 1450 * INPUT_MICRO + 1024 * OUTPUT_MICRO + 405_000
 RESERVE_MICRO = 405_000  # a minute of captions: $0.003 and 35 %; more than 600 tokens heard and 400 written: 371 250
 
 
@@ -159,14 +163,31 @@ async def test_a_call_whose_model_lost_a_rate_does_not_begin(open_session):
         await Meter.open(session.id)
 
 
-async def test_preparing_holds_the_worst_case_beside_what_was_used(open_session):
+async def test_preparing_holds_the_worst_case_beside_what_was_used(open_session, organisation):
     session = await in_thread(open_session)(held_micro=2 * CREDIT)
+    await in_thread(leave)(organisation, 50 * CREDIT)
     meter = await Meter.open(session.id)
     await meter.record_response(response(), "gpt-realtime-mini")
     allowance = await meter.prepare_response(1450, 1024)
     assert (allowance.max_output_tokens, allowance.low) == (1024, False)
-    worst = 1450 * INPUT_MICRO + 1024 * OUTPUT_MICRO + RESERVE_MICRO
-    assert await in_thread(held)(session) == USAGE_MICRO + worst
+    assert await in_thread(held)(session) == USAGE_MICRO + WORST_MICRO
+
+
+async def test_where_credits_abound_some_responses_are_held_at_once(open_session):
+    session = await in_thread(open_session)(held_micro=2 * CREDIT)
+    meter = await Meter.open(session.id)
+    await meter.record_response(response(), "gpt-realtime-mini")
+    await meter.prepare_response(1450, 1024)
+    assert await in_thread(held)(session) == USAGE_MICRO + 3 * WORST_MICRO
+
+
+async def test_a_ceiling_without_room_to_spare_keeps_a_hold_exact(open_session, agent):
+    agent.daily_ceiling_micro = 50 * CREDIT
+    await in_thread(agent.save)()
+    session = await in_thread(open_session)(held_micro=CREDIT, spend_cap_micro=CREDIT)
+    meter = await Meter.open(session.id)
+    await meter.prepare_response(1450, 1024)
+    assert await in_thread(held)(session) == (await in_thread(read)(session)).spend_cap_micro == WORST_MICRO
 
 
 async def test_preparing_again_holds_no_more(open_session):
@@ -176,11 +197,25 @@ async def test_preparing_again_holds_no_more(open_session):
     assert await in_thread(held)(session) == 100 * CREDIT
 
 
-async def test_a_typed_call_holds_nothing_for_captions(open_session):
+async def test_a_typed_call_holds_nothing_for_captions(open_session, organisation):
     session = await in_thread(open_session)(held_micro=1, is_voice=False)
+    await in_thread(leave)(organisation, 5 * CREDIT)
     meter = await Meter.open(session.id)
     await meter.prepare_response(100, 100)
     assert await in_thread(held)(session) == 100 * INPUT_MICRO + 100 * OUTPUT_MICRO
+
+
+async def test_near_the_months_cap_answers_get_shorter_and_then_end(open_session, organisation):
+    session = await in_thread(open_session)(held_micro=2 * CREDIT)
+    await in_thread(save_budget)(organisation.id, low_balance_thresholds_micro=[], monthly_cap_micro=3 * CREDIT)
+    meter = await Meter.open(session.id)
+    allowance = await meter.prepare_response(400, 1024)
+    affordable = (3 * CREDIT - RESERVE_MICRO - 400 * INPUT_MICRO) // OUTPUT_MICRO
+    assert (allowance.max_output_tokens, allowance.low) == (affordable, True)
+    await meter.record_response(response(), "gpt-realtime-mini")
+    with pytest.raises(OutOfCredit) as raised:
+        await meter.prepare_response(1450, 1024)
+    assert raised.value.reason == "cap"
 
 
 async def test_when_the_wallet_runs_short_the_answer_gets_shorter_and_the_caller_is_warned(open_session, organisation):
@@ -319,6 +354,73 @@ async def test_what_comes_after_the_sweep_settled_is_kept_as_uncollected_and_not
     assert (charge.captured_micro, charge.uncollected_micro) == (0, USAGE_MICRO)
     with pytest.raises(HoldClosed):
         await meter.prepare_response(400, 1024)
+
+
+async def test_a_hold_that_was_closed_is_noticed_though_nothing_was_used_since(open_session, monkeypatch):
+    session = await in_thread(open_session)()
+    meter = await Meter.open(session.id)
+    await in_thread(settle_dead_sessions)(timezone.now() + timedelta(minutes=5))
+    monkeypatch.setattr(meter_module, "_REMEMBERED_FOR_S", 0)
+    with pytest.raises(HoldClosed):
+        await meter.prepare_response(400, 1024)
+
+
+async def test_a_response_that_the_hold_covers_asks_the_database_nothing(open_session, monkeypatch):
+    meter = await Meter.open((await in_thread(open_session)(held_micro=100 * CREDIT)).id)
+    await meter.record_response(response(), "gpt-realtime-mini")
+    monkeypatch.setattr(meter_module, "in_ledger_thread", None)
+    assert await meter.prepare_response(1450, 1024) == Allowance(1024, low=False)
+
+
+async def test_usages_that_come_together_are_each_charged(open_session):
+    session = await in_thread(open_session)()
+    meter = await Meter.open(session.id)
+    charges = await asyncio.gather(
+        meter.record_response(response(), "gpt-realtime-mini"),
+        meter.record_response(response(), "gpt-realtime-mini"),
+        meter.record_transcription("item_1", HEARD, "gpt-4o-mini-transcribe"),
+    )
+    assert [charge.repeated for charge in charges] == [False, True, False]
+    assert meter.used_micro == (await in_thread(read)(session)).captured_micro == USAGE_MICRO + HEARD_MICRO
+
+
+async def test_of_usages_that_come_together_one_without_a_rate_is_reported_alone(open_session):
+    session = await in_thread(open_session)(model_served="parley-embedded")
+    await in_thread(Rate.objects.filter(kind="image_in").delete)()
+    meter = await Meter.open(session.id)
+    seen = {"input_tokens": 5, "input_token_details": {"image_tokens": 5}}
+    outcomes = await asyncio.gather(
+        meter.record_response(response("resp_1", seen), "parley-embedded"),
+        meter.record_response(response("resp_2"), "parley-embedded"),
+        return_exceptions=True,
+    )
+    assert [type(outcome) for outcome in outcomes] == [RateMissing, Charge]
+
+
+async def test_usage_is_recorded_though_whoever_reported_it_is_cancelled(open_session):
+    session = await in_thread(open_session)()
+    meter = await Meter.open(session.id)
+    first = asyncio.create_task(meter.record_response(response("resp_1"), "gpt-realtime-mini"))
+    second = asyncio.create_task(meter.record_response(response("resp_2"), "gpt-realtime-mini"))
+    await asyncio.sleep(0)
+    first.cancel()
+    await second
+    assert (await in_thread(read)(session)).captured_micro == 2 * USAGE_MICRO
+
+
+async def test_a_ledger_that_is_away_is_told_to_everybody_who_waits(open_session, monkeypatch):
+    session = await in_thread(open_session)()
+    meter = await Meter.open(session.id)
+
+    def away(*_):
+        raise OperationalError
+
+    with monkeypatch.context() as patched:
+        patched.setattr(meter_module, "record_at_once", away)
+        jobs = [meter.record_response(response(f"resp_{n}"), "gpt-realtime-mini") for n in range(2)]
+        outcomes = await asyncio.gather(*jobs, return_exceptions=True)
+    assert [type(outcome) for outcome in outcomes] == [OperationalError] * 2
+    assert not (await meter.record_response(response("resp_0"), "gpt-realtime-mini")).repeated
 
 
 async def test_a_second_meter_of_the_same_call_goes_on_where_the_first_was(open_session):

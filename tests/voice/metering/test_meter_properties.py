@@ -14,7 +14,7 @@ from voice.catalogue.rates import Prices, rate_card
 from voice.metering.cover import cover_next_response
 from voice.metering.errors import OutOfCredit
 from voice.metering.rating import rate
-from voice.metering.records import Used, record_usage
+from voice.metering.records import Used, record_at_once, record_usage
 from voice.metering.settlement import settle_session
 from voice.metering.usage import quantities_of_response
 from voice.models import Session, UsageRecord
@@ -69,18 +69,22 @@ def cost_micro(used):
 class Call:
     def __init__(self, session):
         self.session, self.seen, self.is_settled = session, {}, False
+        self.remembered = ledger.hold_state(session.hold_id)
         self.card = rate_card("gpt-realtime-mini", session.created_at.date())
 
     def prepare(self, context_tokens, wanted):
         if self.is_settled:
             return
         try:
-            allowance = cover_next_response(
+            covered = cover_next_response(
                 self.session.id, Prices(self.card, None), context_tokens=context_tokens, wanted_output_tokens=wanted
             )
         except OutOfCredit:
             return
         hold = ledger.hold_state(self.session.hold_id)
+        allowance = covered.allowance
+        assert covered.hold == hold
+        self.remembered = hold
         assert 0 < allowance.max_output_tokens <= wanted
         worst_micro = context_tokens * 1500 + allowance.max_output_tokens * 3000
         assert hold.amount_micro - hold.captured_micro >= worst_micro
@@ -90,7 +94,12 @@ class Call:
         usage = reported(used)
         rating = rate(quantities_of_response(usage), self.card)
         assert rating.total_micro == cost_micro(used)
-        record_usage(self.session.id, Used("response", f"resp_{number}", "gpt-realtime-mini", usage), rating)
+        used_now = Used("response", f"resp_{number}", "gpt-realtime-mini", usage)
+        # As a meter does: by what it remembers, which others may have made untrue, and else with care.
+        hold = record_at_once(self.session.id, self.remembered, [(used_now, rating)])
+        if hold is None:
+            record_usage(self.session.id, used_now, rating)
+        self.remembered = hold or self.remembered
 
     def replay(self, number, _):
         if number in self.seen:
