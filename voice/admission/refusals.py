@@ -45,6 +45,7 @@ CLIENT_REFUSALS = {
     "scope_missing": Wording(403, "This API key may not be used for that."),
     "model_not_allowed": Wording(403, "This API key may not use that model."),
     "model_not_found": Wording(404, "There is no such model."),
+    "model_is_voice_only": Wording(400, "This model is voice-only."),
     "rate_limit_exceeded": Wording(429, "Too many requests with this API key. Please wait a moment.", 60),
     "api_key_busy": Wording(429, "All calls that this API key may hold at once are in use.", 15),
     "api_key_budget_reached": Wording(402, "This API key has used up its budget for the month."),

@@ -45,9 +45,9 @@ def resolve_model(slug: str, organisation: Organisation, today: date | None = No
     asked = CatalogueModel.objects.filter(slug=slug, kind=ModelKind.REALTIME).first()
     if asked is None:
         raise ModelNotOffered("model_unknown", slug)
-    for model in _ladder(asked, today):
+    for model in ladder_of(asked, today):
         if not why_not(model, today):
-            return Resolved(asked, model, _reason(asked, model, today))
+            return Resolved(asked, model, reason_for(asked, model, why_not(asked, today)))
     raise ModelNotOffered("model_unavailable", slug)
 
 
@@ -60,7 +60,7 @@ def transcription_of(served: CatalogueModel, today: date | None = None) -> Catal
     model = CatalogueModel.objects.filter(slug=served.transcription_slug, kind=ModelKind.TRANSCRIPTION).first()
     if model is None:
         return None
-    return next((candidate for candidate in _ladder(model, today) if not why_not(candidate, today)), None)
+    return next((candidate for candidate in ladder_of(model, today) if not why_not(candidate, today)), None)
 
 
 def writers_of(slug: str, today: date | None = None) -> list[CatalogueModel]:
@@ -69,7 +69,7 @@ def writers_of(slug: str, today: date | None = None) -> list[CatalogueModel]:
     model = CatalogueModel.objects.filter(slug=slug, kind=ModelKind.CHAT).first()
     if model is None:
         return []
-    return [candidate for candidate in _ladder(model, today) if not why_not(candidate, today)]
+    return [candidate for candidate in ladder_of(model, today) if not why_not(candidate, today)]
 
 
 def why_not(model: CatalogueModel, today: date) -> str:
@@ -83,7 +83,7 @@ def why_not(model: CatalogueModel, today: date) -> str:
     return ""
 
 
-def _ladder(asked: CatalogueModel, today: date) -> Iterator[CatalogueModel]:
+def ladder_of(asked: CatalogueModel, today: date) -> Iterator[CatalogueModel]:
     """Yield the model and then what stands in for it: a gone one's successor first, then the fallbacks in order."""
     seen, queue = {asked.slug}, deque([asked])
     while queue and len(seen) <= _MOST_TRIED:
@@ -108,7 +108,8 @@ def _until(model: CatalogueModel) -> str:
     return f" until about {formats.date_format(timezone.localtime(model.expected_back_at), 'j F, H:i')}"
 
 
-def _reason(asked: CatalogueModel, served: CatalogueModel, today: date) -> str:
+def reason_for(asked: CatalogueModel, served: CatalogueModel, why: str) -> str:
+    """Return the sentence that says why another model serves than the one asked for; "" when it is the same."""
     if served.slug == asked.slug:
         return ""
-    return f"{asked.name} {why_not(asked, today)}: {served.name} answers instead."[:_LONGEST_REASON]
+    return f"{asked.name} {why}: {served.name} answers instead."[:_LONGEST_REASON]

@@ -16,13 +16,18 @@ MICRO_PER_USD_MICRO = 135
 
 EMBEDDED = "parley-embedded"
 EMBEDDED_TRANSCRIBE = "parley-embedded-transcribe"
+EMBEDDED_SPEECH = "parley-embedded-speech"
 # The name under which the embedded models' server knows it.
 EMBEDDED_CHAT = "parley-receptionist"
 
+SPEECH_VOICES = (
+    "alloy", "ash", "ballad", "cedar", "coral", "echo", "fable", "marin", "nova", "onyx", "sage", "shimmer", "verse",
+)  # fmt: skip
 REALTIME_VOICES = ("alloy", "ash", "ballad", "cedar", "coral", "echo", "marin", "sage", "shimmer", "verse")
 
 _OLD_REALTIME_ENDS = date(2027, 1, 20)
 _GPT_4_1_ENDS = date(2027, 1, 14)
+_TTS_ENDS = date(2027, 1, 6)
 _TRANSCRIBE_ENDS = date(2027, 2, 26)
 
 
@@ -106,6 +111,12 @@ MODELS = (
     SeedModel(
         EMBEDDED_TRANSCRIBE, "Parley's own captions", ModelKind.TRANSCRIPTION, rated_as_slug="gpt-4o-mini-transcribe"
     ),
+    # OpenAI has named no successor; what remains when it is gone is our own voice.
+    SeedModel(
+        "gpt-4o-mini-tts", "GPT-4o mini TTS", ModelKind.SPEECH, shutdown_on=_TTS_ENDS, successor_slug=EMBEDDED_SPEECH,
+        fallback_slugs=(EMBEDDED_SPEECH,), voices=SPEECH_VOICES,
+    ),
+    SeedModel(EMBEDDED_SPEECH, "Parley's own voice", ModelKind.SPEECH, rated_as_slug="gpt-4o-mini-tts"),
 )  # fmt: skip
 
 _COLUMNS = (
@@ -130,6 +141,7 @@ _PRICES: dict[str, tuple[int | None, ...]] = {
     "gpt-6-luna": (100_000, 10_000, 500_000, None, None, None, None, None, None),
     "gpt-4o-transcribe": (2_500_000, None, 10_000_000, 2_500_000, None, None, None, None, 100_000_000),
     "gpt-4o-mini-transcribe": (1_250_000, None, 5_000_000, 1_250_000, None, None, None, None, 50_000_000),
+    "gpt-4o-mini-tts": (600_000, None, None, None, None, 12_000_000, None, None, None),
     "whisper-1": (None, None, None, None, None, None, None, None, 100_000_000),
     "gpt-transcribe": (None, None, None, None, None, None, None, None, 75_000_000),
     "gpt-live-transcribe": (None, None, None, None, None, None, None, None, 283_333_334),
