@@ -5,7 +5,6 @@ The ways to move a wallet from here are "Adjust with a reason" and "Grant credit
 
 import uuid
 from collections.abc import Callable, Mapping
-from itertools import islice
 from typing import Any
 
 from django.contrib import admin, messages
@@ -20,7 +19,7 @@ from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 
 from billing import ledger, lots
-from billing.audit import audit_ledger, stale_holds
+from billing.audit_admin import AuditPages
 from billing.exceptions import AmountOutOfRange, KeyReused
 from billing.formatting import format_exact_credits
 from billing.forms import AdjustmentForm, GrantForm
@@ -43,8 +42,6 @@ RECENT_ENTRIES = 20
 OPEN_HOLDS_SHOWN = 50
 LOTS_SHOWN = 50
 RECENT_DRAWS = 20
-FINDINGS_SHOWN = 100
-STALE_HOLDS_SHOWN = 50
 MAY_ADJUST = "billing.adjust_wallet"
 
 
@@ -112,7 +109,7 @@ class LeftFilter(admin.SimpleListFilter):
 
 
 @admin.register(Wallet)
-class WalletAdmin(ReadOnly, ModelAdmin[Wallet]):
+class WalletAdmin(ReadOnly, AuditPages):
     list_display = ["organisation", "balance", "held", "available", "created_at"]
     list_filter = [BalanceFilter, "organisation__is_house"]
     list_select_related = ["organisation"]
@@ -141,7 +138,6 @@ class WalletAdmin(ReadOnly, ModelAdmin[Wallet]):
         own = [
             path("<int:wallet_id>/adjust/", self._guarded(self.adjust_view), name="billing_wallet_adjust"),
             path("<int:wallet_id>/grant/", self._guarded(self.grant_view), name="billing_wallet_grant"),
-            path("audit/", self._guarded(self.audit_view), name="billing_wallet_audit"),
         ]
         return [*own, *super().get_urls()]
 
@@ -241,25 +237,6 @@ class WalletAdmin(ReadOnly, ModelAdmin[Wallet]):
         done = "Granted" if isinstance(form, GrantForm) else "Adjusted"
         self.message_user(request, f"{done}. The balance became {balance} credits.", messages.SUCCESS)
         return True
-
-    def audit_view(self, request: HttpRequest) -> HttpResponse:
-        """Recompute every wallet now, as the command audit_ledger does, and list what the sweep should have closed."""
-        if not self.has_view_permission(request):
-            raise PermissionDenied
-        now = timezone.now()
-        findings = list(islice(audit_ledger(), FINDINGS_SHOWN + 1))
-        overdue = stale_holds(now).select_related("wallet__organisation")
-        context = {
-            **self.admin_site.each_context(request),
-            "opts": self.opts,
-            "title": "Audit",
-            "now": now,
-            "findings": findings[:FINDINGS_SHOWN],
-            "has_more_findings": len(findings) > FINDINGS_SHOWN,
-            "stale_holds": overdue[:STALE_HOLDS_SHOWN],
-            "stale_count": overdue.count(),
-        }
-        return TemplateResponse(request, "admin/billing/wallet/audit.html", context)
 
 
 class DrawInline(ReadOnly, TabularInline[Draw, Entry]):

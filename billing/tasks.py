@@ -5,7 +5,17 @@ from uuid import UUID
 from celery import shared_task
 from django.utils import timezone
 
-from billing import auto_top_up, credit_notes, event_handlers, ledger, purchases, receipts, refunds, spending_cap
+from billing import (
+    audit_runs,
+    auto_top_up,
+    credit_notes,
+    event_handlers,
+    ledger,
+    purchases,
+    receipts,
+    refunds,
+    spending_cap,
+)
 
 
 @shared_task  # type: ignore[untyped-decorator]
@@ -39,6 +49,12 @@ def issue_missing_papers() -> None:
 def expire_granted_credits() -> None:
     """Write off the granted credits whose time is up."""
     ledger.expire_granted_credits(timezone.now())
+
+
+@shared_task  # type: ignore[untyped-decorator]
+def audit_books() -> None:
+    """Recompute the books, so that a row that does not agree is logged within a day."""
+    audit_runs.ask_for_audit("")
 
 
 @shared_task  # type: ignore[untyped-decorator]

@@ -13,8 +13,12 @@ class AuditRun(models.Model):
     # [{"row", "problem"}], the first of them only.
     findings = models.JSONField(default=list)
     has_more_findings = models.BooleanField(default=False)
-    # What each model brought in and cost, as billing.margin has it.
+    # What each model brought in and cost since then: the fields of billing.margin.Margin.
+    margin_since = models.DateTimeField(null=True)
     margins = models.JSONField(default=list)
+    # What settled calls took in that time of credits that were paid for, and of credits that were given.
+    spent_purchased_micro = models.BigIntegerField(default=0)
+    spent_granted_micro = models.BigIntegerField(default=0)
 
     class Meta:
         ordering = ["-id"]

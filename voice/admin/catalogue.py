@@ -15,8 +15,8 @@ from django.utils.safestring import SafeString
 from billing.formatting import format_credits, format_money
 from config.model_admin import InlineFormSet, ModelAdmin, ModelForm, ReadOnly, TabularInline
 from voice.admin.fields import CreditsField, LinesField, MomentField
-from voice.admin.today import MICRO_PER_USD_MICRO
 from voice.catalogue.rate_card import Kind
+from voice.metering.provider_cost import MICRO_PER_USD_MICRO
 from voice.models import CatalogueModel, Rate
 
 # Days before a shutdown: time to try the successor, and time to hurry.

@@ -1,6 +1,5 @@
 """Today at a glance: what the operator sees first."""
 
-from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
 from typing import Any
@@ -10,17 +9,13 @@ from django.db.models import Count, Q, Sum
 from django.utils import timezone
 
 from accounts.models import User
-from voice.models import EndReason, Rate, Session, SessionState, Switches, UsageRecord
+from voice.metering.provider_cost import list_prices, provider_cost_micro
+from voice.models import EndReason, Session, SessionState, Switches, UsageRecord
 
-# 1 credit is a US cent: a millionth of a dollar is a hundred micro-credits.
-MICRO_PER_USD_MICRO = 100
-_UNITS_PER_RATE = 1_000_000
 # Adding up a busy day reads all its usage; several operators with the page open must not do that at every look.
 _MONEY_KEPT_S = 15
 # A live call's process says every few seconds that it lives.
 _SILENT_AFTER = timedelta(minutes=1)
-
-ListPrices = Mapping[tuple[str, str], int]
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,26 +79,6 @@ def today_at_a_glance() -> Today:
         calls_paused=switches.calls_paused,
         pause_message=switches.pause_message,
     )
-
-
-def provider_cost_micro(usage: Iterable[tuple[str, list[dict[str, Any]]]], prices: ListPrices) -> int:
-    """Return what providers charge for usage rows (model slug, lines), in micro-credits, rounded up once.
-
-    A model without rates of its own (the embedded one, billed as the model it stands in for) costs nothing.
-    """
-    units = sum(
-        int(line["quantity"]) * prices.get((model_slug, line["kind"]), 0)
-        for model_slug, lines in usage
-        for line in lines
-    )
-    return -(-units * MICRO_PER_USD_MICRO // _UNITS_PER_RATE)
-
-
-def list_prices(on: date) -> dict[tuple[str, str], int]:
-    """Return the providers' prices that hold on a day, in millionths of a dollar per million units."""
-    rates = Rate.objects.filter(valid_from__lte=on).order_by("valid_from")
-    rows = rates.values_list("model__slug", "kind", "list_price_usd_micro_per_million")
-    return {(slug, kind): price for slug, kind, price in rows}
 
 
 def _money_since(start: datetime) -> Money:

@@ -7,8 +7,8 @@ from django.core.cache import cache
 from django.utils import timezone
 
 from tests.factories import MICRO, make_agent, make_session, make_usage, make_user
-from voice.admin.today import list_prices, provider_cost_micro, today_at_a_glance
-from voice.models import CatalogueModel, EndReason, Rate, SessionState, Switches, UsageRecord
+from voice.admin.today import today_at_a_glance
+from voice.models import EndReason, SessionState, Switches, UsageRecord
 
 YESTERDAY = timedelta(days=1)
 
@@ -93,27 +93,6 @@ def test_the_embedded_model_costs_no_provider_anything(agent):
     make_usage(session, ("audio_in", 1000, 1_500_000_000, 1_500_000))
 
     assert today_at_a_glance().money.cost_micro == 0
-
-
-def test_provider_cost_is_rounded_up_once():
-    usage = [("m", [{"kind": "text_in", "quantity": 1}, {"kind": "text_in", "quantity": 1}]), ("m", [])]
-
-    assert provider_cost_micro(usage, {("m", "text_in"): 1}) == 1
-
-
-def test_a_price_of_tomorrow_does_not_count_today(catalogue):
-    mini, day = CatalogueModel.objects.get(slug="gpt-realtime-mini"), timezone.localdate()
-    Rate.objects.filter(model=mini, kind="audio_in").delete()
-    for days, price in [(-10, 1), (-1, 2), (1, 3)]:
-        Rate.objects.create(
-            model=mini,
-            kind="audio_in",
-            micro_per_million=1,
-            list_price_usd_micro_per_million=price,
-            valid_from=day + timedelta(days=days),
-        )
-
-    assert list_prices(day)["gpt-realtime-mini", "audio_in"] == 2
 
 
 def test_money_is_added_up_again_once_the_cache_forgets(agent):
