@@ -288,9 +288,18 @@ class NoteSource:
             return facts.sentiment
         if known & {"language", "locale"}:
             return "en"
+        if known & {"follow", "followup"} and known & {"date", "day", "when"}:
+            return self._follow_up_day()
         if known & {"action", "next", "follow", "todo"}:
             return next(iter(self.action_items()), MISSING)
         return self._collected(known, words)
+
+    def _follow_up_day(self) -> Any:
+        """An appointment is no follow-up; a day that was named for a call back is."""
+        when = self._facts.when
+        if self._facts.outcome == "booked" or when is None or when.day is None:
+            return MISSING
+        return when.day.isoformat()
 
     def _collected(self, known: set[str], words: list[str]) -> Any:
         facts = self._facts

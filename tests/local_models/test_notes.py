@@ -243,3 +243,12 @@ def test_without_a_schema_it_writes_what_it_knows():
     written = json.loads(compose_json([Message("user", BOOKED)], {}, NOW))
     assert written["outcome"] == "booked"
     assert written["fields"]["name"] == "Sarah Johnson"
+
+
+def test_a_day_named_for_a_call_back_is_the_follow_up_date_and_a_booked_one_is_not():
+    schema = strict({"follow_up_date": NULLABLE})
+    called_back = note(
+        "Caller: Please have somebody call me back on Friday.\nAssistant: Someone will call you back on Friday.", schema
+    )
+    assert called_back["follow_up_date"] == "2026-11-27"
+    assert note(BOOKED, schema)["follow_up_date"] is None

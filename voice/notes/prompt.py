@@ -56,10 +56,10 @@ def request_body(
 
 
 def tokens_in(text: str) -> int:
-    """Estimate the tokens of a text, rather too many: one for three bytes of it.
+    """Estimate the tokens of a text: one for three bytes of it.
 
-    English takes four to five bytes a token, Hindi and other scripts of three bytes a letter about one token a letter.
-    Only long runs of punctuation take more. No tokenizer's tables have to be loaded for that.
+    Rather too many for English, of which providers say four letters to a token; a letter of a script with three bytes
+    a letter counts as one. A tokenizer's tables would have to be loaded from somewhere, and other models have others.
     """
     return -(-len(text.encode("utf-8", "replace")) // 3)
 

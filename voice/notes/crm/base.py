@@ -11,6 +11,8 @@ from typing import Any, ClassVar
 from voice import outgoing
 from voice.notes.reading import CalledNote
 
+TIMEOUT_S = 15.0
+_BYTES_MAX = 1_000_000
 _RETRY_AFTER_MAX_S = 6 * 3600
 # What trying again for a day cannot put right: somebody has to change the address first.
 _REFUSED_FOR_GOOD = {"address_not_allowed", "bad_header", "bad_url", "not_https"}
@@ -103,7 +105,13 @@ def send(
     """Make one guarded request and return the answer, whatever its status. Raises CrmError."""
     try:
         return outgoing.request(
-            method, url, headers=headers, body=body, timeout_s=15.0, max_bytes=1_000_000, reads_body=reads_body
+            method,
+            url,
+            headers=headers,
+            body=body,
+            timeout_s=TIMEOUT_S,
+            max_bytes=_BYTES_MAX,
+            reads_body=reads_body,
         )
     except outgoing.Refused as refused:
         failure = Permanent if refused.code in _REFUSED_FOR_GOOD else Temporary
