@@ -47,6 +47,10 @@ def parser() -> argparse.ArgumentParser:
         "--no-worker", action="store_true", help="without the worker, where another machine runs one"
     )
 
+    run_command.add_argument(
+        "--tls", action="store_true", help="https and wss, with a certificate of its own (see docs/reverse-proxy.md)"
+    )
+
     test_command = commands.add_parser("test", help="run every check and test; arguments after -- go to pytest")
     test_command.description = (
         "Run every check and test. Arguments after -- go to pytest: parley test -- tests/billing -k hold"
@@ -110,7 +114,7 @@ def dispatch(arguments: list[str], screen: Screen) -> int:
         raise Halt("Only 'parley test' takes arguments after --.", exit_code=2)
     match options.command:
         case "run":
-            return run(options.server, not options.no_worker, not options.no_models, screen)
+            return run(options.server, not options.no_worker, not options.no_models, options.tls, screen)
         case "test":
             return testing.test(to_pytest, options.strict, screen)
         case "check":

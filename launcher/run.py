@@ -3,6 +3,8 @@
 import http.client
 import ipaddress
 import os
+import socket
+import ssl
 import time
 import urllib.error
 import urllib.request
@@ -37,10 +39,23 @@ class Plan:
     server: str
     has_openai_key: bool
     debug: bool
+    tls: bool = False
 
     @property
     def address(self) -> str:
-        return f"http://{reachable(self.host)}:{self.port}"
+        return f"{'https' if self.tls else 'http'}://{reachable(self.host)}:{self.port}"
+
+    @property
+    def tls_dir(self) -> Path:
+        return self.data_dir / "tls"
+
+    @property
+    def certificate(self) -> Path:
+        return self.tls_dir / "certificate.pem"
+
+    @property
+    def key(self) -> Path:
+        return self.tls_dir / "key.pem"
 
     @property
     def models_url(self) -> str:
@@ -53,7 +68,7 @@ def reachable(host: str) -> str:
     return f"[{host}]" if ":" in host else host
 
 
-def make_plan(server: str, worker: bool, models: bool) -> Plan:
+def make_plan(server: str, worker: bool, models: bool, tls: bool = False) -> Plan:
     host = places.setting("HOST", "127.0.0.1")
     return Plan(
         host=host,
@@ -65,6 +80,7 @@ def make_plan(server: str, worker: bool, models: bool) -> Plan:
         has_openai_key=has_openai_key(),
         # Only this machine can reach a loopback address: there, and there alone, development is the default.
         debug=places.setting("DEBUG", "true" if is_loopback(host) else "false").lower() in TRUE_WORDS,
+        tls=tls,
     )
 
 
@@ -101,6 +117,8 @@ def environment(plan: Plan) -> dict[str, str]:
     }
     if plan.models_port:
         chosen["LOCAL_MODELS_URL"] = plan.models_url
+    if plan.tls and not places.setting("PUBLIC_URL"):
+        chosen["PUBLIC_URL"] = plan.address
     return {**os.environ, **chosen}
 
 
@@ -129,10 +147,18 @@ def web_command(plan: Plan) -> list[str]:
             "5",
         ]
         quiet = ["--no-access-log", "--log-level", "warning", "--no-proxy-headers"]
-        return ["uvicorn", "--host", *where, *options, *quiet, "config.asgi:application"]
+        tls = ["--ssl-certfile", str(plan.certificate), "--ssl-keyfile", str(plan.key)] * plan.tls
+        return ["uvicorn", "--host", *where, *options, *quiet, *tls, "config.asgi:application"]
     limits = ["--websocket-max-message-size", limit, "--websocket-max-frame-size", limit]
     # A call's last words to the ledger need a moment after the browser has gone.
     options = ["--verbosity", "0", "--application-close-timeout", "15", *limits]
+    if plan.tls:
+        # Twisted's own notation, in which a colon inside a value is escaped.
+        interface, key, certificate = (
+            text.replace(":", r"\:") for text in (plan.host, str(plan.key), str(plan.certificate))
+        )
+        endpoint = f"ssl:{plan.port}:interface={interface}:privateKey={key}:certKey={certificate}"
+        return ["daphne", "-e", endpoint, *options, "config.asgi:application"]
     return ["daphne", "-b", *where, *options, "config.asgi:application"]
 
 
@@ -164,6 +190,18 @@ def manage(stage: str, arguments: list[str], plan: Plan, screen: Screen) -> None
         raise Halt(f"'manage.py {' '.join(arguments)}' failed (all of it is in {log}); its last lines were:\n{lines}")
 
 
+def make_certificate(plan: Plan, screen: Screen) -> None:
+    """See to it that there is a certificate for this machine's names; raises Halt when it cannot be made."""
+    names = dict.fromkeys(["localhost", "127.0.0.1", "::1", reachable(plan.host).strip("[]"), socket.gethostname()])
+    command = [str(places.venv_python()), "-m", "config.certificate", str(plan.tls_dir), *names]
+    stage, log = "making the certificate", plan.data_dir / "prepare.log"
+    log.write_bytes(b"")
+    if run_logged(command, log, lambda: screen.progress(stage), cwd=places.ROOT) != 0:
+        lines = "\n".join(f"  {line}" for line in last_lines(log, 12))
+        raise Halt(f"The certificate for --tls could not be made; the last lines of {log} are:\n{lines}")
+    screen.finish_progress()
+
+
 class NoRedirect(urllib.request.HTTPRedirectHandler):
     """A redirect (to https, say) is an answer, and where it leads may not exist on this machine."""
 
@@ -173,8 +211,11 @@ class NoRedirect(urllib.request.HTTPRedirectHandler):
 
 def answers(url: str) -> bool:
     """True if the server at `url` takes requests: one it refuses (a host name it does not serve) shows that too."""
-    # No proxy: the servers are on this machine.
-    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}), NoRedirect)
+    # No proxy, and whatever the certificate: the servers are on this machine, and only asked whether they are there.
+    anybody = ssl.create_default_context()
+    anybody.check_hostname, anybody.verify_mode = False, ssl.CERT_NONE
+    https = urllib.request.HTTPSHandler(context=anybody)
+    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}), NoRedirect, https)
     try:
         with opener.open(url, timeout=2.0):
             return True
@@ -220,6 +261,7 @@ def banner(plan: Plan) -> list[str]:
         "",
         f"Parley is ready at {plan.address}/",
         "",
+        *[f"  certificate     {plan.certificate} (its own: browsers ask once, programs are told)"] * plan.tls,
         f"  running on      {running_on(plan)}",
         f"  first operator  ./parley admin you@example.com, then {plan.address}/admin/",
         f"  mails it sends  {mails if plan.debug else 'as EMAIL_URL says; without it they are printed here'}",
@@ -238,17 +280,19 @@ def running_on(plan: Plan) -> str:
     return "no OPENAI_API_KEY and --no-models: calls cannot be answered"
 
 
-def run(server: str, worker: bool, models: bool, screen: Screen) -> int:
+def run(server: str, worker: bool, models: bool, tls: bool, screen: Screen) -> int:
     """Returns 0 when asked to stop; raises Halt when something could not start or could not be kept up."""
     # Callers' and customers' data, and mails with their secrets, are nobody else's on this machine.
     os.umask(0o077)
     if models:
         machine.check_glibc()
-    plan = make_plan(server, worker, models)
+    plan = make_plan(server, worker, models, tls)
     machine.check_port(plan.host, plan.port)
     with lock.only_run(plan.data_dir, screen) as lock_descriptor:
         install.ensure([install.PRODUCT, install.MODELS] if models else [install.PRODUCT], screen)
         prepare_database(plan, screen)
+        if plan.tls:
+            make_certificate(plan, screen)
         with Guardian(keep_open=[lock_descriptor]) as guardian:
             supervise(plan, Supervisor(guardian, screen), screen)
     screen.line("Everything has stopped.")
