@@ -148,3 +148,27 @@ def test_a_page_that_is_not_on_the_list_shows_nothing(context, site):
     page.goto(site.url.replace("localhost", "127.0.0.1"))
     page.wait_for_load_state("networkidle")
     assert page.get_by_role("button", name="Talk to us").count() == 0
+
+
+def test_the_call_speaks_hindi_where_the_page_asks_for_it(page, site):
+    site.tags["/"] = site.tags["/"].replace("<script ", '<script data-language="hi" ')
+    page.goto(site.url)
+    page.get_by_role("button", name="हमसे बात करें").click()
+    frame = frame_of(page)
+    assert frame.locator("html").get_attribute("lang") == "hi"
+    frame.locator("[data-role=type-instead]").click()
+    wait_until(lambda: frame.locator("[data-role=state]").inner_text() == "अब आपकी बारी", 60)
+    frame.locator("[data-role=primary]").click()
+    wait_until(lambda: "आपने कॉल काटी।" in frame.locator("[data-role=ended-reason]").inner_text(), 30)
+    frame_itself = next(frame for frame in page.frames if "/embed/" in frame.url)
+    assert Axe().run(frame_itself).response["violations"] == []
+
+
+@pytest.mark.parametrize("width", [1440, 360])
+def test_a_right_to_left_page_keeps_everything_in_sight(page, site, width):
+    page.set_viewport_size({"width": width, "height": 800})
+    page.goto("/")
+    page.evaluate("() => { document.documentElement.dir = 'rtl'; document.querySelector('.call').dir = 'rtl'; }")
+    page.locator("[data-role=type-instead]").click()
+    wait_until(lambda: page.locator("[data-role=composer]").is_visible(), 60)
+    assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")

@@ -4,6 +4,7 @@ import test from "node:test";
 import { AdmissionRefused, requestSession, sendRating } from "../../voice/static/voice/widget/admission.js";
 import { socketUrl } from "../../voice/static/voice/widget/connection.js";
 import { CLOSE_CODES } from "../../voice/static/voice/widget/protocol.js";
+import "./english.js";
 import { TROUBLES } from "../../voice/static/voice/widget/strings.js";
 
 const REQUEST = { agent: "pk_1", captcha: "solved", voice: true, language: "en" };

@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import test from "node:test";
 
+import "./english.js";
 import * as format from "../../voice/static/voice/widget/format.js";
 
 for (const [micro, text] of [

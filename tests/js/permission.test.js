@@ -2,7 +2,8 @@ import assert from "node:assert/strict";
 import test from "node:test";
 
 import { causeOf } from "../../voice/static/voice/widget/permission.js";
-import { TROUBLES, troubleFor } from "../../voice/static/voice/widget/strings.js";
+import "./english.js";
+import { troubleFor } from "../../voice/static/voice/widget/strings.js";
 
 const thrown = (name, message = "") => Object.assign(new Error(message), { name });
 
@@ -19,7 +20,7 @@ for (const [error, code] of [
 ]) {
   test(`${error.name} "${error.message}" is ${code}, and has a remedy`, () => {
     assert.equal(causeOf(error), code);
-    assert.ok(TROUBLES[code].remedy);
+    assert.ok(troubleFor(code).remedy);
   });
 }
 

@@ -3,6 +3,7 @@ import { readFileSync } from "node:fs";
 import test from "node:test";
 
 import { isActive, newSession, reduce, SPEAKING_HOLD_MS, stateOf, tickDueAt } from "../../voice/static/voice/widget/session.js";
+import "./english.js";
 import { BROWSER_TROUBLES } from "../../voice/static/voice/widget/strings.js";
 
 const REFUSALS = JSON.parse(readFileSync(new URL("../fixtures/refusals.json", import.meta.url)));

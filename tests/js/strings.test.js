@@ -3,7 +3,10 @@ import { readFileSync } from "node:fs";
 import test from "node:test";
 
 import { CLOSE_CODES } from "../../voice/static/voice/widget/protocol.js";
-import { BROWSER_TROUBLES, SERVER_TROUBLES, TASKS, troubleFor } from "../../voice/static/voice/widget/strings.js";
+import * as strings from "../../voice/static/voice/widget/strings.js";
+import { wordsOf } from "./english.js";
+
+const { BROWSER_TROUBLES, SERVER_TROUBLES, TASKS, troubleFor } = strings;
 
 const REFUSALS = JSON.parse(readFileSync(new URL("../fixtures/refusals.json", import.meta.url)));
 
@@ -36,4 +39,27 @@ test("a code that is not known yet shows the server's sentence", () => {
 
 test("both tasks that an assistant can finish have a title", () => {
   assert.deepEqual(Object.keys(TASKS), ["book_appointment", "request_callback"]);
+});
+
+test("a number is said with the word that goes with it", () => {
+  assert.equal(strings.count("credits", 1), "1 credit");
+  assert.equal(strings.count("credits", 1.5), "1.5 credits");
+  assert.equal(strings.count("parsecs", 2), "2 parsecs");
+});
+
+test("values are put where their names stand, and nowhere else", () => {
+  assert.equal(strings.fill("{a} and {b} and {constructor}", { a: "$&", b: 2 }), "$& and 2 and {constructor}");
+});
+
+test("what the server says of a notice is kept where we have no words for it", () => {
+  assert.equal(strings.noticeText({ code: "brand_new", message: "Mind the gap." }), "Mind the gap.");
+  assert.equal(strings.noticeText({ code: "low_credit", message: "" }), strings.NOTICES.low_credit);
+});
+
+test("the server's English reason is not shown to somebody who reads another language", () => {
+  assert.equal(strings.modelReplaced("A", "B", "No key."), "No key.");
+  strings.use(wordsOf("hi"));
+  assert.match(strings.modelReplaced("A", "B", "No key."), /^A .* B /);
+  assert.equal(strings.noticeText({ code: "last_minute", message: "This call ends in a minute." }), wordsOf("hi").notices.last_minute);
+  strings.use(wordsOf("en"));
 });

@@ -17,6 +17,7 @@ from voice.metering.meter import Meter
 from voice.sessions import own_events
 from voice.sessions.call import Call
 from voice.sessions.caller import Audio, Caller, HungUp, Muted, Played, Text
+from voice.sessions.customer_tools import CustomerTools
 from voice.sessions.gate import ResponseGate
 from voice.sessions.last_usage import NOT_UNDERSTOOD, TRANSCRIBED, stop_response
 from voice.sessions.limits import Limits, Step
@@ -28,6 +29,7 @@ from voice.sessions.turns import Turns
 from voice.transcripts.recorder import Recorder, TurnText
 from voice.upstream.base import Upstream
 from voice.upstream.errors import UpstreamError
+from voice.words import words_of
 
 log = structlog.get_logger(__name__)
 
@@ -62,6 +64,7 @@ class KeepFields(Protocol):
 class Relay:
     def __init__(self, call: Call, caller: Caller, upstream: Upstream, meter: Meter, keep_fields: KeepFields) -> None:
         self._call, self._caller, self._upstream = call, caller, upstream
+        self._notices = words_of(call.language)["notices"]
         self._keep_fields = keep_fields
         self.began_at = now = time.monotonic()
         prompt = instructions_of(call) + str(tools_of(call))
@@ -79,6 +82,7 @@ class Relay:
             tell=caller.send,
             send=upstream.send,
         )
+        self._tools = CustomerTools(call, self.state, self.gate, upstream.send)
         self._limits = Limits(max_duration_s=call.max_duration_s, silence_timeout_s=call.silence_timeout_s, now=now)
         self._appended_bytes = 0
         self._upstream_alive_at = now
@@ -229,6 +233,9 @@ class Relay:
     async def _run_tools(self, response: Mapping[str, Any], now: float) -> None:
         wants_answer = False
         for asked in function_calls(response):
+            if self._tools.has(asked.name):
+                self._tools.start(asked, now)
+                continue
             result = run_tool(self._call, asked)
             await self._upstream.send(realtime_events.function_output(asked.call_id, result.output))
             self.state.text_added(result.output)
@@ -241,8 +248,10 @@ class Relay:
                 self._goodbye_since = now
             else:
                 wants_answer = True
-        if wants_answer:
+        if wants_answer or self._tools.is_running:
             await self._caller.send(own_events.working())
+        # Answered once all of them are known.
+        if wants_answer and not self._tools.is_running:
             self.gate.ask()
 
     # Interruption: stop what is playing, then tell the model what was heard of it.
@@ -281,20 +290,21 @@ class Relay:
         if response is Response.NONE:
             # Nothing is owed, so nothing can be late: the wait for the next answer begins when it is asked for.
             self._upstream_alive_at = now
-        if self._goodbye_since is not None and response is Response.NONE:
+        await self._tools.follow(now, is_playing=is_playing, is_leaving=self._goodbye_since is not None)
+        if self._goodbye_since is not None and response is Response.NONE and not self._tools.is_running:
             if not is_playing or now - self._goodbye_since > _GOODBYE_S:
                 return Stop.AGENT_HUNG_UP
             return None
-        is_busy = is_playing or self.state.caller_is_speaking or response is not Response.NONE
+        is_busy = is_playing or self.state.caller_is_speaking or response is not Response.NONE or self._tools.is_running
         return await self._keep_limits(self._limits.due(now, is_busy=is_busy))
 
     async def _keep_limits(self, step: Step | None) -> Stop | None:
         match step:
             case Step.ASK_STILL_THERE:
-                await self._caller.send(own_events.notice("still_there", "Are you still there?"))
-                self.gate.ask(say_exactly("Are you still there?"))
+                await self._caller.send(own_events.notice("still_there", self._notices["still_there"]))
+                self.gate.ask(say_exactly(self._notices["still_there"]))
             case Step.LAST_MINUTE:
-                await self._caller.send(own_events.notice("last_minute", "This call ends in a minute."))
+                await self._caller.send(own_events.notice("last_minute", self._notices["last_minute"]))
             case Step.SILENCE:
                 return Stop.SILENCE
             case Step.MAX_DURATION:
@@ -307,6 +317,7 @@ class Relay:
 
     async def close(self) -> None:
         """Stop the running response and put everything on the books; the upstream may be dead already."""
+        await self._tools.stop()
         await stop_response(self._upstream, self.state, self.gate, self._on_transcribed, within_s=_LAST_USAGE_S)
         self._note_what_was_heard(time.monotonic())
         await self.gate.finish()

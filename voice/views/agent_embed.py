@@ -18,6 +18,7 @@ from voice.outgoing import client
 from voice.outgoing.errors import Refused
 from voice.page_policy import FetchedPage, check_page, origin_of
 from voice.widget_look import DEFAULT_ACCENT, chosen_look, save_look
+from voice.words import languages
 
 _LONGEST_PAGE_BYTES = 1_000_000
 _FETCH_S = 8.0
@@ -29,7 +30,7 @@ _PREVIEW = {"frame-src": [SELF]}
 class LookForm(forms.ModelForm):  # type: ignore[type-arg]
     class Meta:
         model = WidgetLook
-        fields = ["label", "accent", "theme", "position"]
+        fields = ["label", "accent", "theme", "position", "language"]
         labels = {"label": "On the button", "accent": "Colour", "theme": "Light or dark", "position": "Where"}
         help_texts = {
             "label": "Empty: “Talk to us”.",
@@ -38,6 +39,32 @@ class LookForm(forms.ModelForm):  # type: ignore[type-arg]
         widgets = {
             "accent": forms.TextInput(attrs={"placeholder": DEFAULT_ACCENT, "pattern": "#[0-9a-fA-F]{6}"}),
         }
+
+    # What an owner may put in place of the language file's words: the field's name for "section.key".
+    TEXTS = {"idle": "states.idle", "talk": "buttons.talk"}
+
+    language = forms.ChoiceField(label="Language of its buttons", required=False)
+    idle = forms.CharField(
+        label="Before a call", max_length=60, required=False, help_text="Empty: “Ready when you are”."
+    )
+    talk = forms.CharField(
+        label="On the button that starts a call", max_length=24, required=False, help_text="Empty: “Talk”."
+    )
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        language = self.fields["language"]
+        assert isinstance(language, forms.ChoiceField)
+        language.choices = [("", "As the agent speaks, or English"), *languages().items()]
+        for name, text in self.TEXTS.items():
+            self.initial[name] = self.instance.texts.get(text, "")
+
+    @property
+    def look_fields(self) -> dict[str, Any]:
+        """The validated fields by the model's own names."""
+        fields = dict(self.cleaned_data)
+        fields["texts"] = {text: value for name, text in self.TEXTS.items() if (value := fields.pop(name))}
+        return fields
 
 
 class CheckForm(forms.Form):
@@ -51,7 +78,7 @@ def embed(request: MemberRequest, agent_id: UUID) -> HttpResponse:
     agent = _agent_of(request, agent_id)
     form = LookForm(request.POST or None, instance=chosen_look(agent))
     if request.method == "POST" and form.is_valid():
-        save_look(agent, **form.cleaned_data)
+        save_look(agent, **form.look_fields)
         messages.success(request, "Saved. Your site shows it within a minute.")
         return redirect("console:embed_agent", agent.pk)
     return _page(request, agent, form=form, status=422 if form.errors else 200)

@@ -13,6 +13,8 @@ from voice.admission.refusals import Refusal
 from voice.catalogue.on_offer import ModelNotOffered, resolve_model
 from voice.models import Agent, Switches
 from voice.transcripts.consent import wording_of
+from voice.widget_look import chosen_look
+from voice.words import with_texts, words_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,9 +26,12 @@ class Closed:
     sentence: str
 
 
-def call_context(agent: Agent, *, is_member: bool) -> dict[str, Any]:
+def call_context(agent: Agent, *, is_member: bool, language: str = "") -> dict[str, Any]:
+    """Return what voice/_call.html needs; `language` is a tag, by default the agent's."""
     wording = wording_of(agent)
     return {
+        "words": with_texts(words_of(language or agent.language), chosen_look(agent).texts),
+        "language": language or agent.language,
         "agent_public_key": agent.public_key,
         "agent_name": agent.name,
         "captcha_kind": "none" if is_member else settings.CAPTCHA,

@@ -1,6 +1,7 @@
 """What a customer's page loads: embed.js, and the frame with the call in it."""
 
 import json
+import re
 from pathlib import Path
 
 from django.http import Http404, HttpRequest, HttpResponse
@@ -12,10 +13,12 @@ from django.views.decorators.http import condition, require_safe
 from config.settings import BASE_DIR
 from voice.admission import origins
 from voice.models import Agent
-from voice.views.call_box import call_context, is_member_of, why_closed
+from voice.views.call_box import Closed, call_context, is_member_of, why_closed
 from voice.widget_look import chosen_look, look_of, stylesheet
+from voice.words import DEFAULT_LANGUAGE, Words
 
 FORMS = ("floating", "inline", "headless")
+LANGUAGE_TAG = re.compile(r"[A-Za-z]{2,3}(-[A-Za-z0-9]{2,6})?")
 _SCRIPT = Path(BASE_DIR) / "voice" / "static" / "voice" / "embed.js"
 # Long enough to spare a visitor the request at every page, short enough that a mended script arrives the same hour.
 _SCRIPT_AGE_S = 3600
@@ -44,13 +47,16 @@ def frame(request: HttpRequest, public_key: str) -> HttpResponse:
     """
     agent = _agent(request, public_key)
     form = request.GET.get("form", "")
+    language = _language(request) or chosen_look(agent).language
+    call = call_context(agent, is_member=_is_member(request, agent), language=language)
+    words = call["words"]
     context = {
         "agent": agent,
-        "call": call_context(agent, is_member=_is_member(request, agent)),
-        "closed": why_closed(agent),
+        "call": call,
+        "closed": _in_words(why_closed(agent), words, agent),
         "form": form if form in FORMS else "inline",
         "parent": origins.normalised(request.GET.get("parent", "")),
-        "look": json.dumps(look_of(agent, default_label="Talk to us").as_dict()),
+        "look": json.dumps(look_of(agent, default_label=words["page"]["talk_to_us"]).as_dict()),
     }
     response = render(request, "voice/embed.html", context)
     response._csp_replace = {"frame-ancestors": frame_ancestors(agent)}  # type: ignore[attr-defined]
@@ -69,6 +75,19 @@ def frame_ancestors(agent: Agent) -> list[str]:
     """Return the sources of the frame's frame-ancestors: ours, and the sites on the agent's list."""
     listed = (origins.normalised(str(origin)) for origin in agent.allowed_origins)
     return ["'self'", *(origin for origin in listed if origin)]
+
+
+def _language(request: HttpRequest) -> str:
+    asked = request.GET.get("language", "")
+    return asked if LANGUAGE_TAG.fullmatch(asked) else ""
+
+
+def _in_words(closed: Closed | None, words: Words, agent: Agent) -> Closed | None:
+    """Return it in the caller's language; what the operator wrote stays as it was written."""
+    if closed is None or words["language"] == DEFAULT_LANGUAGE or closed.code not in words["closed"]:
+        return closed
+    title, sentence = words["closed"][closed.code]
+    return Closed(closed.code, title.replace("{agent}", agent.name), sentence)
 
 
 def _agent(request: HttpRequest, public_key: str) -> Agent:

@@ -13,7 +13,7 @@ import * as preferences from "./preferences.js";
 import * as protocol from "./protocol.js";
 import { obeyPage, toldOf } from "./remote.js";
 import { isActive, newSession, reduce, tickDueAt } from "./session.js";
-import { NOTICES } from "./strings.js";
+import * as strings from "./strings.js";
 import { View } from "./view.js";
 import { WakeLock } from "./wake_lock.js";
 
@@ -198,7 +198,7 @@ export class Call {
         return;
       }
       this.dispatch({ type: "captcha_solved" });
-      const language = document.documentElement.lang || "en";
+      const { language } = this.config;
       const request = { agent: this.config.agent, captcha, voice, language, ...this.consentGiven() };
       const admitted = await requestSession(this.config.sessionsUrl, request, { csrfToken: this.config.csrfToken, signal });
       this.connect(admitted, voice);
@@ -262,7 +262,8 @@ export class Call {
   started(message) {
     this.wakeLock.hold();
     if (message.model_served !== message.model_asked) {
-      this.dispatch({ type: "notice", code: "model_replaced", message: this.modelReason || NOTICES.model_replaced(message.model_asked, message.model_served) });
+      const text = strings.modelReplaced(message.model_asked, message.model_served, this.modelReason);
+      this.dispatch({ type: "notice", code: "model_replaced", message: text });
     }
     if (this.session.voice) {
       this.stopWatching = watchInterruptions(this.context, (isPaused) => this.soundPaused(isPaused));
@@ -290,7 +291,7 @@ export class Call {
   }
 
   note(code) {
-    this.dispatch({ type: "notice", code, message: NOTICES[code] });
+    this.dispatch({ type: "notice", code, message: "" });
   }
 
   soundPaused(isPaused) {
@@ -449,5 +450,6 @@ export class Call {
 }
 
 for (const root of document.querySelectorAll("[data-parley-call]")) {
+  strings.use(JSON.parse(document.getElementById("parley-words").textContent));
   new Call(root);
 }

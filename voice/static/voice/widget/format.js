@@ -1,10 +1,11 @@
 // Numbers as people read them. Money is integer micro-credits throughout: no floats.
 
+import { count, PAGE } from "./strings.js";
+
 const MICRO = 1_000_000;
 const MICRO_DIGITS = 6;
 
 const grouped = (whole) => String(whole).replace(/\B(?=(\d{3})+$)/g, ",");
-const unitOf = (number) => (number === "1" ? "credit" : "credits");
 
 function decimalOf(micro, digits) {
   const step = 10 ** (MICRO_DIGITS - digits);
@@ -16,12 +17,12 @@ function decimalOf(micro, digits) {
 /** "3.42 credits": at most two decimals, for a number that keeps changing. */
 export function credits(micro) {
   if (micro > 0 && micro < MICRO / 200) {
-    return "under 0.01 credits";
+    return PAGE.under_a_cent;
   }
   const { whole, fraction } = decimalOf(micro, 2);
   const trimmed = fraction.replace(/0+$/, "");
   const number = trimmed ? `${whole}.${trimmed}` : whole;
-  return `${number} ${unitOf(number)}`;
+  return count("credits", Number(number.replaceAll(",", "")), number);
 }
 
 /** How many decimals it takes to write all of these amounts exactly; at least two. */
@@ -54,15 +55,15 @@ export function spokenDuration(duration_ms) {
   const seconds = total_s % 60;
   const parts = [];
   if (minutes > 0) {
-    parts.push(`${minutes} ${minutes === 1 ? "minute" : "minutes"}`);
+    parts.push(count("minutes", minutes));
   }
   if (seconds > 0 || minutes === 0) {
-    parts.push(`${seconds} ${seconds === 1 ? "second" : "seconds"}`);
+    parts.push(count("seconds", seconds));
   }
   return parts.join(" ");
 }
 
-/** "book_appointment" -> "Book appointment": for names that have no words of their own in strings.js. */
+/** "book_appointment" -> "Book appointment": for names that have no words of their own in voice/words. */
 export function humanised(name) {
   const words = name.replace(/[_\-.]+/g, " ").trim();
   return words.charAt(0).toUpperCase() + words.slice(1);

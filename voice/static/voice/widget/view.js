@@ -14,13 +14,7 @@ const COPIED_MS = 2000;
 // What can still be typed about when speaking fails.
 const TYPING_HELPS = /^(microphone_|audio_|model_unavailable|connection_too_slow)/;
 
-const PRIMARY = {
-  talk: { label: strings.BUTTONS.talk, icon: "microphone" },
-  cancel: { label: strings.BUTTONS.cancel, icon: "close" },
-  end: { label: strings.BUTTONS.end, icon: "phone" },
-  retry: { label: strings.BUTTONS.retry, icon: "microphone" },
-  again: { label: strings.BUTTONS.again, icon: "microphone" },
-};
+const PRIMARY_ICONS = { talk: "microphone", cancel: "close", end: "phone", retry: "microphone", again: "microphone" };
 
 function kindOfPrimary(session) {
   if (session.phase === "live") {
@@ -211,11 +205,11 @@ export class View {
     if (button.dataset.kind !== kind) {
       this.primaryChangedAt_ms = button.dataset.kind ? performance.now() : -PRESS_GUARD_MS;
       button.dataset.kind = kind;
-      this.part("primary-icon").setAttribute("href", `#icon-${PRIMARY[kind].icon}`);
+      this.part("primary-icon").setAttribute("href", `#icon-${PRIMARY_ICONS[kind]}`);
     }
     button.hidden = session.phase === "failed" && !strings.troubleFor(session.failure.code).canRetry;
     button.setAttribute("aria-disabled", String(wait_s > 0 || (session.phase === "live" && session.ending)));
-    setText(this.part("primary-label"), wait_s > 0 ? strings.retryIn(wait_s) : PRIMARY[kind].label);
+    setText(this.part("primary-label"), wait_s > 0 ? strings.retryIn(wait_s) : strings.BUTTONS[kind]);
   }
 
   secondsToWait(session, now_ms) {
@@ -334,7 +328,7 @@ export class View {
     const options = devices.map(({ deviceId, label }, index) => {
       const option = document.createElement("option");
       option.value = deviceId;
-      option.textContent = label || strings.DEVICE_UNNAMED(index + 1);
+      option.textContent = label || strings.fill(strings.PAGE.microphone_number, { count: index + 1 });
       option.selected = deviceId === currentId;
       return option;
     });

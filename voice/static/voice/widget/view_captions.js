@@ -1,7 +1,7 @@
 // Part of the view: the log of what was said. Words still being spoken are shown but hidden from screen readers; a
 // finished line is put in as a new element, which the live region then announces once.
 
-import { DEFAULT_AGENT_NAME, SPEAKERS } from "./strings.js";
+import { PAGE } from "./strings.js";
 
 // Within this of the end, the reader is following and the log scrolls along.
 const FOLLOWING_PX = 40;
@@ -13,7 +13,7 @@ function lineFor(entry, agentName) {
   const speaker = document.createElement("span");
   const words = document.createElement("span");
   speaker.className = "call__speaker";
-  speaker.textContent = entry.speaker === "agent" ? agentName || DEFAULT_AGENT_NAME : SPEAKERS.caller;
+  speaker.textContent = entry.speaker === "agent" ? agentName || PAGE.assistant : PAGE.caller;
   words.className = "call__words";
   line.className = "call__line";
   line.dataset.speaker = entry.speaker;

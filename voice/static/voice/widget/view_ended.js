@@ -1,7 +1,7 @@
 // Part of the view: what a finished call shows: how long, what it cost item by item, and the rating.
 
 import * as format from "./format.js";
-import { END_REASONS, RATING } from "./strings.js";
+import { count, END_REASONS, fill, PAGE, RATING, receiptItem } from "./strings.js";
 
 function cell(tag, text, className = "") {
   const element = document.createElement(tag);
@@ -16,8 +16,8 @@ function cell(tag, text, className = "") {
 function receiptRow(line, digits) {
   const row = document.createElement("tr");
   row.append(
-    cell("th", line.label),
-    cell("td", `${format.quantity(line.quantity)} ${line.unit}`, "number"),
+    cell("th", receiptItem(line.label)),
+    cell("td", count(line.unit, line.quantity, format.quantity(line.quantity)), "number"),
     cell("td", format.exactCredits(line.amount_micro, digits), "number"),
   );
   return row;
@@ -69,7 +69,7 @@ export class EndedView {
     this.part("receipt-total").textContent = format.exactCredits(receipt.total_micro, digits);
     const uncollected = this.part("receipt-uncollected");
     uncollected.hidden = receipt.uncollected_micro === 0;
-    uncollected.textContent = `${format.credits(receipt.uncollected_micro)} more were used than could be charged. They are not charged.`;
+    uncollected.textContent = fill(PAGE.uncollected, { credits: format.credits(receipt.uncollected_micro) });
   }
 
   resetRating(ended) {
