@@ -88,3 +88,10 @@ test("a very long call keeps its latest lines", () => {
   assert.equal(list.entries.length, 500);
   assert.equal(list.entries.at(-1).text, "599");
 });
+
+test("what was said can be taken away as text, without what was still being said", () => {
+  let list = captions.applyFinal(captions.noCaptions(), final("agent", "a", "Good morning."));
+  list = captions.applyFinal(list, final("caller", "b", "Hello."));
+  list = captions.applyDelta(list, delta("agent", "c", "How can"));
+  assert.equal(captions.asText(list, { caller: "You", agent: "Rosewood" }), "Rosewood: Good morning.\nYou: Hello.\n");
+});

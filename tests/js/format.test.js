@@ -58,3 +58,14 @@ for (const [ms, text] of [
 test("a name from code is made readable", () => {
   assert.equal(format.humanised("call_back-number"), "Call back number");
 });
+
+test("the time left is shown when it begins to matter, and never runs below nothing", () => {
+  const ten_ms = 600_000;
+  assert.equal(format.timeLeft(0, ten_ms), "");
+  assert.equal(format.timeLeft(299_000, ten_ms), "");
+  assert.equal(format.timeLeft(301_000, ten_ms), "4:59");
+  assert.equal(format.timeLeft(700_000, ten_ms), "0:00");
+  assert.equal(format.timeLeft(0, 60_000), "");
+  assert.equal(format.timeLeft(31_000, 60_000), "0:29");
+  assert.equal(format.timeLeft(1000, 0), "");
+});

@@ -38,6 +38,8 @@ export class Call {
       onHoldChoice: (isOn) => this.chooseHoldToTalk(isOn),
       onHold: () => this.applyGate(),
       onText: (text) => this.sendText(text),
+      onCaptions: (isOn) => this.chooseCaptions(isOn),
+      onSaveSaid: () => this.saveSaid(),
       onRate: (rating) => this.rate(rating),
       onDismiss: (code) => this.dispatch({ type: "notice_dismissed", code }),
     });
@@ -356,6 +358,16 @@ export class Call {
     preferences.rememberHoldToTalk(enabled);
     this.dispatch({ type: "hold_to_talk", enabled });
     this.applyGate();
+  }
+
+  chooseCaptions(isOn) {
+    preferences.rememberCaptions(isOn);
+    this.render();
+  }
+
+  saveSaid() {
+    const names = { caller: strings.PAGE.caller, agent: this.session.agent_name || strings.PAGE.assistant };
+    this.view.saveFile(`${this.session.session_id || "parley"}.txt`, captions.asText(this.captions, names));
   }
 
   applyGate() {

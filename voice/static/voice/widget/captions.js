@@ -61,3 +61,9 @@ export function applyFinal(before, { speaker, item_id, text, interrupted }) {
   }
   return put(captions, speaker, item_id, (entry) => ({ ...entry, text, isFinal: true, isInterrupted: interrupted }));
 }
+
+/** What was said as plain text, a line each: what a caller takes away. `names` has the words for caller and agent. */
+export function asText(captions, names) {
+  const said = captions.entries.filter((entry) => entry.isFinal);
+  return said.map(({ speaker, text }) => `${names[speaker]}: ${text}\n`).join("");
+}

@@ -4,6 +4,8 @@ import { count, PAGE } from "./strings.js";
 
 const MICRO = 1_000_000;
 const MICRO_DIGITS = 6;
+// A countdown from the first second makes people hurry; the last five minutes are worth knowing of.
+const LEFT_SHOWN_MS = 300_000;
 
 const grouped = (whole) => String(whole).replace(/\B(?=(\d{3})+$)/g, ",");
 
@@ -46,6 +48,13 @@ export function clock(duration_ms) {
   const hours = Math.floor(total_s / 3600);
   const seconds = String(total_s % 60).padStart(2, "0");
   return hours > 0 ? `${hours}:${String(minutes).padStart(2, "0")}:${seconds}` : `${minutes}:${seconds}`;
+}
+
+/** How much of a call's longest time is left, for the meter; empty while that is no matter yet. */
+export function timeLeft(elapsed_ms, max_duration_ms) {
+  const left_ms = max_duration_ms - elapsed_ms;
+  const isNear = max_duration_ms > 0 && left_ms < Math.min(max_duration_ms / 2, LEFT_SHOWN_MS);
+  return isNear ? clock(Math.max(0, left_ms)) : "";
 }
 
 /** "2 minutes 5 seconds": for sentences and for screen readers. */

@@ -2,6 +2,7 @@
 
 const EXPLAINED = "parley.microphone_explained";
 const HOLD_TO_TALK = "parley.hold_to_talk";
+const CAPTIONS_OFF = "parley.captions_off";
 
 function read(key) {
   try {
@@ -23,3 +24,5 @@ export const isMicrophoneExplained = () => read(EXPLAINED);
 export const rememberMicrophoneExplained = () => write(EXPLAINED, true);
 export const prefersHoldToTalk = () => read(HOLD_TO_TALK);
 export const rememberHoldToTalk = (isOn) => write(HOLD_TO_TALK, isOn);
+export const wantsCaptions = () => !read(CAPTIONS_OFF);
+export const rememberCaptions = (isOn) => write(CAPTIONS_OFF, !isOn);

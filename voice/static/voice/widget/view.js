@@ -1,6 +1,7 @@
 // The only code that touches the page: shows a session in the call's markup (_call.html) and passes on what is pressed.
 
 import * as format from "./format.js";
+import * as preferences from "./preferences.js";
 import { isActive, stateOf } from "./session.js";
 import { SpaceBar } from "./space_bar.js";
 import * as strings from "./strings.js";
@@ -57,7 +58,7 @@ function setText(element, text) {
 
 export class View {
   /** handlers: onPrimary, onTypeInstead, onConsent(agrees), onContinue, onMute, onDevice(id), onHoldChoice(bool), onHold(bool), onText(text),
-   *  onRate({stars, comment}), onDismiss(code). */
+   *  onRate({stars, comment}), onDismiss(code), onCaptions(bool), onSaveSaid. */
   constructor(root, handlers) {
     this.root = root;
     this.handlers = handlers;
@@ -89,6 +90,9 @@ export class View {
     this.onClick("trouble-copy", () => this.copySessionId("trouble-copy"));
     this.onClick("ended-copy", () => this.copySessionId("ended-copy"));
     this.part("devices").addEventListener("change", (event) => handlers.onDevice(event.target.value));
+    this.part("captions-choice").checked = preferences.wantsCaptions();
+    this.part("captions-choice").addEventListener("change", (event) => handlers.onCaptions(event.target.checked));
+    this.onClick("save-said", handlers.onSaveSaid);
     this.part("hold-choice").addEventListener("change", (event) => handlers.onHoldChoice(event.target.checked));
     this.part("composer").addEventListener("submit", (event) => this.submitText(event));
     this.listenToHold();
@@ -176,6 +180,7 @@ export class View {
     this.renderTasks(session);
     this.captions.render(captions, session.agent_name || this.config.agentName);
     this.ended.render(session);
+    this.part("save-said").hidden = captions.entries.length === 0;
     this.renderPanels(session, captions);
     this.followState(session, state);
   }
@@ -228,6 +233,9 @@ export class View {
     this.part("type-instead").hidden = !isResting || !typingHelps;
     this.part("hold-option").hidden = !(session.phase === "idle" || isVoiceLive);
     this.part("hold-choice").checked = session.holdToTalk;
+    this.part("captions-option").hidden = !isVoiceLive;
+    // A typed conversation is nothing but its captions.
+    this.part("captions").hidden = isVoiceLive && !this.part("captions-choice").checked;
   }
 
   renderMeter(session, now_ms) {
@@ -237,6 +245,9 @@ export class View {
       setText(this.part("elapsed"), format.clock(now_ms - session.started_at_ms));
       setText(this.part("credits"), format.credits(session.used_micro));
       this.part("credits-pair").hidden = !session.shows_prices;
+      const left = format.timeLeft(now_ms - session.started_at_ms, session.max_duration_ms);
+      setText(this.part("left"), left);
+      this.part("left-pair").hidden = left === "";
     }
   }
 
@@ -348,6 +359,15 @@ export class View {
     setTimeout(() => {
       label.textContent = strings.BUTTONS.copySessionId;
     }, COPIED_MS);
+  }
+
+  /** Let the caller keep a text as a file: made here, never sent anywhere. */
+  saveFile(name, text) {
+    const link = document.createElement("a");
+    link.href = URL.createObjectURL(new Blob([text], { type: "text/plain;charset=utf-8" }));
+    link.download = name;
+    link.click();
+    URL.revokeObjectURL(link.href);
   }
 
   /** Tell the page around the call, as a DOM event "parley:<name>". */
