@@ -10,7 +10,7 @@ from pathlib import Path
 
 import uvloop
 
-from bench import report, voice_to_voice
+from bench import ledger, report, voice_to_voice
 from bench.contenders import CONTENDERS, DIRECT, LOAD_CORE
 from bench.machine import describe_machine, why_not_here
 from bench.processes import ROOT, ending, free_port, listening, start
@@ -25,13 +25,19 @@ _QUICK = Schedule(
 )  # fmt: skip
 _RESPONSE_MS = 8_000
 _VOICE = "voice"
+_LEDGER = "ledger"
+# What is no contender for the call path.
+_OTHERS = {_VOICE, _LEDGER}
+_LEDGER_WINDOW_S, _QUICK_LEDGER_WINDOW_S = 10.0, 3.0
 
 
 def parse(arguments: Sequence[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="parley bench", description=__doc__)
     names = [contender.name for contender in CONTENDERS]
     parser.add_argument("--quick", action="store_true", help="two minutes: fewer sessions, no ramp; nothing is written")
-    parser.add_argument("--only", action="append", choices=[*names, _VOICE], help="measure this alone; may be repeated")
+    parser.add_argument(
+        "--only", action="append", choices=[*names, *sorted(_OTHERS)], help="measure this alone; may be repeated"
+    )
     parser.add_argument("--output", type=Path, help="where to write the table (default: bench/results/<date>.md)")
     return parser.parse_args(arguments)
 
@@ -58,19 +64,23 @@ def main(arguments: Sequence[str]) -> int:
         say(f"parley bench: {reason}")
         return 1
     schedule = _QUICK if options.quick else _FULL
-    names = options.only or [contender.name for contender in CONTENDERS if contender.is_usual] + [_VOICE]
+    names = options.only or [contender.name for contender in CONTENDERS if contender.is_usual] + [_LEDGER, _VOICE]
     machine, began_s = describe_machine(), time.monotonic()
     outcomes: list[Outcome] = []
     turns: voice_to_voice.Turns | None = None
+    books: ledger.Ledger | None = None
     with tempfile.TemporaryDirectory(prefix="parley-bench-") as folder:
-        if set(names) - {_VOICE}:
+        if set(names) - _OTHERS:
             os.sched_setaffinity(0, {LOAD_CORE})
             outcomes = uvloop.run(measure_sessions(schedule, names, Path(folder)))
             os.sched_setaffinity(0, range(os.cpu_count() or 1))
+        if _LEDGER in names:
+            say("measuring the ledger ...")
+            books = ledger.measure(_QUICK_LEDGER_WINDOW_S if options.quick else _LEDGER_WINDOW_S, Path(folder))
         if _VOICE in names:
             say("measuring voice to voice ...")
             turns = voice_to_voice.measure(2 if options.quick else 10, Path(folder))
-    text = report.render(machine, schedule, _RESPONSE_MS, outcomes, turns, took_s=time.monotonic() - began_s)
+    text = report.render(machine, schedule, _RESPONSE_MS, outcomes, turns, books, took_s=time.monotonic() - began_s)
     say(text)
     is_partial = options.quick or bool(options.only)
     reason = report.why_unusable(outcomes)

@@ -4,6 +4,7 @@ import time
 from collections.abc import Sequence
 from statistics import median
 
+from bench.ledger import WRITERS, Ledger, Load
 from bench.sessions import HELD_ADDED_MS, Figures, Outcome, Schedule
 from bench.voice_to_voice import Turns
 
@@ -12,6 +13,7 @@ _CPU_AIMS = (("uvicorn", 0.6, "litellm"), ("uvicorn", 1.0, "websockets"), ("daph
 _FIRST_AUDIO_MS = 800
 _MEMORY_KB = 150
 _P99_ADDED_MS = 3.0
+_LEDGER = ("open_hold", "capture", "extend_hold", "settle_hold")
 # Beyond this the callers' own core was taken from them.
 _LATE_MS_MAX = 10.0
 
@@ -43,6 +45,7 @@ def render(
     response_ms: int,
     outcomes: Sequence[Outcome],
     turns: Turns | None,
+    books: Ledger | None = None,
     *,
     took_s: float,
 ) -> str:
@@ -56,6 +59,8 @@ def render(
     if outcomes:
         parts += ["## The call path", _how(schedule, response_ms), _call_table(outcomes, schedule)]
         parts += [_remarks(outcomes), "### Aims", _aims_table(outcomes, schedule)]
+    if books is not None:
+        parts += [f"## The ledger under {WRITERS} writers", _ledger(books)]
     if turns is not None:
         parts += ["## Voice to voice, embedded models", _voice(turns)]
     parts.append(f"The run took {took_s / 60:.0f} minutes. How it is measured: [README](../README.md).")
@@ -146,6 +151,23 @@ def _aims_of(name: str, by_name: dict[str, Outcome], schedule: Schedule) -> list
     if (memory := outcome.rss_per_session_kb) is not None:
         rows.append(_aim(f"under {_MEMORY_KB} kB a session, {name}", f"{memory:.0f} kB", memory < _MEMORY_KB))
     return rows
+
+
+def _ledger(books: Ledger) -> str:
+    head = ["database", "wallets", "operations a second", "p50 ms", "p99 ms", *(f"{name} p99 ms" for name in _LEDGER)]
+    rows = [head, ["---"] * len(head), *(_ledger_row(load) for load in books.loads)]
+    table = "\n".join(f"| {' | '.join(row)} |" for row in rows) if books.loads else ""
+    failed = [
+        f"{load.database}, {load.wallets} wallets: {load.failed} calls could not get the database in time."
+        for load in books.loads
+        if load.failed
+    ]
+    return "\n\n".join(filter(None, [table, "\n".join(f"- {line}" for line in [*failed, *books.remarks])]))
+
+
+def _ledger_row(load: Load) -> list[str]:
+    figures = [f"{load.p50_ms:.1f}", f"{load.p99_ms:.1f}", *(f"{load.p99_ms_of(name):.1f}" for name in _LEDGER)]
+    return [load.database, str(load.wallets), f"{load.operations_per_s:.0f}", *figures]
 
 
 def _voice(turns: Turns) -> str:
