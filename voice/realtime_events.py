@@ -117,6 +117,7 @@ def response_create(
     instructions: str | None = None,
     output_modalities: list[str] | None = None,
     metadata: Mapping[str, str] | None = None,
+    tool_choice: str | None = None,
     event_id: str | None = None,
 ) -> bytes:
     """Ask for a response; what is None is left to the session's own setting."""
@@ -125,6 +126,7 @@ def response_create(
         instructions=instructions,
         output_modalities=output_modalities,
         metadata=metadata,
+        tool_choice=tool_choice,
     )
     event = {"type": "response.create", **_present(event_id=event_id)}
     return dump({**event, "response": response} if response else event)

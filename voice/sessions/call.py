@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from uuid import UUID
 
+from voice.tools.spec import ToolSpec
 from voice.upstream.base import Endpoint
 
 
@@ -45,3 +46,6 @@ class Call:
     # Whether the caller's page shows in writing what is said, and whether they agreed to its being kept.
     captions: bool = True
     records_words: bool = False
+
+    # The customer's own tools, beside the built-in ones (sessions/tools.py).
+    tools: tuple[ToolSpec, ...] = ()

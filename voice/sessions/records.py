@@ -22,7 +22,9 @@ from voice.models import (
 )
 from voice.sessions.call import Call, CollectedField
 from voice.sessions.connect import endpoint_of
+from voice.sessions.tools import BUILT_IN
 from voice.sessions.turns import TurnTimes
+from voice.tools.keeping import tools_offered
 from voice.transcripts import store
 from voice.transcripts.consent import records_words
 from voice.transcripts.recorder import TurnText
@@ -171,4 +173,5 @@ def _call_of(session: Session) -> Call:
         turn_detection=session.turn_detection or TurnDetection.SERVER_VAD,
         captions=agent.captions,
         records_words=records_words(session),
+        tools=tools_offered(session.agent, taken=BUILT_IN | {agent.task_name}) if session.agent else (),
     )

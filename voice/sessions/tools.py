@@ -1,4 +1,4 @@
-"""The tools every assistant has: finish its task, take a number for a call back, hang up."""
+"""The tools a model is offered, and those every assistant has: finish its task, take a number, hang up."""
 
 import json
 from collections.abc import Mapping
@@ -10,6 +10,8 @@ from voice.sessions.state import FunctionCall
 
 END_CALL = "end_call"
 REQUEST_CALLBACK = "request_callback"
+# A customer's tool of the same name would hide one of them.
+BUILT_IN = frozenset({END_CALL, REQUEST_CALLBACK})
 
 _CALLBACK_FIELDS = (
     CollectedField("name", "the caller's name"),
@@ -38,7 +40,7 @@ def tools_of(call: Call) -> list[dict[str, Any]]:
     if call.task_name and call.collects:
         description = "Call this once the caller has confirmed every detail that you read back."
         tools.insert(0, _function(call.task_name, description, call.collects))
-    return tools
+    return tools + [tool.definition for tool in call.tools]
 
 
 def run_tool(call: Call, asked: FunctionCall) -> ToolResult:
