@@ -139,7 +139,7 @@ def _turn(page, utterance: str) -> Turn:
     notes = page.evaluate("({ messages: heard.messages, onsets: heard.onsets })")
     turn = turn_of(said_at_ms, notes["messages"], notes["onsets"])
     if turn is None:
-        raise NoAnswer("the assistant spoke before the caller had finished")
+        raise NoAnswer(f"the assistant spoke before the caller had finished saying {utterance}")
     return turn
 
 

@@ -11,7 +11,8 @@ _official: TypeAdapter[Any] = TypeAdapter(RealtimeServerEvent)
 _BEFORE = {
     "response.output_item.added": {"response.created", "response.output_item.done"},
     "conversation.item.added": {"response.output_item.added"},
-    "response.content_part.added": {"conversation.item.added"},
+    # Out of band, an item is part of no conversation.
+    "response.content_part.added": {"conversation.item.added", "response.output_item.added"},
     "response.output_audio_transcript.delta": {
         "response.content_part.added", "response.output_audio.delta", "response.output_audio_transcript.delta"
     },
@@ -22,11 +23,15 @@ _BEFORE = {
     },
     "response.output_audio_transcript.done": {"response.output_audio.done"},
     "response.output_text.done": {"response.content_part.added", "response.output_text.delta"},
-    "response.function_call_arguments.delta": {"conversation.item.added", "response.function_call_arguments.delta"},
+    "response.function_call_arguments.delta": {
+        "conversation.item.added", "response.output_item.added", "response.function_call_arguments.delta"
+    },
     "response.function_call_arguments.done": {"response.function_call_arguments.delta"},
     "response.content_part.done": {"response.output_audio_transcript.done", "response.output_text.done"},
     "conversation.item.done": {"response.content_part.done", "response.function_call_arguments.done"},
-    "response.output_item.done": {"conversation.item.done"},
+    "response.output_item.done": {
+        "conversation.item.done", "response.content_part.done", "response.function_call_arguments.done"
+    },
     "response.done": {"response.created", "response.output_item.done"},
 }  # fmt: skip
 
@@ -86,6 +91,10 @@ def _of_response(events: list[dict[str, Any]], response_id: str) -> list[dict[st
 
 def _check_order(events: list[dict[str, Any]]) -> None:
     kinds = [event["type"] for event in events]
+    is_out_of_band = events[0]["response"].get("conversation_id", "") is None
+    told = kinds.count("conversation.item.added"), kinds.count("conversation.item.done")
+    made = kinds.count("response.output_item.added"), kinds.count("response.output_item.done")
+    assert told == ((0, 0) if is_out_of_band else made)
     assert kinds[0] == "response.created"
     assert kinds.count("response.created") == 1
     for before, kind in zip(kinds, kinds[1:], strict=False):

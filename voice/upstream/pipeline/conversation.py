@@ -2,7 +2,7 @@
 
 import copy
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -15,6 +15,13 @@ MAX_ITEMS = 400
 MAX_ITEM_BYTES = 64 * 1024
 MAX_ID_CHARS = 128
 
+# A client's base64 audio, and where it stands in the event, to PCM; raises InvalidRequest.
+Decode = Callable[[str, str], bytes]
+
+_FIELDS_OF_CALLS = {
+    "function_call": ("call_id", "name", "arguments"),
+    "function_call_output": ("call_id", "output"),
+}
 _CONTENT_OF_ROLE = {"system": {"input_text"}, "user": {"input_text", "input_audio"}, "assistant": {"output_text"}}
 
 
@@ -28,11 +35,16 @@ class Spoken:
 
 @dataclass(slots=True)
 class Item:
-    """One item. `data` is the GA item; `audio_bytes` how much a caller said, `spoken` what an assistant did."""
+    """One item. `data` is the GA item; `audio_bytes` how much a caller said, `spoken` what an assistant did.
+
+    `unheard` is audio whose words nobody knows yet. An item that is `forgotten` is there to be read by clients only.
+    """
 
     data: dict[str, Any]
     audio_bytes: int = 0
     spoken: list[Spoken] = field(default_factory=list)
+    unheard: bytes = b""
+    forgotten: bool = False
 
     @property
     def id(self) -> str:
@@ -109,11 +121,13 @@ class Conversation:
 
 
 def fitting(
-    items: Sequence[Item], instructions: str, tools: Sequence[Any], most_tokens: int
+    items: Sequence[Item], instructions: str, tools: Sequence[Any], most_tokens: int, truncation: Any = "auto"
 ) -> tuple[list[Piece], list[Item]]:
     """Return what a response reads, oldest first: as many of the newest items as fit into most_tokens.
 
-    Raise InvalidRequest when not even the instructions do.
+    `truncation` is the session's: "auto", "disabled", or a retention ratio, which forgets more than it must, once, so
+    that what is read stays the same for a while and can be cached. Raise InvalidRequest when not even the instructions
+    fit, or the items do not and may not be left out.
     """
     opening = [Piece(instructions, text_tokens_of(instructions))]
     if tools:
@@ -122,13 +136,35 @@ def fitting(
     left = most_tokens - sum(piece.tokens for piece in opening)
     if left < 0:
         raise InvalidRequest("context_length_exceeded", "The instructions do not fit into the model's context.")
+    if isinstance(truncation, dict):
+        kept = _retained(items, left, truncation)
+    else:
+        kept = _newest(items, left)
+        if truncation == "disabled" and len(kept) < len(items):
+            raise InvalidRequest("context_length_exceeded", "The conversation does not fit into the model's context.")
+    return [*opening, *(item.piece() for item in kept)], kept
+
+
+def _retained(items: Sequence[Item], most_tokens: int, truncation: Mapping[str, Any]) -> list[Item]:
+    limit = min(most_tokens, truncation.get("token_limits", {}).get("post_instructions", most_tokens))
+    remembered = [item for item in items if not item.forgotten]
+    kept = _newest(remembered, limit)
+    if len(kept) == len(remembered):
+        return kept
+    kept = _newest(remembered, int(limit * truncation["retention_ratio"]))
+    for item in remembered[: len(remembered) - len(kept)]:
+        item.forgotten = True
+    return kept
+
+
+def _newest(items: Sequence[Item], most_tokens: int) -> list[Item]:
     kept: list[Item] = []
     for item in reversed(items):
-        left -= item.piece().tokens
-        if left < 0:
+        most_tokens -= item.piece().tokens
+        if most_tokens < 0:
             break
         kept.insert(0, item)
-    return [*opening, *(item.piece() for item in kept)], kept
+    return kept
 
 
 def messages_of(instructions: str, items: Sequence[Item]) -> list[dict[str, Any]]:
@@ -154,21 +190,26 @@ def chat_tool_choice(choice: Any) -> Any:
     return {"type": "function", "function": {"name": choice["name"]}} if isinstance(choice, dict) else choice
 
 
-def new_item(raw: Mapping[str, Any], item_id: str) -> Item:
-    """Return the item a client asks to create; raise InvalidRequest."""
-    if len(json.dumps(raw)) > MAX_ITEM_BYTES:
-        raise InvalidRequest("invalid_value", f"An item may have {MAX_ITEM_BYTES} bytes.", "item")
+def new_item(raw: Mapping[str, Any], item_id: str, decode: Decode, where: str = "item") -> Item:
+    """Return the item a client describes at `where`; raise InvalidRequest.
+
+    `decode` reads a client's base64 audio. Audio without words is left in `unheard` of the item.
+    """
     chosen_id = member(raw, "id", str, "") or item_id
     if len(chosen_id) > MAX_ID_CHARS:
-        raise InvalidRequest("invalid_value", "item.id is too long.", "item.id")
+        raise InvalidRequest("invalid_value", f"{where}.id is too long.", f"{where}.id")
     common = {"id": chosen_id, "object": "realtime.item", "type": raw.get("type"), "status": "completed"}
+    fields = _FIELDS_OF_CALLS.get(common["type"]) if isinstance(common["type"], str) else None
     if common["type"] == "message":
-        return Item(common | _message_fields(raw))
-    if common["type"] == "function_call":
-        return Item(common | {name: member(raw, name, str) for name in ("call_id", "name", "arguments")})
-    if common["type"] == "function_call_output":
-        return Item(common | {name: member(raw, name, str) for name in ("call_id", "output")})
-    raise InvalidRequest("invalid_value", "item.type is not supported by this model.", "item.type")
+        item = _message(common, raw, decode, where)
+    elif fields is not None:
+        item = Item(common | {name: member(raw, name, str) for name in fields})
+    else:
+        kinds = ["message", *_FIELDS_OF_CALLS]
+        raise InvalidRequest("invalid_value", f"{where}.type must be one of {kinds}.", f"{where}.type")
+    if len(json.dumps(item.data)) > MAX_ITEM_BYTES:
+        raise InvalidRequest("invalid_value", f"An item may have {MAX_ITEM_BYTES} bytes.", where)
+    return item
 
 
 def said_item(item_id: str, pcm: bytes, transcript: str | None = None) -> Item:
@@ -191,24 +232,36 @@ def truncated_at(item: Item | None, audio_end_ms: int) -> Item:
     return item
 
 
-def _message_fields(raw: Mapping[str, Any]) -> dict[str, Any]:
+def _message(common: dict[str, Any], raw: Mapping[str, Any], decode: Decode, where: str) -> Item:
     role = member(raw, "role", str)
     allowed = _CONTENT_OF_ROLE.get(role)
     if allowed is None:
-        raise InvalidRequest("invalid_value", "item.role must be system, user or assistant.", "item.role")
-    content = [_part(part, allowed) for part in member(raw, "content", list)]
-    return {"role": role, "content": content}
+        raise InvalidRequest("invalid_value", f"{where}.role must be system, user or assistant.", f"{where}.role")
+    parts = member(raw, "content", list)
+    content = [_part(part, allowed, f"{where}.content[{index}]") for index, part in enumerate(parts)]
+    sounds = [part for part in parts if isinstance(part.get("audio"), str)]
+    if len(sounds) > 1:
+        raise InvalidRequest("invalid_value", "An item may have one piece of audio.", f"{where}.content")
+    pcm = decode(sounds[0]["audio"], f"{where}.content[{parts.index(sounds[0])}].audio") if sounds else b""
+    is_unheard = bool(sounds) and sounds[0].get("transcript") is None
+    item = Item({**common, "role": role, "content": content}, audio_bytes=len(pcm))
+    item.unheard = pcm if is_unheard else b""
+    return item
 
 
-def _part(part: Any, allowed: set[str]) -> dict[str, Any]:
+def _part(part: Any, allowed: set[str], where: str) -> dict[str, Any]:
     kind = part.get("type") if isinstance(part, dict) else None
+    if kind == "input_image":
+        raise InvalidRequest("invalid_value", "This model does not support image input.", f"{where}.type")
     if kind not in allowed:
         message = f"The content of such an item must be one of {sorted(allowed)}."
-        raise InvalidRequest("invalid_value", message, "item.content")
-    if kind == "input_audio":
-        # Audio that was never appended is known by its transcript.
-        return {"type": kind, "transcript": member(part, "transcript", str)}
-    return {"type": kind, "text": member(part, "text", str)}
+        raise InvalidRequest("invalid_value", message, f"{where}.type")
+    if kind != "input_audio":
+        return {"type": kind, "text": member(part, "text", str)}
+    if part.get("transcript") is None:
+        member(part, "audio", str)
+        return {"type": kind, "transcript": None}
+    return {"type": kind, "transcript": member(part, "transcript", str)}
 
 
 def _call_and_answer(call: Mapping[str, Any], output: str) -> list[dict[str, Any]]:

@@ -6,17 +6,21 @@ from typing import Any
 
 from voice.upstream.pipeline.conversation import Conversation, Item, Spoken
 from voice.upstream.pipeline.parts import ToolCall
+from voice.upstream.pipeline.wire_audio import Converter, encoder_of
 
 
 class Output:
-    """At most one message at a time is open; `items` are all of them, `text` and `audio_bytes` what they amount to."""
+    """At most one message at a time is open; `items` are all of them, `text` and `audio_bytes` what they amount to.
+
+    Without an `audio_format` it is written only. Without a conversation its items belong to nothing but the response.
+    """
 
     def __init__(
         self,
         *,
         response_id: str,
-        is_audio: bool,
-        conversation: Conversation,
+        audio_format: dict[str, Any] | None,
+        conversation: Conversation | None,
         emit: Callable[..., None],
         new_item_id: Callable[[], str],
     ) -> None:
@@ -24,7 +28,8 @@ class Output:
         self.text = ""
         self.audio_bytes = 0
         self._response_id = response_id
-        self._is_audio = is_audio
+        self._audio_format = audio_format
+        self._encoder: Converter | None = None
         self._conversation = conversation
         self._emit = emit
         self._new_item_id = new_item_id
@@ -51,8 +56,8 @@ class Output:
         clause = message.spoken[-1]
         message.spoken[-1] = Spoken(clause.text, clause.n_bytes + len(pcm))
         self.audio_bytes += len(pcm)
-        delta = base64.b64encode(pcm).decode()
-        self._emit("response.output_audio.delta", **self._place(message), content_index=0, delta=delta)
+        if self._encoder:
+            self._emit_sound(message, self._encoder.convert(pcm))
 
     def call(self, call: ToolCall) -> None:
         self.close_message("completed")
@@ -73,7 +78,8 @@ class Output:
         part = {**message.data["content"][0]}
         part["type"] = part["type"].removeprefix("output_")
         place = {**self._place(message), "content_index": 0}
-        if self._is_audio:
+        if self._encoder:
+            self._emit_sound(message, self._encoder.finish())
             self._emit("response.output_audio.done", **place)
             self._emit("response.output_audio_transcript.done", **place, transcript=part["transcript"])
         else:
@@ -81,11 +87,17 @@ class Output:
         self._emit("response.content_part.done", **place, part=part)
         self._finish_item(message, status)
 
+    def _emit_sound(self, message: Item, audio: bytes) -> None:
+        if audio:
+            delta = base64.b64encode(audio).decode()
+            self._emit("response.output_audio.delta", **self._place(message), content_index=0, delta=delta)
+
     def _open_message(self) -> Item:
         if self._message is None:
             self._message = self._add_item({"type": "message", "role": "assistant", "content": []})
+            self._encoder = encoder_of(self._audio_format) if self._audio_format else None
             # A part is "audio" where the same thing in an item is "output_audio"; clients insist on both names.
-            part = {"type": "audio", "transcript": ""} if self._is_audio else {"type": "text", "text": ""}
+            part = {"type": "audio", "transcript": ""} if self._encoder else {"type": "text", "text": ""}
             self._message.data["content"].append({**part, "type": f"output_{part['type']}"})
             self._emit("response.content_part.added", **self._place(self._message), content_index=0, part=part)
         return self._message
@@ -93,15 +105,20 @@ class Output:
     def _add_item(self, fields: dict[str, Any]) -> Item:
         item = Item({"id": self._new_item_id(), "object": "realtime.item", "status": "in_progress", **fields})
         self.items.append(item)
-        self._previous = self._conversation.add(item)
+        if self._conversation is not None:
+            self._previous = self._conversation.add(item)
         self._emit("response.output_item.added", **self._index(), item=item.snapshot())
-        self._emit("conversation.item.added", previous_item_id=self._previous, item=item.snapshot())
+        self._emit_in_conversation("conversation.item.added", item)
         return item
 
     def _finish_item(self, item: Item, status: str) -> None:
         item.data["status"] = status
-        self._emit("conversation.item.done", previous_item_id=self._previous, item=item.snapshot())
+        self._emit_in_conversation("conversation.item.done", item)
         self._emit("response.output_item.done", **self._index(), item=item.snapshot())
+
+    def _emit_in_conversation(self, kind: str, item: Item) -> None:
+        if self._conversation is not None:
+            self._emit(kind, previous_item_id=self._previous, item=item.snapshot())
 
     def _place(self, item: Item) -> dict[str, Any]:
         return {**self._index(), "item_id": item.id}

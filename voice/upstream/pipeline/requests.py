@@ -1,7 +1,8 @@
 """Read what a client asks for: the session it wants and the responses it orders, checked field by field."""
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from voice.audio import SAMPLE_RATE
@@ -11,7 +12,13 @@ MAX_INSTRUCTIONS_BYTES = 128 * 1024
 MAX_TOOLS_BYTES = 128 * 1024
 MAX_TOOLS = 128
 MAX_NAME_CHARS = 256
+MAX_INPUT_ITEMS = 200
 PCM = {"type": "audio/pcm", "rate": SAMPLE_RATE}
+_FORMATS: dict[str, dict[str, Any]] = {
+    "audio/pcm": PCM,
+    "audio/pcmu": {"type": "audio/pcmu"},
+    "audio/pcma": {"type": "audio/pcma"},
+}
 
 _SERVER_VAD = {
     "type": "server_vad", "threshold": 0.5, "prefix_padding_ms": 300, "silence_duration_ms": 500,
@@ -28,6 +35,20 @@ class InvalidRequest(Exception):
     def __init__(self, code: str, message: str, param: str | None = None) -> None:
         super().__init__(code)
         self.code, self.message, self.param = code, message, param
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """A response.create: the session as this response is to see it, and what is the response's own.
+
+    `input` is the items it reads instead of the conversation, None for the conversation itself; out of band, what it
+    says does not become part of the conversation.
+    """
+
+    session: dict[str, Any]
+    metadata: dict[str, str] | None = None
+    is_out_of_band: bool = False
+    input: Sequence[Any] | None = None
 
 
 def new_session(session_id: str, model: str, voice: str, expires_at: int) -> dict[str, Any]:
@@ -58,15 +79,22 @@ def chooses_silence(update: Mapping[str, Any], before: bool) -> bool:
     return turn_detection is not None and turn_detection.get("silence_duration_ms") is not None
 
 
-def ordered_response(session: Mapping[str, Any], order: Any) -> tuple[dict[str, Any], dict[str, str] | None]:
-    """Return the session as one response is to see it, and that response's metadata. Raise InvalidRequest."""
+def ordered_response(session: Mapping[str, Any], order: Any) -> Order:
+    """Read the `response` of a response.create. Raise InvalidRequest."""
     if order is None:
         order = {}
     if not isinstance(order, dict):
         raise InvalidRequest("invalid_value", "response must be an object.", "response")
-    metadata = _metadata(order.get("metadata"), "response.metadata")
-    changes = {name: value for name, value in order.items() if name != "metadata"}
-    return _merged(session, changes, _RESPONSE, "response"), metadata
+    own = {name: order.get(name) for name in ("metadata", "conversation", "input")}
+    changes = {name: value for name, value in order.items() if name not in own}
+    seen = _merged(session, changes, _RESPONSE, "response")
+    _check_tool_choice(seen)
+    return Order(
+        seen,
+        _metadata(own["metadata"], "response.metadata"),
+        _one_of(None, "auto", "none")(own["conversation"], "response.conversation") == "none",
+        _input(own["input"], "response.input"),
+    )
 
 
 def most_output_tokens(session: Mapping[str, Any], capabilities: Capabilities) -> int:
@@ -76,9 +104,11 @@ def most_output_tokens(session: Mapping[str, Any], capabilities: Capabilities) -
 
 def member(event: Mapping[str, Any], name: str, kind: type, default: Any = None) -> Any:
     """Return a member of a client event; without a default it is required."""
-    value = event.get(name, default)
-    if value is None and default is None:
-        raise InvalidRequest("missing_required_parameter", f"Missing required parameter: '{name}'.", name)
+    value = event.get(name)
+    if value is None:
+        if default is None:
+            raise InvalidRequest("missing_required_parameter", f"Missing required parameter: '{name}'.", name)
+        return default
     if not isinstance(value, kind) or (kind is int and isinstance(value, bool)):
         raise InvalidRequest("invalid_value", f"'{name}' has the wrong type.", name)
     return value
@@ -94,7 +124,7 @@ def _merged(old: Mapping[str, Any], changes: Any, readers: Mapping[str, Any], pa
         if reader is None:
             raise InvalidRequest("unknown_parameter", f"Unknown parameter: '{where}'.", where)
         if isinstance(reader, Mapping):
-            merged[name] = _merged(old[name], value or {}, reader, where)
+            merged[name] = _merged(old[name], {} if value is None else value, reader, where)
         elif value is not None or reader in _NULLABLE:
             # A null means "leave it" for everything that cannot be switched off: strict clients fill in nulls.
             merged[name] = old[name] if reader is _fixed else reader(value, where)
@@ -111,8 +141,15 @@ def _only_null(value: Any, where: str) -> None:
 
 
 def _ignored(value: Any, where: str) -> Any:
-    """Accept what asks us to trace, or to clean audio that arrives clean, and would change nothing here."""
+    """Accept what asks us to tell more than we know (traces, probabilities), and would change nothing here."""
     return None
+
+
+def _noise_reduction(value: Any, where: str) -> dict[str, Any] | None:
+    """Accept it: what reaches us is understood with noise or without."""
+    if value is None:
+        return None
+    return _merged({}, value, _NOISE_REDUCTION_FIELDS, where)
 
 
 def _text(value: Any, where: str) -> str:
@@ -136,9 +173,13 @@ def _modalities(value: Any, where: str) -> list[str]:
 
 
 def _format(value: Any, where: str) -> dict[str, Any]:
-    if not isinstance(value, dict) or value.get("type") != "audio/pcm" or value.get("rate", SAMPLE_RATE) != SAMPLE_RATE:
-        raise InvalidRequest("invalid_value", f"'{where}' must be audio/pcm at {SAMPLE_RATE}.", where)
-    return PCM
+    kind = value.get("type") if isinstance(value, dict) else None
+    if not isinstance(kind, str) or kind not in _FORMATS:
+        raise InvalidRequest("invalid_value", f"'{where}.type' must be one of {sorted(_FORMATS)}.", f"{where}.type")
+    chosen = _FORMATS[kind]
+    if value.get("rate") not in (None, chosen.get("rate", 8000)):
+        raise InvalidRequest("invalid_value", f"'{where}.rate' must be {chosen.get('rate', 8000)}.", f"{where}.rate")
+    return chosen
 
 
 def _number(low: float, high: float, kind: type) -> Reader:
@@ -157,12 +198,18 @@ def _max_output_tokens(value: Any, where: str) -> int | str:
 
 
 def _transcription(value: Any, where: str) -> dict[str, Any] | None:
-    if value is None:
-        return None
+    # Members we do not act on are left out of the session in force.
+    asked = None if value is None else _merged({}, value, _TRANSCRIPTION_FIELDS, where)
+    return asked and {name: member for name, member in asked.items() if member is not None}
+
+
+def _truncation(value: Any, where: str) -> Any:
     if not isinstance(value, dict):
-        raise _invalid(where)
-    known = {name: value[name] for name in ("model", "language", "prompt") if value.get(name) is not None}
-    return {name: _text(text, f"{where}.{name}") for name, text in known.items()}
+        return _one_of("auto", "disabled")(value, where)
+    asked = _merged({"token_limits": {}}, value, _RETENTION_FIELDS, where)
+    if not {"type", "retention_ratio"} <= asked.keys():
+        raise InvalidRequest("missing_required_parameter", f"'{where}' needs a type and a retention_ratio.", where)
+    return {name: member for name, member in asked.items() if member}
 
 
 def _turn_detection(value: Any, where: str) -> dict[str, Any] | None:
@@ -194,7 +241,7 @@ def _tools(value: Any, where: str) -> list[dict[str, Any]]:
 
 def _tool(tool: Any, where: str) -> dict[str, Any]:
     if not isinstance(tool, dict) or tool.get("type") != "function":
-        raise InvalidRequest("invalid_value", f"'{where}' must be a function.", where)
+        raise InvalidRequest("invalid_value", f"'{where}.type' must be 'function'.", f"{where}.type")
     parameters = tool.get("parameters")
     return {
         "type": "function",
@@ -208,6 +255,19 @@ def _tool_choice(value: Any, where: str) -> Any:
     if isinstance(value, dict) and value.get("type") == "function":
         return {"type": "function", "name": _name(value.get("name"), f"{where}.name")}
     return _one_of("auto", "none", "required")(value, where)
+
+
+def _check_tool_choice(session: Mapping[str, Any]) -> None:
+    choice = session["tool_choice"]
+    if isinstance(choice, dict) and not any(tool["name"] == choice["name"] for tool in session["tools"]):
+        message = f"Tool choice '{choice['name']}' not found in 'tools' parameter."
+        raise InvalidRequest("invalid_value", message, "response.tool_choice")
+
+
+def _input(value: Any, where: str) -> Sequence[Any] | None:
+    if value is not None and (not isinstance(value, list) or len(value) > MAX_INPUT_ITEMS):
+        raise InvalidRequest("invalid_value", f"'{where}' must be a list of {MAX_INPUT_ITEMS} items at most.", where)
+    return value
 
 
 def _metadata(value: Any, where: str) -> dict[str, str] | None:
@@ -234,22 +294,30 @@ _SEMANTIC_VAD_FIELDS = {
     "type": _name, "eagerness": _one_of("low", "medium", "high", "auto"),
     "create_response": _flag, "interrupt_response": _flag,
 }  # fmt: skip
+_NOISE_REDUCTION_FIELDS = {"type": _one_of("near_field", "far_field"), "strength": _number(0, 1, float)}
+_TRANSCRIPTION_FIELDS = {
+    "model": _name, "language": _name, "prompt": _text, "languages": _ignored, "keywords": _ignored, "delay": _ignored,
+}  # fmt: skip
+_RETENTION_FIELDS = {
+    "type": _one_of("retention_ratio"), "retention_ratio": _number(0, 1, float),
+    "token_limits": {"post_instructions": _number(0, 10_000_000, int)},
+}  # fmt: skip
 _OUTPUT = {"format": _format, "voice": _name, "speed": _number(0.25, 1.5, float)}
 _RESPONSE: dict[str, Any] = {
     "instructions": _text, "output_modalities": _modalities, "tools": _tools, "tool_choice": _tool_choice,
-    "max_output_tokens": _max_output_tokens, "audio": {"output": _OUTPUT}, "conversation": _one_of("auto"),
-    "input": _only_null, "prompt": _only_null, "reasoning": _only_null, "parallel_tool_calls": _flag,
+    "max_output_tokens": _max_output_tokens, "audio": {"output": _OUTPUT},
+    "prompt": _only_null, "reasoning": _only_null, "parallel_tool_calls": _flag,
 }  # fmt: skip
 _SESSION: dict[str, Any] = {
-    **{name: reader for name, reader in _RESPONSE.items() if name not in ("conversation", "input")},
+    **_RESPONSE,
     "type": _name, "object": _fixed, "id": _fixed, "model": _fixed, "expires_at": _fixed,
     "audio": {
         "input": {
-            "format": _format, "noise_reduction": _ignored, "transcription": _transcription,
+            "format": _format, "noise_reduction": _noise_reduction, "transcription": _transcription,
             "turn_detection": _turn_detection,
         },
         "output": _OUTPUT,
     },
-    "tracing": _ignored, "include": _ignored, "truncation": _one_of("auto"),
+    "tracing": _ignored, "include": _ignored, "truncation": _truncation,
 }  # fmt: skip
-_NULLABLE = {_only_null, _ignored, _transcription, _turn_detection}
+_NULLABLE = {_only_null, _ignored, _noise_reduction, _transcription, _turn_detection}

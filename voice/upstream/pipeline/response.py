@@ -1,7 +1,7 @@
 """One response of a pipeline: asks the chat model, speaks clause by clause, and tells of it in GA events."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from contextlib import aclosing
 from typing import Any
 
@@ -11,7 +11,7 @@ from voice.upstream.pipeline.clauses import ClauseCutter
 from voice.upstream.pipeline.conversation import Conversation, Item, chat_tool_choice, chat_tools, fitting, messages_of
 from voice.upstream.pipeline.output import Output
 from voice.upstream.pipeline.parts import ChatRequest, Finished, Parts, TextDelta, ToolCall
-from voice.upstream.pipeline.requests import InvalidRequest
+from voice.upstream.pipeline.requests import InvalidRequest, Order
 from voice.upstream.pipeline.usage import Piece, text_tokens_of, usage_of
 
 # Short deltas let a caller interrupt, and a slow line show, without a second of audio on its way already.
@@ -30,15 +30,16 @@ class _OutOfTokens(Exception):
 class Response:
     """From response.created to response.done, whichever way it ends.
 
-    `read` is what it read, which the usage of the next one starts from.
+    `reads` are the items it answers: the conversation, or others. `read` is what it read, which the usage of the next
+    one starts from.
     """
 
     def __init__(
         self,
         *,
         response_id: str,
-        session: dict[str, Any],
-        metadata: dict[str, str] | None,
+        order: Order,
+        reads: Iterable[Item],
         parts: Parts,
         conversation: Conversation,
         context_tokens: int,
@@ -51,10 +52,11 @@ class Response:
         self.id = response_id
         self.read: list[Piece] = []
         self.done = False
-        self._session = session
-        self._metadata = metadata
+        self.is_out_of_band = order.is_out_of_band
+        self._session = session = order.session
+        self._metadata = order.metadata
+        self._reads = reads
         self._parts = parts
-        self._conversation = conversation
         self._context_tokens = context_tokens
         self._max_tokens = max_output_tokens
         self._voice = voice
@@ -63,8 +65,8 @@ class Response:
         self._is_audio = session["output_modalities"] == ["audio"]
         self._output = Output(
             response_id=response_id,
-            is_audio=self._is_audio,
-            conversation=conversation,
+            audio_format=session["audio"]["output"]["format"] if self._is_audio else None,
+            conversation=None if order.is_out_of_band else conversation,
             emit=emit,
             new_item_id=new_item_id,
         )
@@ -103,9 +105,7 @@ class Response:
         self.finish("failed", {"type": "failed", "error": {"type": kind, "code": code, "message": code}})
 
     async def _answer(self) -> None:
-        self.read, request = chat_request(
-            self._session, list(self._conversation), self._context_tokens, self._max_tokens
-        )
+        self.read, request = chat_request(self._session, list(self._reads), self._context_tokens, self._max_tokens)
         pieces: asyncio.Queue[_Piece] = asyncio.Queue(_MAX_WAITING_PIECES)
         reading = asyncio.create_task(self._read_chat(request, pieces))
         try:
@@ -179,7 +179,7 @@ class Response:
         output = self._session["audio"]["output"]
         return {
             "object": "realtime.response", "id": self.id, "status": status, "status_details": details,
-            "conversation_id": self._session["id"].replace("sess_", "conv_"),
+            "conversation_id": None if self.is_out_of_band else self._session["id"].replace("sess_", "conv_"),
             "output": [item.snapshot() for item in self._output.items],
             "output_modalities": self._session["output_modalities"],
             "max_output_tokens": self._session["max_output_tokens"],
@@ -193,7 +193,8 @@ def chat_request(
 ) -> tuple[list[Piece], ChatRequest]:
     """Return what a response to these items reads, and what to ask the chat model; raise InvalidRequest."""
     instructions, tools = session["instructions"], session["tools"]
-    read, kept = fitting(items, instructions, tools, context_tokens - max_output_tokens)
+    most_tokens = context_tokens - max_output_tokens
+    read, kept = fitting(items, instructions, tools, most_tokens, session["truncation"])
     tool_choice = chat_tool_choice(session["tool_choice"])
     return read, ChatRequest(messages_of(instructions, kept), chat_tools(tools), tool_choice, max_output_tokens)
 

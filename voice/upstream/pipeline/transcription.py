@@ -25,38 +25,45 @@ class Transcription:
         self._waiting: set[asyncio.Task[None]] = set()
         self._failure: UpstreamError | None = None
 
-    @property
-    def is_busy(self) -> bool:
-        return len(self._waiting) >= MAX_WAITING
+    def has_room_for(self, more: int) -> bool:
+        return len(self._waiting) + more <= MAX_WAITING
 
     def start(self, pcm: bytes) -> "asyncio.Task[str]":
         wanted = self.wanted or {}
         language, prompt = wanted.get("language", ""), wanted.get("prompt", "")
         return self._background.start(self._speech_to_text.transcribe(pcm, language=language, prompt=prompt))
 
-    def write_down(self, item: Item, words: "asyncio.Task[str]") -> None:
-        """Put words into their item, and say so, as soon as they are known."""
-        task = self._background.start(self._write_down(item, words))
+    def write_down(self, item: Item, words: "asyncio.Task[str]", *, told: bool = True) -> None:
+        """Put words into their item, and say so if anybody is to be told, as soon as they are known."""
+        task = self._background.start(self._write_down(item, words, told))
         self._waiting.add(task)
         task.add_done_callback(self._waiting.discard)
 
     async def all_written(self) -> None:
         """Wait for the words of every turn so far; raise the UpstreamError of a turn that has none, once."""
-        if self._waiting:
-            await asyncio.wait(set(self._waiting))
+        await self.settled()
         failure, self._failure = self._failure, None
         if failure is not None:
             raise failure
 
-    async def _write_down(self, item: Item, words: "asyncio.Task[str]") -> None:
+    async def settled(self) -> None:
+        """Wait for the words of every turn so far, whether they could be found or not."""
+        if self._waiting:
+            await asyncio.wait(set(self._waiting))
+
+    async def _write_down(self, item: Item, words: "asyncio.Task[str]", told: bool) -> None:
         try:
             transcript = await words
         except UpstreamError as error:
             self._failure = error
             problem = {"type": "transcription_error", "code": error.code, "message": error.code, "param": None}
-            self._tell("failed", item, error=problem)
+            if told:
+                self._tell("failed", item, error=problem)
             return
-        item.data["content"][0]["transcript"] = transcript
+        part = next(part for part in item.data["content"] if part["type"] == "input_audio")
+        part["transcript"] = transcript
+        if not told:
+            return
         usage = {"type": "duration", "seconds": ms_of(item.audio_bytes) / 1000}
         self._tell("completed", item, transcript=transcript, usage=usage)
 

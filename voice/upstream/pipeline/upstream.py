@@ -5,12 +5,15 @@ transcription.py their words, and response.py answers, each beside the events.
 """
 
 import asyncio
+import binascii
 import contextlib
 import secrets
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
+from voice.audio import ms_of
 from voice.realtime_events import InvalidEvent, decode_audio, dump, parse
 from voice.upstream.base import Endpoint
 from voice.upstream.errors import UpstreamDropped, UpstreamError, UpstreamTimeout
@@ -19,11 +22,13 @@ from voice.upstream.pipeline.ahead import Ahead, Manner
 from voice.upstream.pipeline.background import Background
 from voice.upstream.pipeline.conversation import Conversation, Item, new_item, said_item, truncated_at
 from voice.upstream.pipeline.endings import Ending, ending_of
-from voice.upstream.pipeline.hearing import Hearing, Turn
+from voice.upstream.pipeline.hearing import MAX_INPUT_MS, MIN_COMMIT_MS, Hearing, Turn
 from voice.upstream.pipeline.openai_compatible import OpenAICompatibleServer
 from voice.upstream.pipeline.parts import Parts
 from voice.upstream.pipeline.requests import (
+    PCM,
     InvalidRequest,
+    Order,
     chooses_silence,
     member,
     most_output_tokens,
@@ -34,10 +39,13 @@ from voice.upstream.pipeline.requests import (
 from voice.upstream.pipeline.response import Response, chat_request
 from voice.upstream.pipeline.transcription import Transcription
 from voice.upstream.pipeline.usage import Piece
+from voice.upstream.pipeline.wire_audio import decoder_of
 
 # As long as a session of OpenAI's, so that nothing above us meets two rules.
 SESSION_S = 3600.0
 CLOSE_WITHIN_S = 2.0
+# Responses out of band that may run beside the conversation's own.
+MAX_ASIDES = 4
 
 
 async def dial(endpoint: Endpoint, timeout_s: float) -> "PipelineUpstream":
@@ -53,6 +61,23 @@ async def dial(endpoint: Endpoint, timeout_s: float) -> "PipelineUpstream":
         await server.close()
         raise
     return PipelineUpstream(endpoint, server.parts(), server.close)
+
+
+@dataclass(frozen=True, slots=True)
+class Answering:
+    """A response and the task that makes it."""
+
+    response: Response
+    task: "asyncio.Task[None]"
+
+    def is_meant(self, response_id: str) -> bool:
+        """Say whether a cancellation is for this one: it names it, or nothing and this is the conversation's own."""
+        named = response_id == self.response.id if response_id else not self.response.is_out_of_band
+        return named and not self.response.done
+
+    def cancel(self, reason: str) -> None:
+        self.response.cancel(reason)
+        self.task.cancel()
 
 
 class PipelineUpstream:
@@ -77,8 +102,9 @@ class PipelineUpstream:
             on_turn=self._on_turn,
             on_early_words=self._on_early_words,
         )
-        self._response: Response | None = None
-        self._answering: asyncio.Task[None] | None = None
+        self._decoder = decoder_of(PCM)
+        self._answering: Answering | None = None
+        self._asides: list[Answering] = []
         self._read_before: list[Piece] = []
         self._spoke = False
         self._silence_is_chosen = False
@@ -145,21 +171,40 @@ class PipelineUpstream:
         if wanted != (old["input"]["turn_detection"], self._silence_is_chosen):
             self._hearing.start_afresh()
         self._silence_is_chosen = silence_is_chosen
+        if session["audio"]["input"]["format"] != old["input"]["format"]:
+            self._decoder = decoder_of(session["audio"]["input"]["format"])
         self._transcription.wanted = session["audio"]["input"]["transcription"]
         self._session = session
         self._emit("session.updated", session=session)
 
     async def _on_append(self, event: dict[str, Any]) -> None:
-        try:
-            pcm = decode_audio(member(event, "audio", str))
-        except InvalidEvent:
-            raise InvalidRequest("invalid_value", "audio must be base64 of whole 16-bit samples.", "audio") from None
+        pcm = self._decoder.convert(self._audio_of(member(event, "audio", str), "audio"))
         await self._hearing.append(pcm, self._turn_detection, silence_is_chosen=self._silence_is_chosen)
 
     async def _on_commit(self, event: dict[str, Any]) -> None:
-        if self._transcription.is_busy:
-            raise InvalidRequest("rate_limit_exceeded", "Too many turns are waiting to be transcribed.")
+        self._refuse_if_busy()
         self._commit(self._hearing.commit())
+
+    def _refuse_if_busy(self, more: int = 1) -> None:
+        if not self._transcription.has_room_for(more):
+            raise InvalidRequest("rate_limit_exceeded", "Too many turns are waiting to be transcribed.")
+
+    def _decoded(self, audio: str, where: str) -> bytes:
+        """Return the PCM of audio that comes in one piece with an item; raise InvalidRequest."""
+        decoder = decoder_of(self._session["audio"]["input"]["format"])
+        pcm = decoder.convert(self._audio_of(audio, where)) + decoder.finish()
+        if not MIN_COMMIT_MS <= ms_of(len(pcm)) <= MAX_INPUT_MS:
+            message = f"Audio of an item must have between {MIN_COMMIT_MS} and {MAX_INPUT_MS} ms."
+            raise InvalidRequest("invalid_value", message, where)
+        return pcm
+
+    def _audio_of(self, audio: str, where: str) -> bytes:
+        is_pcm = self._session["audio"]["input"]["format"] == PCM
+        try:
+            return decode_audio(audio) if is_pcm else binascii.a2b_base64(audio, strict_mode=True)
+        except (InvalidEvent, ValueError):
+            message = f"{where} must be base64 of the session's input format, in whole samples."
+            raise InvalidRequest("invalid_value", message, where) from None
 
     async def _on_clear(self, event: dict[str, Any]) -> None:
         self._hearing.clear()
@@ -172,7 +217,7 @@ class PipelineUpstream:
     def _on_turn(self, turn: Turn) -> None:
         self._commit(turn)
         if self._turn_detection and self._turn_detection["create_response"] and not self._is_answering:
-            self._respond(*ordered_response(self._session, None))
+            self._respond(Order(self._session))
 
     def _on_early_words(self, turn: Turn, words: str) -> Ending:
         """Say whether the turn sounds complete; begin its answer, where that costs nothing."""
@@ -203,50 +248,97 @@ class PipelineUpstream:
         self._transcription.write_down(item, turn.words or self._transcription.start(turn.pcm))
 
     async def _on_response_create(self, event: dict[str, Any]) -> None:
-        if self._is_answering:
+        order = ordered_response(self._session, event.get("response"))
+        if self._is_answering and not order.is_out_of_band:
             message = "Conversation already has an active response in progress."
             raise InvalidRequest("conversation_already_has_active_response", message)
-        self._respond(*ordered_response(self._session, event.get("response")))
+        self._asides = [aside for aside in self._asides if not aside.response.done]
+        if len(self._asides) >= MAX_ASIDES:
+            raise InvalidRequest("rate_limit_exceeded", f"{MAX_ASIDES} responses are running out of band.")
+        self._respond(order)
 
-    def _respond(self, session: dict[str, Any], metadata: dict[str, str] | None) -> None:
-        self._spoke = self._spoke or session["output_modalities"] == ["audio"]
-        if self._response is not None:
-            # One that ended before it read anything leaves what was read before it.
-            self._read_before = self._response.read or self._read_before
-        self._response = Response(
+    def _respond(self, order: Order) -> None:
+        reads = self._conversation if order.input is None else self._input_items(order.input)
+        session = order.session
+        response = Response(
             response_id=_new_id("resp"),
-            session=session,
-            metadata=metadata,
+            order=order,
+            reads=reads,
             parts=self._parts,
             conversation=self._conversation,
             context_tokens=self.capabilities.context_tokens,
             max_output_tokens=most_output_tokens(session, self.capabilities),
             voice=self._voice_of(session),
-            read_before=self._read_before,
+            read_before=self._last_read(),
             emit=self._emit,
             new_item_id=lambda: _new_id("item"),
         )
-        self._answering = self._background.start(self._response.run(self._transcription.all_written))
+        # Only the conversation's own response fails for a turn that could not be understood.
+        heard = self._transcription.settled if order.is_out_of_band else self._transcription.all_written
+        answering = Answering(response, self._background.start(response.run(heard)))
+        if order.is_out_of_band:
+            self._asides.append(answering)
+        else:
+            self._spoke = self._spoke or session["output_modalities"] == ["audio"]
+            self._answering = answering
+
+    def _last_read(self) -> list[Piece]:
+        if self._answering is not None:
+            # One that ended before it read anything leaves what was read before it.
+            self._read_before = self._answering.response.read or self._read_before
+        return self._read_before
+
+    def _input_items(self, raw_items: Sequence[Any]) -> list[Item]:
+        """Return the items a response is to read instead of the conversation; raise InvalidRequest."""
+        items = [self._input_item(raw, f"response.input[{index}]") for index, raw in enumerate(raw_items)]
+        unheard = [item for item in items if item.unheard]
+        if unheard:
+            self._refuse_if_busy(len(unheard))
+        for item in unheard:
+            self._hear(item)
+        return items
+
+    def _input_item(self, raw: Any, where: str) -> Item:
+        if not isinstance(raw, dict):
+            raise InvalidRequest("invalid_value", f"'{where}' must be an item.", where)
+        if raw.get("type") != "item_reference" and (
+            raw.get("type") or self._conversation.get(str(raw.get("id"))) is None
+        ):
+            return new_item(raw, _new_id("item"), self._decoded, where)
+        item = self._conversation.get(member(raw, "id", str))
+        if item is None:
+            raise InvalidRequest("invalid_value", "There is no such item.", f"{where}.id")
+        return item
 
     async def _on_response_cancel(self, event: dict[str, Any]) -> None:
         wanted = member(event, "response_id", str, "")
-        if self._response is None or not self._is_answering or wanted not in ("", self._response.id):
-            message = "Cancellation failed: no active response found"
-            raise InvalidRequest("response_cancel_not_active", message, "response_id" if wanted else None)
-        self._cancel_response("client_cancelled")
+        for answering in (self._answering, *self._asides):
+            if answering is not None and answering.is_meant(wanted):
+                answering.cancel("client_cancelled")
+                return
+        message = "Cancellation failed: no active response found"
+        raise InvalidRequest("response_cancel_not_active", message, "response_id" if wanted else None)
 
     def _cancel_response(self, reason: str) -> None:
-        """End the running response, if any, at once; the requests behind it end on their own."""
-        if self._response is not None and self._answering is not None and self._is_answering:
-            self._response.cancel(reason)
-            self._answering.cancel()
+        """End the conversation's running response, if any, at once; the requests behind it end on their own."""
+        if self._answering is not None and self._is_answering:
+            self._answering.cancel(reason)
 
     async def _on_item_create(self, event: dict[str, Any]) -> None:
-        item = new_item(member(event, "item", dict), _new_id("item"))
+        item = new_item(member(event, "item", dict), _new_id("item"), self._decoded)
         if self._conversation.get(item.id) is not None:
             raise InvalidRequest("item_create_duplicate_item_id", "There is an item with this id.", "item.id")
+        if item.unheard:
+            self._refuse_if_busy()
         previous = self._conversation.add(item, member(event, "previous_item_id", str, "") or None)
         self._emit_added(item, previous)
+        self._hear(item)
+
+    def _hear(self, item: Item) -> None:
+        """Find out what is said in audio that came with an item."""
+        pcm, item.unheard = item.unheard, b""
+        if pcm:
+            self._transcription.write_down(item, self._transcription.start(pcm), told=False)
 
     async def _on_item_retrieve(self, event: dict[str, Any]) -> None:
         # Only its words: audio is not kept once it is understood.
@@ -281,7 +373,7 @@ class PipelineUpstream:
 
     @property
     def _is_answering(self) -> bool:
-        return self._response is not None and not self._response.done
+        return self._answering is not None and not self._answering.response.done
 
     def _emit_added(self, item: Item, previous: str | None) -> None:
         self._emit("conversation.item.added", previous_item_id=previous, item=item.snapshot())

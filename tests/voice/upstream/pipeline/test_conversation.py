@@ -9,6 +9,10 @@ from voice.upstream.pipeline.requests import InvalidRequest
 from voice.upstream.pipeline.usage import Piece
 
 
+def no_audio(audio, where):
+    raise AssertionError("there is none")
+
+
 def spoken_item(*clauses):
     """An assistant's item; each clause is its words and how many milliseconds they took."""
     words = "".join(text for text, _ in clauses)
@@ -19,7 +23,7 @@ def spoken_item(*clauses):
 
 def typed(item_id, text):
     content = [{"type": "input_text", "text": text}]
-    return new_item({"id": item_id, "type": "message", "role": "user", "content": content}, "unused")
+    return new_item({"id": item_id, "type": "message", "role": "user", "content": content}, "unused", no_audio)
 
 
 @pytest.mark.parametrize(
@@ -71,6 +75,25 @@ def test_the_newest_items_that_fit_are_read():
     assert [piece.tokens for piece in pieces] == [3, 3, 3]
 
 
+def test_a_conversation_that_may_not_be_cut_is_refused_when_it_is_too_long():
+    said = [typed(f"item_{number}", "four" * 3) for number in range(5)]
+    assert len(fitting(said, "instructions", [], 18, "disabled")[1]) == 5
+    with pytest.raises(InvalidRequest) as refused:
+        fitting(said, "instructions", [], 17, "disabled")
+    assert refused.value.code == "context_length_exceeded"
+
+
+def test_a_retention_ratio_forgets_more_than_it_must_but_seldom():
+    said = [typed(f"item_{number}", "four" * 4) for number in range(10)]
+    truncation = {"type": "retention_ratio", "retention_ratio": 0.5, "token_limits": {"post_instructions": 32}}
+    kept = []
+    for number in range(1, 11):
+        _, items = fitting(said[:number], "", [], 1000, truncation)
+        kept.append([item.id for item in items][0])
+    assert kept == ["item_0"] * 8 + ["item_5", "item_5"]
+    assert fitting(said, "", [], 8, truncation)[1] == said[9:]
+
+
 def test_a_conversation_forgets_its_oldest_items_in_the_end(monkeypatch):
     monkeypatch.setattr(conversation, "MAX_ITEMS", 2)
     talk = Conversation()
@@ -91,7 +114,7 @@ def test_an_item_goes_behind_the_one_it_names():
 def test_every_answered_call_is_followed_by_its_answer():
     calls = [{"type": "function_call", "call_id": c, "name": "book", "arguments": "{}"} for c in ("one", "two")]
     outputs = [{"type": "function_call_output", "call_id": c, "output": c} for c in ("two", "one")]
-    items = [new_item(raw, f"item_{index}") for index, raw in enumerate([*calls, *outputs])]
+    items = [new_item(raw, f"item_{index}", no_audio) for index, raw in enumerate([*calls, *outputs])]
     assert [(m["role"], m.get("tool_call_id")) for m in messages_of("", items)] == [
         ("assistant", None),
         ("tool", "one"),
@@ -101,7 +124,7 @@ def test_every_answered_call_is_followed_by_its_answer():
 
 
 def test_an_answer_to_a_call_nobody_made_is_left_out():
-    stray = new_item({"type": "function_call_output", "call_id": "x", "output": "y"}, "item_1")
+    stray = new_item({"type": "function_call_output", "call_id": "x", "output": "y"}, "item_1", no_audio)
     assert messages_of("", [stray]) == []
 
 
@@ -110,7 +133,8 @@ def test_an_answer_to_a_call_nobody_made_is_left_out():
     [
         {"type": "message", "role": "user", "content": [{"type": "input_text", "text": "x" * 70_000}]},
         {"type": "message", "role": "user", "content": [{"type": "input_image", "image_url": "data:"}]},
-        {"type": "message", "role": "user", "content": [{"type": "input_audio", "audio": "AAAA"}]},
+        {"type": "message", "role": "user", "content": [{"type": "input_audio"}]},
+        {"type": "message", "role": "user", "content": [{"type": "input_audio", "transcript": 7}]},
         {"type": "message", "role": "assistant", "content": [{"type": "output_audio", "audio": "AAAA"}]},
         {"type": "message", "role": "user", "content": ["x"]},
         {"type": "message", "role": "user", "content": [{"type": "input_text", "text": None}]},
@@ -123,4 +147,4 @@ def test_an_answer_to_a_call_nobody_made_is_left_out():
 )
 def test_an_item_that_cannot_be_read_is_refused(raw):
     with pytest.raises(InvalidRequest):
-        new_item(raw, "item_1")
+        new_item(raw, "item_1", no_audio)

@@ -6,7 +6,13 @@ from hypothesis import strategies as st
 
 from tests.fakes.scripted_upstream import CAPABILITIES
 from voice.upstream.pipeline import requests
-from voice.upstream.pipeline.requests import InvalidRequest, most_output_tokens, ordered_response, updated_session
+from voice.upstream.pipeline.requests import (
+    InvalidRequest,
+    chooses_silence,
+    most_output_tokens,
+    ordered_response,
+    updated_session,
+)
 
 NEW = requests.new_session("sess_1", "receptionist", "joe", 1_800_000_000)
 TOOL = {"type": "function", "name": "book", "description": "Books.", "parameters": {"type": "object", "properties": {}}}
@@ -94,15 +100,24 @@ def test_what_known_clients_send_is_taken(update):
         ({"max_output_tokens": "many"}, "session.max_output_tokens"),
         ({"instructions": "x" * 200_000}, "session.instructions"),
         ({"instructions": 7}, "session.instructions"),
-        ({"tools": [{"type": "mcp", "server_url": "http://x.test"}]}, "session.tools[0]"),
+        ({"tools": [{"type": "mcp", "server_url": "http://x.test"}]}, "session.tools[0].type"),
         ({"tools": [TOOL] * 200}, "session.tools"),
         ({"tools": [{"type": "function"}]}, "session.tools[0].name"),
         ({"tool_choice": "sometimes"}, "session.tool_choice"),
         ({"reasoning": {"effort": "high"}}, "session.reasoning"),
         ({"prompt": {"id": "p"}}, "session.prompt"),
         ({"audio": 7}, "session.audio"),
-        ({"audio": {"input": {"format": {"type": "audio/pcmu"}}}}, "session.audio.input.format"),
-        ({"audio": {"output": {"format": {"type": "audio/pcm", "rate": 8000}}}}, "session.audio.output.format"),
+        ({"audio": {"input": {"format": {"type": "audio/opus"}}}}, "session.audio.input.format.type"),
+        ({"audio": {"output": {"format": {"type": "audio/pcm", "rate": 8000}}}}, "session.audio.output.format.rate"),
+        ({"audio": {"input": {"noise_reduction": {"type": "magic"}}}}, "session.audio.input.noise_reduction.type"),
+        ({"audio": {"input": {"transcription": {"voice": "x"}}}}, "session.audio.input.transcription.voice"),
+        (
+            {"audio": {"input": {"turn_detection": {"type": "semantic_vad", "eagerness": "very"}}}},
+            "session.audio.input.turn_detection.eagerness",
+        ),
+        ({"truncation": "sometimes"}, "session.truncation"),
+        ({"truncation": {"type": "retention_ratio"}}, "session.truncation"),
+        ({"truncation": {"type": "retention_ratio", "retention_ratio": 2}}, "session.truncation.retention_ratio"),
         ({"audio": {"output": {"speed": 9}}}, "session.audio.output.speed"),
         ({"audio": {"output": {"voice": ""}}}, "session.audio.output.voice"),
         ({"audio": {"input": {"turn_detection": {"type": "telepathy"}}}}, "session.audio.input.turn_detection.type"),
@@ -158,27 +173,69 @@ def test_any_update_is_refused_or_gives_a_session_of_the_same_shape(update):
     assert session["audio"]["output"].keys() == NEW["audio"]["output"].keys()
 
 
-def test_a_response_sees_the_session_with_its_own_wishes():
-    session, metadata = ordered_response(NEW, {"instructions": "Bye.", "metadata": {"a": "b"}, "tools": None})
-    assert session == NEW | {"instructions": "Bye."}
-    assert metadata == {"a": "b"}
+RETENTION = {"type": "retention_ratio", "retention_ratio": 0.8, "token_limits": {"post_instructions": 4000}}
 
 
 @pytest.mark.parametrize(
-    "order",
+    "changes",
     [
-        {"metadata": {"k": 1}},
-        {"metadata": {"k" * 65: "v"}},
-        {"metadata": {str(n): "v" for n in range(17)}},
-        {"conversation": "none"},
-        {"input": []},
-        {"turn_detection": None},
-        7,
+        {"truncation": "disabled"},
+        {"truncation": RETENTION},
+        {"audio": {"input": {"noise_reduction": {"type": "near_field"}}}},
+        {"audio": {"input": {"format": {"type": "audio/pcmu"}}, "output": {"format": {"type": "audio/pcma"}}}},
+        {"tool_choice": "required", "parallel_tool_calls": False},
     ],
 )
-def test_an_order_that_cannot_be_met_is_refused(order):
-    with pytest.raises(InvalidRequest):
+def test_what_was_set_can_be_read_back(changes):
+    session = updated(**changes)
+    assert updated_session(session, {"type": "realtime"}) == session
+    for name, value in changes.items():
+        if name != "audio":
+            assert session[name] == value
+    for direction, members in changes.get("audio", {}).items():
+        assert session["audio"][direction].items() >= members.items()
+
+
+def test_a_length_of_silence_is_chosen_by_the_client_or_left_to_the_words():
+    def update(turn_detection):
+        return {"audio": {"input": {"turn_detection": turn_detection}}}
+
+    assert chooses_silence(update({"type": "server_vad", "silence_duration_ms": 500}), False)
+    assert not chooses_silence(update({"type": "server_vad"}), True)
+    assert not chooses_silence(update(None), True)
+    assert chooses_silence({"instructions": "x", "audio": None}, True)
+
+
+def test_a_response_sees_the_session_with_its_own_wishes():
+    order = ordered_response(NEW, {"instructions": "Bye.", "metadata": {"a": "b"}, "tools": None})
+    assert order.session == NEW | {"instructions": "Bye."}
+    assert order.metadata == {"a": "b"}
+    assert (order.is_out_of_band, order.input) == (False, None)
+
+
+def test_a_response_may_stand_beside_the_conversation():
+    order = ordered_response(NEW, {"conversation": "none", "input": []})
+    assert (order.is_out_of_band, order.input) == (True, [])
+
+
+@pytest.mark.parametrize(
+    ("order", "param"),
+    [
+        ({"metadata": {"k": 1}}, "response.metadata"),
+        ({"metadata": {"k" * 65: "v"}}, "response.metadata"),
+        ({"metadata": {str(n): "v" for n in range(17)}}, "response.metadata"),
+        ({"conversation": "another"}, "response.conversation"),
+        ({"input": {}}, "response.input"),
+        ({"input": [{}] * 201}, "response.input"),
+        ({"turn_detection": None}, "response.turn_detection"),
+        ({"tool_choice": {"type": "function", "name": "nobody"}}, "response.tool_choice"),
+        (7, "response"),
+    ],
+)
+def test_an_order_that_cannot_be_met_is_refused(order, param):
+    with pytest.raises(InvalidRequest) as refused:
         ordered_response(NEW, order)
+    assert refused.value.param == param
 
 
 def test_no_more_tokens_than_the_model_has():

@@ -6,6 +6,11 @@ MANUAL = {"audio": {"input": {"turn_detection": None, "transcription": {"model":
 TEXT = {"output_modalities": ["text"]}
 
 
+SAID = {"type": "message", "role": "user", "content": [{"type": "input_text", "text": "Hi."}]}
+_IMAGE = {"type": "input_image", "image_url": "data:image/png;base64,AAAA"}
+PICTURE = {"type": "conversation.item.create", "item": SAID | {"content": [SAID["content"][0], _IMAGE]}}
+
+
 def messages(server, index=-1):
     return server.bodies("/chat/completions")[index]["messages"]
 
@@ -48,7 +53,12 @@ async def test_a_deleted_item_is_not_read_any_more(call):
         ({"type": "input_audio_buffer.append", "audio": "AA=="}, "invalid_value"),
         ({"type": "input_audio_buffer.append"}, "missing_required_parameter"),
         ({"type": "response.create", "response": []}, "invalid_value"),
-        ({"type": "response.create", "response": {"input": []}}, "unknown_parameter"),
+        ({"type": "response.create", "response": {"input": [{"type": "item_reference", "id": "x"}]}}, "invalid_value"),
+        ({"type": "response.create", "response": {"input": [7]}}, "invalid_value"),
+        ({"type": "session.update", "session": {"type": "realtime", "voice": "alloy"}}, "unknown_parameter"),
+        ({"type": "session.update"}, "invalid_value"),
+        (PICTURE, "invalid_value"),
+        ({"type": "conversation.item.create", "previous_item_id": "x", "item": SAID}, "invalid_value"),
         ({"type": "output_audio_buffer.clear"}, "invalid_value"),
         ({"type": "made.up"}, "invalid_value"),
         (b"{", "invalid_event"),
@@ -59,6 +69,7 @@ async def test_what_cannot_be_done_is_one_error_and_changes_nothing(call, event,
     async with call(session=MANUAL | TEXT, answers=[["Hi."]]) as (client, server):
         error = await client.asks(event if isinstance(event, bytes) else event | {"event_id": "mine"}, until="error")
         assert error["error"]["code"] == code
+        assert not client.of("conversation.item.added")
         assert error["error"]["event_id"] == ("mine" if isinstance(event, dict) else None)
         done = await client.asks(events.response_create(), until="response.done")
         assert done["response"]["status"] == "completed"
