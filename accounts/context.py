@@ -9,6 +9,7 @@ from django.http import HttpRequest
 _SECTIONS = [
     ("/console/agents/", "agents"),
     ("/console/calls/", "calls"),
+    ("/console/crm/", "crm"),
     ("/console/billing/", "billing"),
     ("/console/members/", "members"),
     ("/console/organisation/", "organisation"),

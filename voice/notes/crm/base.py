@@ -80,6 +80,8 @@ class Crm(ABC):
     # What the customer types: an address, a secret of theirs. Without a secret of theirs `make_secret` makes ours.
     url_label: ClassVar[str] = ""
     secret_label: ClassVar[str] = ""
+    # Templates are given the classes themselves.
+    do_not_call_in_templates: ClassVar[bool] = True
 
     def __init__(self, settings: Mapping[str, Any], secret: str) -> None:
         self.settings = settings
