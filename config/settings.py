@@ -245,6 +245,8 @@ logging_config(LOG_FORMAT, env.text("LOG_LEVEL", "INFO"))
 
 OPENAI_API_KEY = env.secret("OPENAI_API_KEY")
 OPENAI_REALTIME_URL = env.text("OPENAI_REALTIME_URL", "wss://api.openai.com/v1/realtime")
+# Where text, transcriptions and speech are asked for over HTTP.
+OPENAI_API_URL = env.text("OPENAI_API_URL", "https://api.openai.com/v1")
 LOCAL_MODELS_URL = env.text("LOCAL_MODELS_URL", "http://127.0.0.1:8790/v1")
 DEFAULT_REALTIME_MODEL = env.text("DEFAULT_REALTIME_MODEL", "gpt-realtime-mini")
 

@@ -18,7 +18,7 @@ robots = TemplateView.as_view(template_name="robots.txt", content_type="text/pla
 urlpatterns = [
     path("", include("voice.views.urls")),
     path("", include("accounts.urls")),
-    path("v1/", include("voice.api.urls")),
+    path("", include("voice.api.urls")),
     path("billing/", include("billing.urls")),
     path("accounts/", include("allauth.urls")),
     path("dev/mail/", include("accounts.dev_mail_urls")),

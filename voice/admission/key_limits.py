@@ -19,6 +19,14 @@ from voice.models import ClientSecret
 _WRONG_KEYS = "60/m"
 
 
+class TooManyRequests(Refusal):
+    """`window`: what the key allows in a minute, none of which is left."""
+
+    def __init__(self, window: "Window") -> None:
+        super().__init__("rate_limit_exceeded", retry_after_s=window.reset_s)
+        self.window = window
+
+
 @dataclass(frozen=True, slots=True)
 class Window:
     """How many requests a minute allows, how many are left of them, and in how many seconds they are full again."""
@@ -34,7 +42,7 @@ def count_request(holder: Holder) -> Window:
     usage = _usage("api_requests", holder.api_key_id.hex, f"{limit}/m")
     window = Window(limit, max(0, limit - usage["count"]), max(1, int(usage["time_left"])))
     if usage["should_limit"]:
-        raise Refusal("rate_limit_exceeded", retry_after_s=window.reset_s)
+        raise TooManyRequests(window)
     return window
 
 

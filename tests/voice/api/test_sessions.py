@@ -28,7 +28,7 @@ def start(post, agent):
 
 def error_of(response):
     assert set(response.json()) == {"error"}
-    assert set(response.json()["error"]) == {"code", "message"}
+    assert set(response.json()["error"]) == {"code", "message", "type", "param"}
     return response.status_code, response.json()["error"]["code"]
 
 
@@ -176,11 +176,11 @@ def test_a_body_has_a_bound(post, size):
     assert error_of(post(PATH, json.dumps({"agent": "x" * size}))) == (413, "request_too_large")
 
 
-@pytest.mark.parametrize("method", ["get", "put", "delete", "patch", "options"])
+@pytest.mark.parametrize("method", ["put", "delete", "patch", "options"])
 def test_other_methods_are_not_allowed(client, method):
     response = getattr(client, method)(PATH)
     assert error_of(response) == (405, "method_not_allowed")
-    assert response["Allow"] == "POST"
+    assert response["Allow"] == "GET, POST"
 
 
 @pytest.mark.parametrize(

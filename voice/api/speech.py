@@ -1,0 +1,188 @@
+"""POST audio/speech: text read aloud, streamed as it is made, held before and charged after."""
+
+import base64
+import binascii
+import json
+from collections.abc import AsyncIterator, Mapping
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from typing import Annotated, Any, Literal
+
+import httpx
+from django.http import HttpRequest, StreamingHttpResponse
+from ninja import Router
+from pydantic import Field
+
+from accounts.client_ip import client_ip_of
+from voice.admission.admit_request import Need, admit_request, model_for
+from voice.admission.key_holders import Holder
+from voice.api.answers import IDEMPOTENT, WITH_BODY, answers
+from voice.api.callers import ApiKey, holder_of
+from voice.api.errors import InvalidRequest
+from voice.api.providers import failure_of, provider_of, show_model
+from voice.api.schemas import Given
+from voice.catalogue.http_models import HttpModel
+from voice.metering.executor import in_ledger_thread
+from voice.metering.http_requests import settle_request
+from voice.metering.http_usage import estimated_speech, most_speech, quantities_of_speech
+from voice.metering.rating import rate
+from voice.models import ApiRequest
+from voice.models.catalogue import ModelKind
+from voice.upstream.errors import UpstreamError
+from voice.upstream.http_provider import bounded, lines_of, posted
+
+router = Router(tags=["Text and speech"])
+
+_MEDIA_TYPES = {
+    "mp3": "audio/mpeg", "opus": "audio/ogg", "aac": "audio/aac", "flac": "audio/flac", "wav": "audio/wav",
+    "pcm": "audio/pcm",
+}  # fmt: skip
+_EMBEDDED_FORMATS = ("wav", "pcm")
+_EMBEDDED_VOICE = "joe"
+_WAV_HEADER_BYTES = 44
+# Four thousand characters at a quarter of the speed are some twenty minutes.
+_MAX_BYTES = 96 * 1024 * 1024
+_MAX_LINE_BYTES = 4 * 1024 * 1024
+
+
+class SpeechWanted(Given):
+    """OpenAI's request. Without a format: mp3, or wav where our own model speaks."""
+
+    model: str = Field(min_length=1, max_length=80)
+    input: str = Field(min_length=1, max_length=4096)
+    voice: str = Field("alloy", min_length=1, max_length=40)
+    response_format: Literal["mp3", "opus", "aac", "flac", "wav", "pcm"] | None = None
+    speed: Annotated[float, Field(ge=0.25, le=4, strict=False)] = 1.0
+    instructions: str = Field("", max_length=4096)
+    stream_format: Literal["audio"] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class _Job:
+    request: ApiRequest
+    model: HttpModel
+    body: Mapping[str, Any]
+    text: str
+    format: str
+
+
+@router.post(
+    "v1/audio/speech",
+    url_name="speech",
+    operation_id="create_speech",
+    summary="Read text aloud",
+    auth=ApiKey(),
+    response=answers({200: None}, 402, 403, 404, 502, *WITH_BODY),
+    openapi_extra={
+        **IDEMPOTENT,
+        "responses": {200: {"content": {name: {} for name in sorted(_MEDIA_TYPES.values())}}},
+    },
+)
+async def speech(request: HttpRequest, wanted: SpeechWanted) -> StreamingHttpResponse:
+    """`gpt-4o-mini-tts` as it speaks. Without a provider's key our own voice does, as wav or pcm (24 kHz, mono)."""
+    job = await in_ledger_thread(_admit, holder_of(request), wanted, client_ip_of(request))
+    stack = AsyncExitStack()
+    try:
+        answer = await stack.enter_async_context(posted(provider_of(job.model), "/audio/speech", json=dict(job.body)))
+    except UpstreamError as error:
+        await in_ledger_thread(settle_request, job.request.id, {}, job.model.card)
+        raise failure_of(error) from None
+    except BaseException:
+        await in_ledger_thread(settle_request, job.request.id, {}, job.model.card)
+        raise
+    response = StreamingHttpResponse(_audio(job, answer, stack), content_type=_MEDIA_TYPES[job.format])
+    response["X-Accel-Buffering"] = "no"
+    show_model(response, job.model)
+    return response
+
+
+def _admit(holder: Holder, wanted: SpeechWanted, client_ip: str) -> _Job:
+    holder.require("audio")
+    model = model_for(holder, wanted.model, ModelKind.SPEECH)
+    voices = model.asked.voices
+    if voices and wanted.voice not in voices:
+        raise InvalidRequest(f"voice: choose one of: {', '.join(voices)}.", param="voice")
+    body = _body_of(wanted, model)
+    most_micro = rate(most_speech(wanted.input), model.card).total_micro
+    # Ordinary speech takes a fifth of the slowest there could be.
+    need = Need(most_micro=most_micro, least_micro=most_micro // 5)
+    request = admit_request(holder, model, ApiRequest.Kind.SPEECH, need, client_ip=client_ip)
+    return _Job(request, model, body, wanted.input, str(body["response_format"]))
+
+
+def _body_of(wanted: SpeechWanted, model: HttpModel) -> dict[str, Any]:
+    body: dict[str, Any] = {"model": model.provider_model, "input": wanted.input, "speed": wanted.speed}
+    if model.is_embedded:
+        if wanted.response_format not in (None, *_EMBEDDED_FORMATS):
+            raise InvalidRequest(
+                f"response_format: {model.served.slug} speaks {' or '.join(_EMBEDDED_FORMATS)}.",
+                code="unsupported_value",
+                param="response_format",
+            )
+        return {**body, "voice": _EMBEDDED_VOICE, "response_format": wanted.response_format or "wav"}
+    # As events, because only those end with what was used.
+    body |= {"voice": wanted.voice, "response_format": wanted.response_format or "mp3", "stream_format": "sse"}
+    return {**body, "instructions": wanted.instructions} if wanted.instructions else body
+
+
+async def _audio(job: _Job, answer: httpx.Response, stack: AsyncExitStack) -> AsyncIterator[bytes]:
+    """Pass the audio on as it comes, and settle what was made however the stream ends."""
+    sent_bytes = 0
+    usage: dict[str, Any] = {}
+    pieces = bounded(answer, _MAX_BYTES) if job.model.is_embedded else _from_events(answer, usage)
+    try:
+        async for piece in pieces:
+            sent_bytes += len(piece)
+            yield piece
+    finally:
+        # A stream that breaks off ends short: there is no place for words in it, and the client sees that.
+        await _settle(job, usage, sent_bytes)
+        await stack.aclose()
+
+
+async def _from_events(answer: httpx.Response, usage: dict[str, Any]) -> AsyncIterator[bytes]:
+    """Yield the audio of a stream of speech events; its last one fills `usage`."""
+    async for line in lines_of(answer, max_bytes=_MAX_BYTES * 2, max_line_bytes=_MAX_LINE_BYTES):
+        if not line.startswith(b"data:"):
+            continue
+        event = _event(line[5:])
+        if event.get("type") == "speech.audio.delta":
+            yield _decoded(event.get("audio"))
+        elif event.get("type") == "speech.audio.done" and isinstance(event.get("usage"), dict):
+            usage.update(event["usage"])
+
+
+async def _settle(job: _Job, usage: Mapping[str, Any], sent_bytes: int) -> None:
+    quantities = quantities_of_speech(usage)
+    is_estimated = not quantities
+    if is_estimated:
+        quantities = estimated_speech(text=job.text, pcm_bytes=_pcm_bytes(job, sent_bytes))
+    # What our own model made is counted, by the published rule, and not estimated.
+    is_estimated = is_estimated and not job.model.is_embedded
+    await in_ledger_thread(
+        settle_request, job.request.id, quantities, job.model.card, reported=usage, is_estimated=is_estimated
+    )
+
+
+def _pcm_bytes(job: _Job, sent_bytes: int) -> int:
+    """Return how much 24 kHz PCM16 so many bytes of an answer stand for; of what is compressed, at eight to one."""
+    if job.format == "pcm":
+        return sent_bytes
+    if job.format == "wav":
+        return max(0, sent_bytes - _WAV_HEADER_BYTES)
+    return sent_bytes * 8
+
+
+def _decoded(audio: Any) -> bytes:
+    try:
+        return base64.b64decode(audio, validate=True) if isinstance(audio, str) else b""
+    except binascii.Error:
+        raise UpstreamError("upstream_garbage", retryable=False) from None
+
+
+def _event(text: bytes) -> dict[str, Any]:
+    try:
+        value = json.loads(text)
+    except (ValueError, RecursionError):
+        return {}
+    return value if isinstance(value, dict) else {}
