@@ -11,7 +11,8 @@ LedgerError and leaves nothing changed.
 """
 
 import operator
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Literal
@@ -295,7 +296,7 @@ def open_hold(organisation_id: UUID, amount_micro: int, *, key: str, reference: 
     _check_amount(amount_micro, least=1)
     _check_text("key", key, MAX_KEY_CHARS, least=1)
     _check_text("reference", reference, MAX_REFERENCE_CHARS)
-    with transaction.atomic():
+    with _claiming(Hold, key):
         wallet = _lock_wallet(organisation_id)
         hold = Hold.objects.filter(key=key).first()
         if hold is not None:
@@ -514,9 +515,8 @@ def _post(
     _check_text("key", key, MAX_KEY_CHARS, least=1)
     _check_text("reference", reference, MAX_REFERENCE_CHARS)
     _check_text("description", description, MAX_DESCRIPTION_CHARS)
-    with transaction.atomic():
+    with _claiming(Entry, key):
         wallet = _lock_wallet(organisation_id)
-        # Two wallets that race for one key: the unique index lets one of them in and raises for the other.
         made = Entry.objects.filter(key=key).first()
         if made is not None:
             if (made.wallet_id, made.kind, made.amount_micro) != (wallet.pk, kind, amount_micro):
@@ -533,6 +533,21 @@ def _post(
         else:
             lots.take(entry)
         return _entry_view(entry)
+
+
+@contextmanager
+def _claiming(rows: type[Entry] | type[Hold], key: str) -> Iterator[None]:
+    """A transaction that writes a row of this key; raises KeyReused when another wallet was the first to.
+
+    Two wallets that race for one key wait for different locks; the unique index lets one of them in.
+    """
+    try:
+        with transaction.atomic():
+            yield
+    except IntegrityError:
+        if rows.objects.filter(key=key).exists():
+            raise KeyReused(key) from None
+        raise
 
 
 def _clawed_back(kind: str) -> EntryKind:

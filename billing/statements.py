@@ -4,13 +4,15 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
+from enum import StrEnum
 from uuid import UUID
 
+from django.conf import settings
 from django.db.models import QuerySet
 from django.utils import timezone
 
 from billing.formatting import format_exact_credits
-from billing.models import Entry, EntryKind, Purchase
+from billing.models import Entry, EntryKind, Purchase, SignUpGrant, SignUpGrantStatus
 
 KINDS = EntryKind.choices
 CSV_HEADER = ("Time (UTC)", "Kind", "Credits", "Balance after", "For", "Description")
@@ -18,6 +20,13 @@ CSV_HEADER = ("Time (UTC)", "Kind", "Credits", "Balance after", "For", "Descript
 _FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r", "\n", "|", "%")
 _NUMBER = re.compile(r"-?\d+(\.\d+)?")
 _CHUNK = 500
+
+
+class NothingGiven(StrEnum):
+    """Why an organisation has not had the credits of signing up."""
+
+    HAD_BEFORE = "had_before"
+    PUT_OFF = "put_off"
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +53,17 @@ def entries_matching(organisation_id: UUID, narrowed: EntryFilter) -> QuerySet[E
     if narrowed.until and narrowed.until < date.max:
         entries = entries.filter(created_at__lt=_start_of(narrowed.until + timedelta(days=1)))
     return entries
+
+
+def why_nothing_given(organisation_id: UUID) -> NothingGiven | None:
+    """Return why an organisation whose wallet never moved began without credits; None if it did not, or none are given.
+
+    Credits to start with belong to a person: who had them in another organisation, even a deleted one, has had them.
+    """
+    if not settings.SIGN_UP_CREDITS or Entry.objects.filter(wallet__organisation_id=organisation_id).exists():
+        return None
+    is_put_off = SignUpGrant.objects.filter(organisation_id=organisation_id, status=SignUpGrantStatus.REFUSED).exists()
+    return NothingGiven.PUT_OFF if is_put_off else NothingGiven.HAD_BEFORE
 
 
 def purchases_of(organisation_id: UUID) -> QuerySet[Purchase]:

@@ -51,6 +51,21 @@ def test_twenty_holds_on_one_wallet_never_promise_more_than_it_has(alice):
     assert balance(alice) == (100, 99, 1)
 
 
+@pytest.mark.parametrize(
+    "claim",
+    [
+        lambda organisation: give(organisation, 5, key="one key"),
+        lambda organisation: hold(organisation, 5, key="one key"),
+    ],
+    ids=["entry", "hold"],
+)
+def test_of_twenty_wallets_that_race_for_one_key_one_gets_it(claim):
+    """Each waits for its own wallet's lock, so only the key's index stands between them."""
+    organisations = [an_organisation(f"Organisation {number}", credits_micro=10) for number in range(THREADS)]
+    results = at_once(claim, organisations)
+    assert len(of_type(results, KeyReused)) == THREADS - 1
+
+
 def test_twenty_calls_on_one_wallet_never_overspend(alice):
     def call(number):
         state = hold(alice, 3, key=f"h{number}")

@@ -19,6 +19,7 @@ VISITORS_PAGES = [
     "/accounts/inactive/",
     "/invitations/nonsense/",
     "/dev/mail/",
+    "/dev/stripe/",
     "/nothing/here/",
 ]
 MEMBERS_PAGES = [

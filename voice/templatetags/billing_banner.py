@@ -5,7 +5,7 @@ from typing import Any
 from django import template
 
 from accounts.models import Membership, Organisation
-from billing import low_balance
+from billing import low_balance, statements
 
 register = template.Library()
 
@@ -19,5 +19,7 @@ def low_balance_banner(organisation: Organisation, membership: Membership | None
         "left_micro": left_micro,
         "is_low": left_micro < max(thresholds, default=0),
         "is_gone": left_micro <= 0,
+        "why_nothing_given": statements.why_nothing_given(organisation.pk) if left_micro == 0 else None,
         "membership": membership,
+        "organisation": organisation,
     }

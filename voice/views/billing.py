@@ -12,6 +12,7 @@ from django.http import Http404, HttpResponse, HttpResponseRedirect
 from django.shortcuts import redirect, render
 from django.urls import reverse
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
+from django_ratelimit.core import is_ratelimited
 
 from accounts.models import Organisation
 from accounts.permissions import MemberRequest, admin_required, member_required
@@ -34,6 +35,8 @@ from voice.pricing.parameters import InvalidParameter
 from voice.pricing.quote import NothingForSale, quote_of
 from voice.views.billing_usage import USAGE_DAYS, usage_of
 
+# Each opens a page at the payment service; a person who changes their mind needs a few.
+CHECKOUTS_PER_ORGANISATION = "10/m"
 # A form that leads to the payment service's page may only do so where the policy names it.
 PAYMENT_PAGES = {"form-action": [settings.STRIPE_CHECKOUT_ORIGIN]}
 
@@ -97,6 +100,8 @@ def billing(request: MemberRequest) -> HttpResponse:
 def buy(request: MemberRequest) -> HttpResponse:
     """Lead to the payment page for one bundle."""
     offers = {offer.bundle.slug: offer for offer in offers_for(request.organisation)}
+    if too_many_checkouts(request):
+        return redirect("console:billing")
     form = BuyForm(request.POST, offers=list(offers.values()))
     if not form.is_valid():
         messages.warning(request, "Choose one of the bundles.")
@@ -145,6 +150,8 @@ def confirm_top_up(request: MemberRequest, attempt_id: UUID) -> HttpResponse:
         raise Http404
     if request.method != "POST":
         return render(request, "billing/confirm_top_up.html", {"attempt": attempt})
+    if too_many_checkouts(request):
+        return redirect("console:billing")
     try:
         url = auto_top_up.confirm(
             attempt_id,
@@ -159,6 +166,20 @@ def confirm_top_up(request: MemberRequest, attempt_id: UUID) -> HttpResponse:
         messages.error(request, why_not_bought(error))
         return redirect("console:billing")
     return see_other(url)
+
+
+def too_many_checkouts(request: MemberRequest) -> bool:
+    """Count one more checkout of the organisation, and say so on the next page when it is one too many."""
+    is_too_many = is_ratelimited(
+        request, group="billing.buy", key=_organisation_key, rate=CHECKOUTS_PER_ORGANISATION, increment=True
+    )
+    if is_too_many:
+        messages.warning(request, "That was often. Nothing was charged; please wait a minute, and try again.")
+    return bool(is_too_many)
+
+
+def _organisation_key(_group: str, request: MemberRequest) -> str:
+    return str(request.organisation.pk)
 
 
 def minute_price(organisation: Organisation) -> MinutePrice | None:

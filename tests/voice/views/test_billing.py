@@ -204,6 +204,18 @@ def test_a_form_of_another_site_buys_nothing(cast):
     assert buy(strict).status_code == 403
 
 
+def test_buying_without_end_is_stopped_before_the_payment_service_hears_of_it(client, alice, stripe, cast):
+    for _ in range(10):
+        assert buy(client).status_code == 303
+    assert (
+        "please wait a minute"
+        in client.post("/console/billing/buy/", {"bundle": "small"}, follow=True).content.decode()
+    )
+    assert Purchase.objects.count() == 10
+    client.force_login(cast.mallory)
+    assert buy(client).status_code == 303, "another organisation is not in anybody's way"
+
+
 def test_the_policy_lets_the_form_lead_to_the_payment_page(client, alice):
     assert (
         "form-action 'self' https://checkout.stripe.com" in client.get("/console/billing/")["Content-Security-Policy"]
