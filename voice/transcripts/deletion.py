@@ -7,6 +7,7 @@ from django.db import connection, transaction
 
 from accounts.models import User
 from voice.models import CollectedFields, Session, Transcript, TranscriptAudit, TranscriptTurn
+from voice.transcripts import audit
 from voice.transcripts.holders import holders
 
 # Nobody waits for readers: what they hold back is written over at the next occasion.
@@ -38,13 +39,7 @@ def delete_conversation(session: Session, actor: User) -> Counts:
     """Delete one conversation's words because somebody asked for it, and write down that they did."""
     with transaction.atomic():
         counts = delete_words([session.pk])
-        TranscriptAudit.objects.create(
-            action=TranscriptAudit.Action.DELETED,
-            organisation_id=session.organisation_id,
-            actor=actor,
-            session_id=session.pk,
-            counts=counts,
-        )
+        audit.write(session, TranscriptAudit.Action.DELETED, actor, counts=counts)
     return counts
 
 

@@ -9,6 +9,7 @@ from django.utils.crypto import salted_hmac
 
 from accounts.models import User
 from voice.models import Session, TranscriptAudit
+from voice.transcripts import audit
 from voice.transcripts.deletion import Counts, delete_words
 from voice.transcripts.export import as_dict, collected_as_dicts
 from voice.transcripts.holders import holders
@@ -39,14 +40,7 @@ def forget_caller(session: Session, actor: User) -> Counts:
         _add(totals, _forget(session_ids))
         if not session.visitor_id:
             break
-    TranscriptAudit.objects.create(
-        action=TranscriptAudit.Action.FORGOT_CALLER,
-        organisation_id=session.organisation_id,
-        actor=actor,
-        session_id=session.pk,
-        caller=caller,
-        counts=totals,
-    )
+    audit.write(session, TranscriptAudit.Action.FORGOT_CALLER, actor, caller=caller, counts=totals)
     return totals
 
 
@@ -54,16 +48,9 @@ def export_caller(session: Session, actor: User) -> dict[str, Any]:
     """Return all that is held of the caller of this session, as plain values, and write down who took it."""
     calls = calls_of_caller(session).select_related("agent").order_by("created_at")
     exported = [_export_of(each) for each in calls[:EXPORTED_MOST]]
-    count = calls.count()
-    TranscriptAudit.objects.create(
-        action=TranscriptAudit.Action.EXPORTED_CALLER,
-        organisation_id=session.organisation_id,
-        actor=actor,
-        session_id=session.pk,
-        caller=caller_mark(session),
-        counts={"calls": len(exported)},
-    )
-    return {"caller": session.visitor_id, "calls_in_all": count, "calls": exported}
+    counts = {"calls": len(exported)}
+    audit.write(session, TranscriptAudit.Action.EXPORTED_CALLER, actor, caller=caller_mark(session), counts=counts)
+    return {"caller": session.visitor_id, "calls_in_all": calls.count(), "calls": exported}
 
 
 def caller_mark(session: Session) -> str:

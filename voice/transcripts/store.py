@@ -4,11 +4,15 @@ from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from uuid import UUID
 
+from django.db import transaction
 from django.utils import timezone
 
+from accounts.models import User
 from outbox import messages as outbox
-from voice.models import CollectedFields, Session, Transcript, TranscriptTurn
+from voice.models import CollectedFields, Session, Transcript, TranscriptAudit, TranscriptTurn
+from voice.transcripts import audit
 from voice.transcripts.consent import kept_days_promised, records_words
+from voice.transcripts.deletion import wipe_journal
 from voice.transcripts.recorder import TurnText
 from voice.transcripts.redaction import redacted
 from voice.transcripts.rules import rules_of
@@ -57,6 +61,23 @@ def save_fields(session_id: UUID, call_id: str, task_name: str, fields: Mapping[
             "fields": {name: _storable(value) for name, value in fields.items()},
         },
     )
+
+
+def redact(session: Session, actor: User) -> bool:
+    """Blot out card numbers, phone numbers and mail addresses for good; False where nothing is kept."""
+    with transaction.atomic():
+        transcript = Transcript.objects.select_for_update().filter(session=session).first()
+        if transcript is None:
+            return False
+        turns = list(transcript.turns.all())
+        for turn in turns:
+            turn.text = redacted(turn.text)
+        TranscriptTurn.objects.bulk_update(turns, ["text"])
+        transcript.redacted_at = timezone.now()
+        transcript.save(update_fields=["redacted_at"])
+        audit.write(session, TranscriptAudit.Action.REDACTED, actor)
+        transaction.on_commit(wipe_journal, robust=True)
+    return True
 
 
 def announce_end(session_id: UUID) -> None:

@@ -10,7 +10,7 @@ from django.utils import timezone
 
 from billing.ledger import MICRO
 from voice.agents import COLLECTED_NAME, LONGEST_DESCRIPTION, MOST_COLLECTED, TAKEN_TASK_NAMES
-from voice.models import Agent, CatalogueModel, ModelStatus
+from voice.models import Agent, CatalogueModel, ModelStatus, TranscriptPolicy
 from voice.models.catalogue import ModelKind
 
 MOST_ORIGINS = 20
@@ -100,12 +100,23 @@ class AgentForm(forms.ModelForm):  # type: ignore[type-arg]
 
     class Meta:
         model = Agent
-        fields = ["name", "greeting", "instructions", "task_name", "is_public", "shows_prices"]
+        fields = [
+            "name",
+            "greeting",
+            "instructions",
+            "task_name",
+            "is_public",
+            "shows_prices",
+            "transcript_policy",
+            "captions",
+        ]
         labels = {
             "greeting": "First sentence",
             "task_name": "Name of the task",
             "is_public": "Anyone may call it",
             "shows_prices": "Show callers what the call costs",
+            "transcript_policy": "Keep conversations in writing",
+            "captions": "Show callers in writing what is said",
         }
         help_texts = {
             "greeting": "Said as soon as the call begins.",
@@ -114,6 +125,12 @@ class AgentForm(forms.ModelForm):  # type: ignore[type-arg]
             "task_name": "What it does once everything is confirmed, for example book_appointment.",
             "is_public": "On its own page and the sites below, after a CAPTCHA. Otherwise members only.",
             "shows_prices": "",
+            "transcript_policy": "Ask: before the microphone, and only a yes keeps anything. Always: a notice is "
+            "shown, and going on agrees to it; whether that is enough is for the law where "
+            "your callers are. What the agent finds out is kept in any case, since it tells "
+            "the caller that it passes that on.",
+            "captions": "Helps whoever hears badly, or sits in a noisy place. Without it speech is not "
+            "written down, and that is not charged, unless the conversation is kept.",
         }
         widgets = {"instructions": forms.Textarea(attrs={"rows": 16, "maxlength": 8000})}
 
@@ -121,6 +138,8 @@ class AgentForm(forms.ModelForm):  # type: ignore[type-arg]
         super().__init__(*args, **kwargs)
         self.fields["collects"].widget.attrs.update(rows=4)
         self.fields["allowed_origins"].widget.attrs.update(rows=3)
+        # Whoever does not say keeps nothing.
+        self.fields["transcript_policy"].required = False
         self._offer("model_slug", _models_on_offer(self.instance.model_slug))
         self._offer("voice", [(voice, voice.capitalize()) for voice in _voices()])
         self._take_from_instance()
@@ -137,6 +156,9 @@ class AgentForm(forms.ModelForm):  # type: ignore[type-arg]
         self.initial.setdefault("model_slug", agent.model_slug)
         self.initial.setdefault("max_minutes", agent.max_duration_s // 60)
         self.initial.setdefault("daily_ceiling_credits", agent.daily_ceiling_micro // MICRO)
+
+    def clean_transcript_policy(self) -> str:
+        return str(self.cleaned_data["transcript_policy"] or TranscriptPolicy.NEVER)
 
     def clean_task_name(self) -> str:
         name = str(self.cleaned_data["task_name"]).replace("-", "_").lower()
