@@ -17,7 +17,7 @@ MODEL_ID = "parley-receptionist"
 
 # A call of an hour has a few hundred turns. Every request replays them all, so they must be bounded.
 MESSAGES_MAX = 600
-TOOLS_MAX = 64
+TOOLS_MAX = 128
 CHARACTERS_MAX = 400_000
 CHARACTERS_PER_TOKEN = 4
 SCHEMA_DEPTH_MAX = 32

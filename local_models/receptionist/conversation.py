@@ -119,10 +119,9 @@ class Conversation:
 
     def force(self, name: str | None) -> ToolCall | None:
         """Return the call a client insists on, with what is known so far."""
-        if name == self._tasks.end_call or (
-            name is None and not self._tasks.ordinary and self._tasks.callback.tool is None
-        ):
-            return ToolCall(self._tasks.end_call, {}) if self._tasks.end_call else None
+        has_others = bool(self._tasks.ordinary) or self._tasks.callback.tool is not None
+        if self._tasks.end_call and (name == self._tasks.end_call or (name is None and not has_others)):
+            return ToolCall(self._tasks.end_call, {})
         task = self._tasks.find(name) if name else self._form.task if self._form and self._form.task.tool else None
         task = task or next(iter(self._tasks.ordinary), self._tasks.callback)
         form = self._form if self._form and self._form.task == task else self._new_form(task)

@@ -211,6 +211,18 @@ async def test_a_wrong_chat_parameter_is_named(client, change, param):
     assert_error(await client.post("/v1/chat/completions", json={**HELLO, **change}), 400, param=param)
 
 
+@pytest.mark.parametrize("choice", ["required", {"type": "function", "function": {"name": "find"}}])
+async def test_a_call_that_is_insisted_on_is_made_with_what_is_known(client, choice):
+    properties = {"name": {"type": "string"}, "town": {"type": "string"}, "unit": {"type": "string"}}
+    parameters = {"type": "object", "properties": properties, "required": ["name", "town"]}
+    find = {"type": "function", "function": {"name": "find", "description": "Finds.", "parameters": parameters}}
+    body = {**HELLO, "messages": [{"role": "user", "content": "My name is Sarah Johnson."}]}
+    answer = (await client.post("/v1/chat/completions", json={**body, "tools": [find], "tool_choice": choice})).json()
+    (call,) = answer["choices"][0]["message"]["tool_calls"]
+    arguments = json.loads(call["function"]["arguments"])
+    assert arguments == {"name": "Sarah Johnson"}
+
+
 async def test_a_schema_without_a_bottom_is_refused(client):
     schema = {"type": "object"}
     for _ in range(200):
