@@ -1,4 +1,4 @@
-"""What follows a conversation of which something was kept, off the live path: each step in one transaction, once."""
+"""What follows a conversation of which something was kept, off the live path: its webhook, and what joins in."""
 
 from collections.abc import Callable, Mapping
 from datetime import timedelta
@@ -8,10 +8,13 @@ from uuid import UUID
 from django.db import transaction
 
 from outbox import messages as outbox
+from voice.models import EventType, Session, Transcript
 from voice.transcripts.store import CONVERSATION_ENDED
+from voice.webhooks.events import emit
 
-# The database is all that the steps need: what talks to the world is a message of its own.
+# Only the database is needed: what talks to the world is a message of its own.
 _KEEP_TRYING = timedelta(days=1)
+
 
 Step = Callable[[UUID], None]
 _steps: list[Step] = []
@@ -24,11 +27,29 @@ def then(step: Step) -> Step:
 
 
 def follow_up(payload: Mapping[str, Any]) -> None:
-    """Do every step for a conversation: all of them, or none and again later."""
-    session_id = UUID(payload["session_id"])
+    """Tell of the transcript and do every step: all of it, or none and again later; a repeat changes nothing."""
+    session = Session.objects.filter(pk=UUID(payload["session_id"])).first()
+    if session is None:
+        return
     with transaction.atomic():
+        transcript = Transcript.objects.filter(session=session).first()
+        if transcript is not None:
+            _tell_of(session, transcript)
         for step in _steps:
-            step(session_id)
+            step(session.pk)
+
+
+def _tell_of(session: Session, transcript: Transcript) -> None:
+    data = {
+        "session_id": str(session.pk),
+        "agent_id": str(session.agent_id) if session.agent_id else None,
+        "turns": transcript.turns.count(),
+        "redacted": transcript.redacted_at is not None,
+        "deletes_at": transcript.deletes_at.isoformat(),
+        "metadata": session.metadata,
+    }
+    key = f"transcript:{session.pk}"
+    emit(session.organisation_id, EventType.TRANSCRIPT_READY, data, key=key, extra_url=session.webhook_url)
 
 
 outbox.register(CONVERSATION_ENDED, follow_up, keep_trying=_KEEP_TRYING)

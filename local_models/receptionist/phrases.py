@@ -109,9 +109,9 @@ def join(parts: list[str], word: str = "and") -> str:
 
 
 def read_back(known: list[tuple[Slot, str]]) -> str:
-    """Say everything that will be written down, in the order in which it was asked for."""
+    """Say everything that will be written down, in the order in which it was asked for, and that it is passed on."""
     said = [shown if slot.kind in _SELF_EVIDENT else f"{slot.label} {shown}" for slot, shown in known]
-    return f"Let me read that back: {', '.join(said)}. Is that right?"
+    return f"I will pass this on: {', '.join(said)}. Is that right?"
 
 
 _SELF_EVIDENT = {"name", "address", "wish", "date", "time", "datetime", "email", "choice"}

@@ -88,3 +88,7 @@ def test_a_sentence_can_be_asked_for_word_by_word():
 
 def test_a_caller_whom_no_model_writes_down_has_no_captions():
     assert session_of(make_call(transcription_model=""))["audio"]["input"]["transcription"] is None
+
+
+def test_callers_are_told_that_their_details_are_passed_on():
+    assert "I will pass this on" in instructions_of(make_call())
