@@ -78,7 +78,10 @@ class Hearing:
     def commit(self) -> Turn:
         """Return all that was heard as a turn; raise InvalidRequest when that is too little to be one."""
         if ms_of(len(self._input)) < MIN_COMMIT_MS:
-            message = f"Expected at least {MIN_COMMIT_MS}ms of audio, but the buffer has {ms_of(len(self._input))}ms."
+            message = (
+                f"Error committing input audio buffer: buffer too small. Expected at least {MIN_COMMIT_MS}ms of audio, "
+                f"but buffer only has {ms_of(len(self._input))}ms of audio."
+            )
             raise InvalidRequest("input_audio_buffer_commit_empty", message)
         self._drop_early_words()
         if self._turns is not None:

@@ -1,6 +1,7 @@
 """Read what a client asks for: the session it wants and the responses it orders, checked field by field."""
 
 import json
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -13,6 +14,7 @@ MAX_TOOLS_BYTES = 128 * 1024
 MAX_TOOLS = 128
 MAX_NAME_CHARS = 256
 MAX_INPUT_ITEMS = 200
+_FUNCTION_NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
 PCM = {"type": "audio/pcm", "rate": SAMPLE_RATE}
 _FORMATS: dict[str, dict[str, Any]] = {
     "audio/pcm": PCM,
@@ -66,7 +68,13 @@ def new_session(session_id: str, model: str, voice: str, expires_at: int) -> dic
 
 def updated_session(session: Mapping[str, Any], update: Any) -> dict[str, Any]:
     """Return the session with an update merged in: only the fields present change. Raise InvalidRequest."""
-    if not isinstance(update, dict) or update.get("type") != "realtime":
+    if update is None:
+        raise _missing("session")
+    if not isinstance(update, dict):
+        raise _invalid("session")
+    if update.get("type") is None:
+        raise _missing("session.type")
+    if update["type"] != "realtime":
         raise InvalidRequest("invalid_value", "session.type must be 'realtime'.", "session.type")
     return _merged(session, update, _SESSION, "session")
 
@@ -107,7 +115,7 @@ def member(event: Mapping[str, Any], name: str, kind: type, default: Any = None)
     value = event.get(name)
     if value is None:
         if default is None:
-            raise InvalidRequest("missing_required_parameter", f"Missing required parameter: '{name}'.", name)
+            raise _missing(name)
         return default
     if not isinstance(value, kind) or (kind is int and isinstance(value, bool)):
         raise InvalidRequest("invalid_value", f"'{name}' has the wrong type.", name)
@@ -163,6 +171,13 @@ def _name(value: Any, where: str) -> str:
         value = value.get("id")
     if not isinstance(value, str) or not 0 < len(value) <= MAX_NAME_CHARS:
         raise _invalid(where)
+    return value
+
+
+def _function_name(value: Any, where: str) -> str:
+    if not isinstance(value, str) or not _FUNCTION_NAME.fullmatch(value):
+        message = f"'{where}' must be 1 to 64 letters, digits, underscores or dashes."
+        raise InvalidRequest("invalid_value", message, where)
     return value
 
 
@@ -245,7 +260,7 @@ def _tool(tool: Any, where: str) -> dict[str, Any]:
     parameters = tool.get("parameters")
     return {
         "type": "function",
-        "name": _name(tool.get("name"), f"{where}.name"),
+        "name": _function_name(tool.get("name"), f"{where}.name"),
         "description": _text(tool.get("description") or "", f"{where}.description"),
         "parameters": parameters if isinstance(parameters, dict) else {"type": "object", "properties": {}},
     }
@@ -278,6 +293,10 @@ def _metadata(value: Any, where: str) -> dict[str, str] | None:
     if not all(isinstance(text, str) and len(key) <= 64 and len(text) <= 512 for key, text in value.items()):
         raise _invalid(where)
     return dict(value)
+
+
+def _missing(where: str) -> InvalidRequest:
+    return InvalidRequest("missing_required_parameter", f"Missing required parameter: '{where}'.", where)
 
 
 def _invalid(where: str) -> InvalidRequest:

@@ -46,6 +46,8 @@ SESSION_S = 3600.0
 CLOSE_WITHIN_S = 2.0
 # Responses out of band that may run beside the conversation's own.
 MAX_ASIDES = 4
+# Whole samples.
+_DECODED_BYTES = 64 * 1024
 
 
 async def dial(endpoint: Endpoint, timeout_s: float) -> "PipelineUpstream":
@@ -178,8 +180,11 @@ class PipelineUpstream:
         self._emit("session.updated", session=session)
 
     async def _on_append(self, event: dict[str, Any]) -> None:
-        pcm = self._decoder.convert(self._audio_of(member(event, "audio", str), "audio"))
-        await self._hearing.append(pcm, self._turn_detection, silence_is_chosen=self._silence_is_chosen)
+        audio = self._audio_of(member(event, "audio", str), "audio")
+        # G.711 becomes six times as much: piece by piece, so that no other call waits for it.
+        for start in range(0, len(audio), _DECODED_BYTES):
+            pcm = self._decoder.convert(audio[start : start + _DECODED_BYTES])
+            await self._hearing.append(pcm, self._turn_detection, silence_is_chosen=self._silence_is_chosen)
 
     async def _on_commit(self, event: dict[str, Any]) -> None:
         self._refuse_if_busy()
@@ -346,6 +351,8 @@ class PipelineUpstream:
         self._emit("conversation.item.retrieved", item=item.snapshot())
 
     async def _on_item_truncate(self, event: dict[str, Any]) -> None:
+        if member(event, "content_index", int, 0) != 0:
+            raise InvalidRequest("invalid_value", "There is no such content.", "content_index")
         audio_end_ms = member(event, "audio_end_ms", int)
         item = truncated_at(self._conversation.get(member(event, "item_id", str)), audio_end_ms)
         if item.data["status"] == "in_progress":

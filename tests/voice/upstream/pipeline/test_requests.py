@@ -103,6 +103,7 @@ def test_what_known_clients_send_is_taken(update):
         ({"tools": [{"type": "mcp", "server_url": "http://x.test"}]}, "session.tools[0].type"),
         ({"tools": [TOOL] * 200}, "session.tools"),
         ({"tools": [{"type": "function"}]}, "session.tools[0].name"),
+        ({"tools": [TOOL, TOOL | {"name": "no spaces"}]}, "session.tools[1].name"),
         ({"tool_choice": "sometimes"}, "session.tool_choice"),
         ({"reasoning": {"effort": "high"}}, "session.reasoning"),
         ({"prompt": {"id": "p"}}, "session.prompt"),
