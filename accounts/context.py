@@ -10,6 +10,7 @@ _SECTIONS = [
     ("/console/agents/", "agents"),
     ("/console/calls/", "calls"),
     ("/console/crm/", "crm"),
+    ("/console/webhooks/", "webhooks"),
     ("/console/billing/", "billing"),
     ("/console/members/", "members"),
     ("/console/organisation/", "organisation"),

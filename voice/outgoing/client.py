@@ -83,7 +83,8 @@ async def request_async(
     as sent or once decoded, is refused as too_large; with `reads_body` false only status and headers are waited for.
     Redirects are followed `redirects_max` times, each checked anew; with none allowed, the redirect is the answer.
     """
-    _check_headers(headers)
+    for name, value in headers.items():
+        check_header(name, value)
     try:
         async with asyncio.timeout(timeout_s):
             return await _follow(method, url, dict(headers), body, max_bytes if reads_body else None, redirects_max)
@@ -180,12 +181,12 @@ def _decode(raw: bytes, encoding: str, max_bytes: int) -> bytes:
     return decoded
 
 
-def _check_headers(headers: Mapping[str, str]) -> None:
-    for name, value in headers.items():
-        if not _HEADER_NAME.fullmatch(name) or name.lower() in _OUR_HEADERS:
-            raise Refused("bad_header")
-        if len(value) > _HEADER_CHARS_MAX or not _HEADER_VALUE.fullmatch(value):
-            raise Refused("bad_header")
+def check_header(name: str, value: str) -> None:
+    """Refuse what must not be sent as a header of a customer's, for a form and before each request. Raises Refused."""
+    if not _HEADER_NAME.fullmatch(name) or name.lower() in _OUR_HEADERS:
+        raise Refused("bad_header")
+    if len(value) > _HEADER_CHARS_MAX or not _HEADER_VALUE.fullmatch(value):
+        raise Refused("bad_header")
 
 
 @lru_cache(maxsize=1)

@@ -27,6 +27,7 @@ TIMEOUT_S = 15.0
 KEPT = timedelta(days=30)
 # The schedule ends a round by itself; this is for a worker that was away for days.
 _KEEP_TRYING = timedelta(days=4)
+_MOST_REPLAYED = 500
 _GONE = 410
 _BUSY = {429, 503}
 
@@ -81,6 +82,12 @@ def replay(delivery_id: UUID) -> bool:
         delivery.save(update_fields=["state", "rounds", "round_began_at", "next_attempt_at", "delivered_at"])
         put_work(delivery)
     return True
+
+
+def replay_failed(endpoint: WebhookEndpoint) -> int:
+    """Send again, oldest first, what was given up or not sent at all; return how many. Repeated, it takes the rest."""
+    lost = endpoint.deliveries.filter(state__in=[WebhookState.FAILED, WebhookState.CANCELLED]).order_by("created_at")
+    return sum(replay(delivery_id) for delivery_id in list(lost.values_list("pk", flat=True)[:_MOST_REPLAYED]))
 
 
 def send_test(endpoint: WebhookEndpoint) -> WebhookDelivery:

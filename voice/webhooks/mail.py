@@ -7,6 +7,7 @@ from django.conf import settings
 from django.core.mail import send_mail
 from django.template.loader import render_to_string
 
+from accounts.emails import public_link
 from accounts.models import Membership, Role
 from outbox import messages as outbox
 from voice.models import WebhookEndpoint
@@ -40,7 +41,7 @@ def send(payload: outbox.Payload) -> None:
     context = {
         "endpoint": endpoint,
         "organisation": endpoint.organisation,
-        "link": f"{settings.PUBLIC_URL}/console/webhooks/{endpoint.pk}/",
+        "link": public_link("console:webhook", endpoint.pk),
     }
     subject = " ".join(render_to_string("voice/email/webhook_switched_off_subject.txt", context).split())
     body = render_to_string("voice/email/webhook_switched_off_message.txt", context)
