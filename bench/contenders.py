@@ -123,7 +123,7 @@ CONTENDERS = (
     Contender("daphne", "**Parley on Daphne**", parley("daphne")),
     Contender("uvicorn", "**Parley on uvicorn**", parley("uvicorn")),
     Contender(
-        "uvicorn-sansio", "Parley on uvicorn, sansio websockets", parley("uvicorn", "--ws", "websockets-sansio"), False
+        "uvicorn-websockets", "Parley on uvicorn's own websockets", parley("uvicorn", "--ws", "websockets"), False
     ),
     Contender("websockets", "bare `websockets` relay", relay("websockets")),
     Contender("picows", "bare `picows` relay", relay("picows")),

@@ -138,11 +138,9 @@ def web_command(plan: Plan) -> list[str]:
     if plan.server == "uvicorn":
         options = [
             "--ws",
-            "websockets",
+            "config.picows_websocket:PicowsWebSocket",
             "--ws-max-size",
             limit,
-            "--ws-per-message-deflate",
-            "false",
             "--timeout-graceful-shutdown",
             "5",
         ]

@@ -4,12 +4,12 @@ A frame is one event as UTF-8 JSON in bytes. Audio frames arrive fifty times a s
 `audio_delta` read only the bytes they need and fall back to a full parse for any frame written in an unusual way.
 """
 
-import binascii
 import json
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any, NoReturn
+from typing import Any, NamedTuple, NoReturn
+
+import pybase64
 
 # OpenAI takes 15 MiB of base64 in one append; the rest of such a frame is small.
 MAX_FRAME_BYTES = 16 * 1024 * 1024
@@ -19,9 +19,13 @@ MAX_FRAME_BYTES = 16 * 1024 * 1024
 _LEADING_TYPE = re.compile(
     rb'\s*\{\s*(?>(?>"(?!type")[^"\\]{1,64}"\s*:\s*(?>"[^"\\]*"|-?[0-9]+)\s*,\s*){0,8})"type"\s*:\s*"([^"\\]{1,128})"'
 )
+AUDIO_DELTA = "response.output_audio.delta"
+# How nearly every frame of a response begins: found so, its type need not be looked for.
+_AUDIO_DELTA_START = b'{"type":"response.output_audio.delta",'
 _DELTA = b'"delta":"'
-_ITEM_ID = re.compile(rb'"item_id":"([^"\\]{1,128})"')
-_RESPONSE_ID = re.compile(rb'"response_id":"([^"\\]{1,128})"')
+_ITEM_ID = b'"item_id":"'
+_RESPONSE_ID = b'"response_id":"'
+_ID_BYTES_MAX = 128
 
 
 class InvalidEvent(ValueError):
@@ -32,8 +36,7 @@ class InvalidEvent(ValueError):
         self.reason = reason
 
 
-@dataclass(frozen=True, slots=True)
-class AudioDelta:
+class AudioDelta(NamedTuple):
     """A piece of an assistant's speech: which item of which response, and its PCM."""
 
     item_id: str
@@ -47,6 +50,8 @@ def event_type(frame: bytes) -> str:
     A type found at the front is believed without reading the rest: a frame that says "type" twice gives its first.
     Frames from outside whose type decides about money or permission are to be read with `parse`.
     """
+    if frame.startswith(_AUDIO_DELTA_START):
+        return AUDIO_DELTA
     leading = _LEADING_TYPE.match(frame)
     if leading is None:
         return str(parse(frame)["type"])
@@ -75,23 +80,24 @@ def dump(event: Mapping[str, Any]) -> bytes:
 
 
 def append_audio(pcm: bytes) -> bytes:
-    return b'{"type":"input_audio_buffer.append","audio":"' + binascii.b2a_base64(pcm, newline=False) + b'"}'
+    return b'{"type":"input_audio_buffer.append","audio":"' + pybase64.b64encode(pcm) + b'"}'
 
 
 def audio_delta(frame: bytes) -> AudioDelta:
     """Read a response.output_audio.delta; raise InvalidEvent when its ids or its audio cannot be read."""
     start = frame.find(_DELTA) + len(_DELTA)
     end = frame.find(b'"', start)
-    item, response = _ITEM_ID.search(frame), _RESPONSE_ID.search(frame)
-    if start < len(_DELTA) or end < 0 or item is None or response is None or frame.find(b"\\", start, end) >= 0:
+    item_id, response_id = _plain_id(frame, _ITEM_ID), _plain_id(frame, _RESPONSE_ID)
+    # A backslash in base64 is none of its letters: an escaped slash is read by the full parse.
+    if start < len(_DELTA) or end < 0 or not item_id or not response_id or frame.find(b"\\", start, end) >= 0:
         return _audio_delta_of(parse(frame))
-    return AudioDelta(_text(item[1]), _text(response[1]), decode_audio(frame[start:end]))
+    return AudioDelta(item_id, response_id, decode_audio(frame[start:end]))
 
 
 def decode_audio(base64_audio: bytes | str) -> bytes:
     """Return the PCM of a base64 field; raise InvalidEvent when it is no base64 or cuts a sample in half."""
     try:
-        pcm = binascii.a2b_base64(base64_audio, strict_mode=True)
+        pcm = pybase64.b64decode(base64_audio, validate=True)
     except ValueError:
         raise InvalidEvent("bad_audio") from None
     if len(pcm) % 2:
@@ -180,7 +186,13 @@ def _audio_delta_of(event: Mapping[str, Any]) -> AudioDelta:
     return AudioDelta(item_id, response_id, decode_audio(delta))
 
 
-def _text(raw: bytes) -> str:
+def _plain_id(frame: bytes, name: bytes) -> str | None:
+    """Return a member's value when it is written plainly, else None."""
+    start = frame.find(name) + len(name)
+    end = frame.find(b'"', start, start + _ID_BYTES_MAX + 1)
+    raw = frame[start:end]
+    if start < len(name) or end < 0 or b"\\" in raw:
+        return None
     try:
         return raw.decode()
     except UnicodeDecodeError:

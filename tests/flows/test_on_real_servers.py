@@ -170,8 +170,6 @@ async def test_what_breaks_a_call_off_is_told_with_its_close_code(site, agent, m
     assert books.balance.held_micro == 0
 
 
-# uvicorn waits ten seconds for the browser's part of the goodbye before it tells the call; then it ends the same way.
-@pytest.mark.parametrize("site", ["daphne"], indirect=True)
 async def test_a_frame_beyond_what_the_server_takes_ends_the_call_all_the_same(site, agent, model):
     async with opens(site) as socket:
         session_id = await a_call(agent, socket)

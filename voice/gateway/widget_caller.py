@@ -1,7 +1,7 @@
 """A browser on a websocket as the conversation's caller: frames in, events and audio out."""
 
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from typing import Any
 
 from voice.gateway import widget_protocol
@@ -23,20 +23,27 @@ class WidgetCaller:
         self._limits = InboundLimits()
         self._translation = WidgetTranslation(captions=captions)
 
-    async def __aiter__(self) -> AsyncIterator[CallerEvent]:
-        while True:
-            try:
-                yield await self._next()
-            except InvalidMessage as error:
-                raise CallerBrokeProtocol(error.code) from None
+    def __aiter__(self) -> AsyncIterator[CallerEvent]:
+        return self
+
+    async def __anext__(self) -> CallerEvent:
+        message = await self._receive()
+        try:
+            # Most of what comes is audio.
+            if audio := message.get("bytes"):
+                return self._audio(audio)
+            return self._event_of(message)
+        except InvalidMessage as error:
+            raise CallerBrokeProtocol(error.code) from None
 
     async def send(self, frame: bytes) -> None:
         for message in self._translation.messages(frame):
             await self.send_text(message)
 
     async def send_audio(self, delta: AudioDelta, frame: bytes) -> None:
-        for message in self._translation.before_audio(delta):
-            await self.send_text(message)
+        if delta.item_id != self._translation.sending:
+            for message in self._translation.before_audio(delta):
+                await self.send_text(message)
         await self._put({"type": "websocket.send", "bytes": delta.pcm})
 
     async def send_text(self, text: str) -> None:
@@ -49,12 +56,11 @@ class WidgetCaller:
             # What uvicorn raises once the browser has gone: the first while it is closing, the second after.
             raise CallerGone from None
 
-    async def _next(self) -> CallerEvent:
-        message = await self._receive()
+    def _event_of(self, message: Mapping[str, Any]) -> CallerEvent:
         if message["type"] == "websocket.disconnect":
             raise CallerGone
-        if (audio := message.get("bytes")) is not None:
-            return self._audio(audio)
+        if message.get("bytes") is not None:
+            return self._audio(b"")
         return self._event(message.get("text") or "")
 
     def _audio(self, frame: bytes) -> Audio:

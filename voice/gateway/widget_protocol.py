@@ -58,12 +58,13 @@ _CLIENT_MESSAGES: Mapping[str, Mapping[str, Check]] = {
 
 def parse(text: str) -> dict[str, Any]:
     """Return a browser's message with exactly its known fields; raise InvalidMessage for anything else."""
-    if len(text) > MESSAGE_BYTES_MAX or len(text.encode("utf-8", "replace")) > MESSAGE_BYTES_MAX:
+    if len(text) > MESSAGE_BYTES_MAX // 4 and len(text.encode("utf-8", "replace")) > MESSAGE_BYTES_MAX:
         raise InvalidMessage("message_too_large")
     try:
         message = json.loads(text)
-        # Half a surrogate pair is legal JSON but no text, and would break whatever stores or sends it.
-        json.dumps(message, ensure_ascii=False).encode()
+        if "\\u" in text or not text.isascii():
+            # Half a surrogate pair is legal JSON but no text, and would break whatever stores or sends it.
+            json.dumps(message, ensure_ascii=False).encode()
     except (ValueError, RecursionError):
         raise InvalidMessage from None
     if not isinstance(message, dict) or not isinstance(message.get("type"), str):

@@ -27,7 +27,7 @@ class WidgetTranslation:
 
     def __init__(self, *, captions: bool = True) -> None:
         self._shows_captions = captions
-        self._sending: str | None = None
+        self.sending: str | None = None
         self._captions: dict[str, str] = {}
         self._cut: set[str] = set()
         self._state = ""
@@ -56,9 +56,9 @@ class WidgetTranslation:
 
     def before_audio(self, delta: AudioDelta) -> Messages:
         """Return what must be said before a binary frame: whose it is, and that the assistant speaks."""
-        if delta.item_id == self._sending:
+        if delta.item_id == self.sending:
             return []
-        self._sending = delta.item_id
+        self.sending = delta.item_id
         return [*self._changed("speaking"), serialise("audio.begin", item_id=delta.item_id)]
 
     def messages(self, frame: bytes) -> Messages:
@@ -108,16 +108,16 @@ class WidgetTranslation:
         return [_final("agent", item_id, text)]
 
     def _on_audio_done(self, event: Mapping[str, Any]) -> Messages:
-        if event["item_id"] != self._sending:
+        if event["item_id"] != self.sending:
             return []
-        self._sending = None
+        self.sending = None
         return [serialise("audio.end", item_id=event["item_id"])]
 
     def _on_response_done(self, event: Mapping[str, Any]) -> Messages:
         return self._changed("listening")
 
     def _on_interrupted(self, event: Mapping[str, Any]) -> Messages:
-        self._sending = None
+        self.sending = None
         self._cut.add(str(event["item_id"]))
         return [serialise("audio.clear", item_id=event["item_id"]), *self._changed("listening")]
 

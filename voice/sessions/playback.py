@@ -40,7 +40,9 @@ class Playback:
         self._caught_up_at: float | None = None
 
     def sent(self, item_id: str, n_bytes: int, now: float) -> None:
-        item = self._items.setdefault(item_id, _Item(started_at=now))
+        item = self._items.get(item_id)
+        if item is None:
+            item = self._items[item_id] = _Item(started_at=now)
         item.sent_bytes += n_bytes
         self._current = item_id
         if self._sent_bytes == self._received_bytes:

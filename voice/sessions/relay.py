@@ -43,8 +43,6 @@ _LAST_USAGE_S = 2.0
 # The end of speech is noticed later than it was; a difference beyond this is a clock that cannot be right.
 _NOTICED_LATE_S_MAX = 2.0
 
-_AUDIO_DELTA = "response.output_audio.delta"
-
 
 class Stop(Enum):
     """Why the conversation itself came to an end."""
@@ -112,7 +110,8 @@ class Relay:
         """Pass on what the caller says until they hang up; raise CallerGone or CallerBrokeProtocol."""
         async for event in self._caller:
             match event:
-                case Audio(pcm):
+                case Audio():
+                    pcm = event.pcm
                     self._appended_bytes += len(pcm)
                     await self._upstream.send(realtime_events.append_audio(pcm))
                 case Played(item_id, played_ms, received_bytes):
@@ -154,7 +153,7 @@ class Relay:
         now = self._upstream_alive_at = time.monotonic()
         try:
             kind = realtime_events.event_type(frame)
-            if kind == _AUDIO_DELTA:
+            if kind == realtime_events.AUDIO_DELTA:
                 await self._on_audio(frame, now)
                 return
             if handler := self._handlers.get(kind):

@@ -25,6 +25,7 @@ CLOSE_WITHIN_S = 2.0
 
 # Going away, restarting, overloaded, lost: the codes the official client reconnects on, and a plain 1000, which also
 # ends a session that reached its 60 minutes. Any other (1008, 4000...) is a verdict on what we sent.
+_TEXT = (WSMsgType.TEXT, WSMsgType.CONTINUATION)
 _RETRYABLE_CLOSES = {1000, 1001, 1005, 1006, 1011, 1012, 1013, 1015}
 
 # picows writes the handshake, key included, at its lowest debug level, and tracebacks for what we report as errors.
@@ -103,13 +104,15 @@ class _Connection(WSListener):
         if frame.payload_size > MAX_FRAME_BYTES:
             # picows objects to it, and delivers it all the same.
             self._hang_up_on_garbage()
-        elif frame.msg_type in (WSMsgType.TEXT, WSMsgType.CONTINUATION):
+            return
+        kind = frame.msg_type
+        if kind in _TEXT:
             self._take(frame.get_payload_as_bytes(), last=bool(frame.fin))
-        elif frame.msg_type == WSMsgType.CLOSE:
+        elif kind == WSMsgType.CLOSE:
             self._close_code = int.from_bytes(frame.get_payload_as_bytes()[:2]) or 1005
             transport.send_close(WSCloseCode.OK)
             transport.disconnect()
-        elif frame.msg_type == WSMsgType.BINARY:
+        elif kind == WSMsgType.BINARY:
             self._hang_up_on_garbage()
 
     def on_ws_disconnected(self, transport: WSTransport) -> None:
@@ -151,13 +154,17 @@ class _Connection(WSListener):
             self._transport.disconnect(graceful=False)
 
     def _take(self, payload: bytes, *, last: bool) -> None:
+        if last and not self._pieces:
+            return self._deliver(payload)
         self._pieces.append(payload)
-        if len(self._pieces) > 1 and sum(map(len, self._pieces)) > MAX_FRAME_BYTES:
+        if sum(map(len, self._pieces)) > MAX_FRAME_BYTES:
             return self._hang_up_on_garbage()
-        if not last:
-            return
-        frame = payload if len(self._pieces) == 1 else b"".join(self._pieces)
-        self._pieces.clear()
+        if last:
+            frame = b"".join(self._pieces)
+            self._pieces.clear()
+            self._deliver(frame)
+
+    def _deliver(self, frame: bytes) -> None:
         if not _looks_like_an_event(frame):
             return self._hang_up_on_garbage()
         if not self.inbox.put(frame):
@@ -191,7 +198,7 @@ def _garbage() -> UpstreamError:
 
 def _looks_like_an_event(frame: bytes) -> bool:
     try:
-        return bool(event_type(frame)) and frame.rstrip().endswith(b"}")
+        return bool(event_type(frame)) and (frame.endswith(b"}") or frame.rstrip().endswith(b"}"))
     except InvalidEvent:
         return False
 
