@@ -1,5 +1,5 @@
 """The operator's tool for voice: live calls and their cost, agents, the catalogue, and the switches."""
 
-from voice.admin import agents, catalogue, notes, sessions, switches
+from voice.admin import agents, catalogue, notes, sessions, switches, transcripts, webhooks
 
-__all__ = ["agents", "catalogue", "notes", "sessions", "switches"]
+__all__ = ["agents", "catalogue", "notes", "sessions", "switches", "transcripts", "webhooks"]
