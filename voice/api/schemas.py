@@ -7,11 +7,11 @@ from urllib.parse import urlsplit
 from uuid import UUID
 
 from django.conf import settings
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints
 
 from voice.catalogue.seed_data import REALTIME_VOICES
 
-_LANGUAGE = r"^[A-Za-z]{2,3}(-[A-Za-z0-9]{2,6})?$"
+_LANGUAGE = r"^([A-Za-z]{2,3}(-[A-Za-z0-9]{2,6})?)?$"
 _METADATA_KEY = re.compile(r"[A-Za-z0-9_.-]{1,64}")
 _MOST_METADATA = 16
 _LONGEST_METADATA = 512
@@ -49,6 +49,12 @@ def _web_address(url: str) -> str:
     return url
 
 
+def _voice(value: Any) -> Any:
+    if isinstance(value, bool) or value in REALTIME_VOICES:
+        return value
+    raise ValueError(f"choose true, false or one of: {', '.join(RealtimeVoice.__args__)}")  # type: ignore[attr-defined]
+
+
 def _metadata(values: dict[str, str]) -> dict[str, str]:
     if len(values) > _MOST_METADATA:
         raise ValueError(f"has at most {_MOST_METADATA} pairs")
@@ -70,10 +76,10 @@ class SessionStart(Given):
 
     agent: Annotated[str, Field(min_length=1, max_length=64, description="An agent's public key or id.")] | None = None
     captcha: str = Field("", max_length=8192, description="Visitors only: the solved challenge.")
-    voice: bool | RealtimeVoice = Field(
+    voice: Annotated[bool | RealtimeVoice, BeforeValidator(_voice)] = Field(
         True, description="The voice to speak with. true: the agent's own; false: a typed conversation."
     )
-    language: Language | Literal[""] = Field("", description="A tag such as en or pt-BR.")
+    language: Language = Field("", description="A tag such as en or pt-BR.")
     consent: bool | None = Field(None, description="The caller's answer about keeping their words.")
     consent_version: str = Field("", max_length=40)
     llm_model: str = Field("", max_length=80, description="A realtime model of the catalogue.")

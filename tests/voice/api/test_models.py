@@ -1,0 +1,70 @@
+import pytest
+
+from tests.voice.api.conftest import error_of
+from voice.models import CatalogueModel, Rate
+
+PUBLIC = "/api/v1/models"
+
+
+def entry(response, slug):
+    return next(each for each in response.json()["data"] if each["id"] == slug)
+
+
+@pytest.mark.usefixtures("catalogue")
+def test_anybody_may_read_what_is_on_offer_and_until_when(client):
+    model = entry(client.get(PUBLIC), "gpt-realtime-mini")
+    assert (model["kind"], model["status"], model["shutdown_date"]) == ("realtime", "available", "2027-01-20")
+    assert (model["successor"], model["context_tokens"], model["max_output_tokens"]) == (
+        "gpt-realtime-2.1-mini", 32_000, 4_096,
+    )  # fmt: skip
+    assert model["input_modalities"] == ["text", "audio", "image"] and "marin" in model["voices"]
+    assert (model["prices"]["audio_in"], model["prices"]["text_cached_in"]) == ("1500", "8.1")
+
+
+@pytest.mark.usefixtures("catalogue")
+def test_a_model_says_what_answers_in_its_place_today(client):
+    CatalogueModel.objects.filter(slug="gpt-realtime").update(status="maintenance", status_note="Back soon.")
+    model = entry(client.get(PUBLIC), "gpt-realtime")
+    assert (model["status"], model["status_note"], model["served_by"]) == (
+        "maintenance", "Back soon.", "parley-embedded",
+    )  # fmt: skip
+    assert "is under maintenance" in model["served_reason"]
+
+
+@pytest.mark.usefixtures("catalogue")
+@pytest.mark.parametrize(
+    ("slug", "served"),
+    [
+        ("gpt-4.1", "parley-receptionist"),
+        ("gpt-4o-transcribe", "parley-embedded-transcribe"),
+        ("gpt-4o-mini-tts", "parley-embedded-speech"),
+    ],
+)
+def test_without_a_key_of_the_operators_own_models_answer(client, settings, slug, served):
+    assert entry(client.get(PUBLIC), slug)["served_by"] == served
+    settings.OPENAI_API_KEY = "sk-operators-own"
+    assert entry(client.get(PUBLIC), slug)["served_by"] == slug
+
+
+@pytest.mark.usefixtures("catalogue")
+def test_the_price_is_the_one_that_bills(client):
+    Rate.objects.filter(model__slug="gpt-4.1", kind="text_out").update(micro_per_million=1_234_500)
+    assert entry(client.get(PUBLIC), "gpt-4.1")["prices"]["text_out"] == "1.2345"
+
+
+def test_openais_clients_get_the_list_they_know(call, new_key):
+    body = call("GET", "/v1/models").json()
+    assert body["object"] == "list" and len(body["data"]) == CatalogueModel.objects.count()
+    assert {"id", "object", "created", "owned_by"} <= set(body["data"][0])
+    only = call("GET", "/v1/models", key=new_key(allowed_models=["gpt-4.1"])).json()["data"]
+    assert [each["id"] for each in only] == ["gpt-4.1"]
+
+
+def test_one_model_is_read_by_its_name(call):
+    assert call("GET", "/v1/models/gpt-4.1").json()["kind"] == "chat"
+    assert error_of(call("GET", "/v1/models/gpt-9")) == (404, "model_not_found", None)
+
+
+@pytest.mark.usefixtures("catalogue")
+def test_the_list_of_a_key_needs_the_key(client):
+    assert error_of(client.get("/v1/models")) == (401, "invalid_api_key", None)
