@@ -12,7 +12,8 @@ from voice.upstream.pipeline.usage import Piece, text_tokens_of
 
 # Beyond these a conversation forgets its oldest items; no call comes near.
 MAX_ITEMS = 400
-MAX_ITEM_BYTES = 64 * 1024
+# What is longer than the context of the models at hand could never be read.
+MAX_ITEM_BYTES = 128 * 1024
 MAX_ID_CHARS = 128
 
 # A client's base64 audio, and where it stands in the event, to PCM; raises InvalidRequest.

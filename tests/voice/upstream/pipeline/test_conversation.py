@@ -131,7 +131,7 @@ def test_an_answer_to_a_call_nobody_made_is_left_out():
 @pytest.mark.parametrize(
     "raw",
     [
-        {"type": "message", "role": "user", "content": [{"type": "input_text", "text": "x" * 70_000}]},
+        {"type": "message", "role": "user", "content": [{"type": "input_text", "text": "x" * 140_000}]},
         {"type": "message", "role": "user", "content": [{"type": "input_image", "image_url": "data:"}]},
         {"type": "message", "role": "user", "content": [{"type": "input_audio"}]},
         {"type": "message", "role": "user", "content": [{"type": "input_audio", "transcript": 7}]},
