@@ -72,6 +72,11 @@ class WebhookEndpoint(models.Model):
         ]
 
     def __str__(self) -> str:
+        return f"endpoint {self.pk}"
+
+    @property
+    def label(self) -> str:
+        """How its own organisation knows it; to anybody else an address may say too much."""
         return self.description or self.url or "Addresses given with a call"
 
     def secrets(self, now: datetime) -> list[str]:

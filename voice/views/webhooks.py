@@ -10,6 +10,7 @@ from django.core.paginator import Paginator
 from django.db.models import Count, Max, Q
 from django.http import HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
+from django.utils import timezone
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
 from accounts.permissions import MemberRequest, admin_required
@@ -96,6 +97,7 @@ def webhook(request: MemberRequest, endpoint_id: UUID) -> HttpResponse:
         deliveries = deliveries.filter(state=state)
     context = {
         "endpoint": found,
+        "both_sign": len(found.secrets(timezone.now())) > 1,
         "page": Paginator(deliveries, _DELIVERIES_A_PAGE).get_page(request.GET.get("page")),
         "state": state,
         "states": WebhookState.choices,
