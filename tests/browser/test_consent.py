@@ -1,0 +1,133 @@
+"""Callers are asked about their words before the microphone; a yes keeps them as heard, a no keeps not one."""
+
+import sqlite3
+from contextlib import closing
+
+import pytest
+
+from tests.browser.call import Call
+from tests.browser.waiting import wait_until
+
+NAME, STREET = "Oluwaseun Adeyemi", "Brambleberry"
+
+
+@pytest.fixture
+def asks(product):
+    """The front page's agent asks its callers, until the test is over."""
+    set_policy(product, "ask")
+    yield
+    set_policy(product, "never")
+
+
+def set_policy(product, policy):
+    with closing(sqlite3.connect(product.data_dir / "db.sqlite3", timeout=30)) as database:
+        database.execute("UPDATE voice_agent SET transcript_policy = ? WHERE is_demo", (policy,))
+        database.commit()
+
+
+def answers_the_question(call, role):
+    wait_until(call.part("consent").is_visible)
+    assert "90 days" in call.part("consent").inner_text()
+    call.part(role).click()
+
+
+def books_by_typing(page, role):
+    """Type a booking after answering the question; return the call."""
+    call = Call(page)
+    page.goto("/")
+    call.type_instead()
+    answers_the_question(call, role)
+    call.wait_for_answer(0)
+    call.type("I would like an appointment for Friday at nine a.m.")
+    call.type(f"My name is {NAME}")
+    assert "I will pass this on" in call.type(f"I live at 17 {STREET} Lane")
+    call.said = call.captions()
+    call.hang_up()
+    return call
+
+
+def last_session(product):
+    session = product.row("SELECT * FROM voice_session ORDER BY created_at DESC LIMIT 1")
+    assert session["state"] == "ended"
+    return session
+
+
+def kept_words(product, session):
+    return product.rows(
+        "SELECT turn.speaker, said.text FROM voice_transcriptturn said"
+        " JOIN voice_transcript kept ON kept.id = said.transcript_id"
+        ' JOIN voice_turn turn ON turn.session_id = kept.session_id AND turn."index" = said."index"'
+        ' WHERE kept.session_id = ? ORDER BY said."index"',
+        session["id"],
+    )
+
+
+def traces_of(word, product):
+    """Return where a word is: tables, any file of the product's, and what it logged."""
+    found = []
+    for table in product.rows("SELECT name FROM sqlite_master WHERE type = 'table'"):
+        rows = product.rows(f'SELECT * FROM "{table["name"]}"')
+        found += [table["name"]] if any(word.lower() in str(row).lower() for row in rows) else []
+    files = [path for path in [product.log, *product.data_dir.rglob("*")] if path.is_file()]
+    return found + [path.name for path in files if word.lower().encode() in path.read_bytes().lower()]
+
+
+def test_a_caller_who_declines_leaves_not_one_word(page, product, asks):
+    books_by_typing(page, "consent-no")
+    session = last_session(product)
+    assert (session["transcript_policy"], session["consent"], session["consent_version"]) == ("ask", 0, "ask-1/90d")
+    assert session["consent_at"]
+    for word in (NAME, "Oluwaseun", STREET):
+        assert traces_of(word, product) == []
+
+
+def test_what_a_caller_agreed_to_is_kept_word_for_word(page, product, asks):
+    call = books_by_typing(page, "consent-yes")
+    session = last_session(product)
+    assert (session["consent"], session["consent_version"]) == (1, "ask-1/90d")
+    kept = [(row["speaker"], row["text"]) for row in kept_words(product, session)]
+    assert kept == call.said
+    assert ("caller", f"I live at 17 {STREET} Lane") in kept
+    assert traces_of(STREET, product) != []
+
+
+def test_the_question_comes_before_the_microphone_and_speech_is_kept(page, product, asks):
+    call = Call(page)
+    page.goto("/")
+    call.part("primary").click()
+    wait_until(call.part("consent").is_visible)
+    assert page.evaluate("microphone.constraints") is None
+    assert page.evaluate("document.activeElement.dataset.role") == "consent-title"
+    call.part("consent-yes").click()
+    wait_until(lambda: call.part("continue").is_visible() or call.state != "asking")
+    if call.part("continue").is_visible():
+        call.part("continue").click()
+    call.wait_for_answer(0)
+    call.say("kokoro_af_heart_u26")
+    said = call.captions()
+    call.hang_up()
+    assert [(row["speaker"], row["text"]) for row in kept_words(product, last_session(product))] == said
+    assert [speaker for speaker, _ in said] == ["agent", "caller", "agent"]
+
+
+def test_an_agent_that_keeps_nothing_asks_nothing(page, product):
+    call = Call(page)
+    page.goto("/")
+    call.type_instead()
+    call.wait_for_answer(0)
+    assert call.part("consent").is_hidden()
+    call.hang_up()
+    assert last_session(product)["consent"] is None
+
+
+def test_a_notice_can_only_be_agreed_to_or_left(page, product, asks):
+    set_policy(product, "always")
+    call = Call(page)
+    page.goto("/")
+    call.type_instead()
+    wait_until(call.part("consent").is_visible)
+    assert call.part("consent-no").count() == 0
+    answers_the_question(call, "consent-yes")
+    call.wait_for_answer(0)
+    call.hang_up()
+    assert last_session(product)["consent_version"] == "notice-1/90d"
