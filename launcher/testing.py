@@ -17,6 +17,8 @@ from launcher.tally import Tally, skipped, tally_of_check, tally_of_node, tally_
 # A part that takes longer hangs; the whole takes a few minutes.
 PART_LIMIT_S = 30 * 60
 SHOWN_LINES = 150
+# Folders of tests in which somebody speaks and is waited for.
+REAL_TIME = ("browser", "clients")
 LINT_IMPORTS = "import sys; from importlinter.cli import lint_imports_command as main; sys.exit(main())"
 
 # What makes a skipped test run: shown beside its reason.
@@ -24,6 +26,7 @@ REMEDIES = {
     "chromium": "install Chromium, or set PARLEY_CHROMIUM to its path",
     "postgres": "start PostgreSQL and set PARLEY_TEST_POSTGRES_URL (.ci/run shows how)",
     "redis": "start Redis and set PARLEY_TEST_REDIS_URL (.ci/run shows how)",
+    "real clients": "python3 tests/clients/install.py (PyPI and npm; .ci/run does so)",
 }
 
 
@@ -144,18 +147,19 @@ def pytest_part(name: str, reports: Path, arguments: Sequence[str]) -> Part:
 
 
 def bulk_part(reports: Path) -> Part:
-    return pytest_part("tests", reports, ["-n", "2", "--ignore=tests/browser", "tests"])
+    ignored = [f"--ignore=tests/{name}" for name in REAL_TIME]
+    return pytest_part("tests", reports, ["-n", "2", *ignored, "tests"])
 
 
-def browser_parts(reports: Path) -> list[Part]:
+def real_time_parts(reports: Path) -> list[Part]:
     """Real time and real audio: one process, on its own, so that nothing else on the machine makes it stutter."""
-    found = (places.ROOT / "tests" / "browser").is_dir()
-    return [pytest_part("browser", reports, ["-p", "no:xdist", "tests/browser"])] if found else []
+    found = [name for name in REAL_TIME if (places.ROOT / "tests" / name).is_dir()]
+    return [pytest_part(name, reports, ["-p", "no:xdist", f"tests/{name}"]) for name in found]
 
 
 def chosen_part(reports: Path, arguments: Sequence[str]) -> Part:
     """What the person asked for, in pytest's own words."""
-    alone = any(word.startswith(("-n", "--pdb", "tests/browser")) for word in arguments)
+    alone = any(word.startswith(("-n", "--pdb", *(f"tests/{name}" for name in REAL_TIME))) for word in arguments)
     return pytest_part("tests", reports, [*([] if alone else ["-n", "2"]), *arguments])
 
 
@@ -198,7 +202,7 @@ def test(arguments: Sequence[str], strict: bool, screen: Screen) -> int:
     if arguments:
         return run_stages([[[chosen_part(logs, arguments)]]], strict, screen, logs)
     first = [[javascript_part(), *check_parts()], [bulk_part(logs)]]
-    return run_stages([first, [browser_parts(logs)]], strict, screen, logs)
+    return run_stages([first, [real_time_parts(logs)]], strict, screen, logs)
 
 
 def check(screen: Screen) -> int:
