@@ -48,14 +48,12 @@ class Recorder:
         self._is_final.add(item_id)
 
     def heard(self, item_id: str, heard_ms: int, of_ms: int) -> None:
-        """Only heard_ms of the of_ms that were sent of this answer were played."""
+        """Only heard_ms of the of_ms that were sent of this answer were played.
+
+        No upstream says which words those were: OpenAI deletes the transcript of an item that is truncated.
+        """
         self._is_final.add(item_id)
         self._set(item_id, heard_text(self._texts.get(item_id, ""), heard_ms, of_ms))
-
-    def told_heard(self, item_id: str, text: str) -> None:
-        """The upstream itself says what was heard: it knows better than a proportion."""
-        self._is_final.add(item_id)
-        self._set(item_id, text)
 
     def turns(self, turns: Sequence[TimedTurn]) -> list[TurnText]:
         """Return the words of the turns that have any, in their order."""

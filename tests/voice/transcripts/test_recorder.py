@@ -53,13 +53,6 @@ def test_an_answer_of_which_nothing_was_heard_is_no_turn():
     assert [(turn.index, turn.text) for turn in recorder.turns([Timed("a1"), Timed("u1")])] == [(1, "Stop.")]
 
 
-def test_what_the_upstream_says_was_heard_counts():
-    recorder = Recorder()
-    recorder.agent_final("a1", "one two three four")
-    recorder.told_heard("a1", "one two three")
-    assert said(recorder, "a1") == ["one two three"]
-
-
 def test_a_turn_without_words_is_left_out_and_the_others_keep_their_place():
     recorder = Recorder()
     recorder.caller_final("u1", "  ")
