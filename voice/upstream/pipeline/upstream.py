@@ -10,7 +10,6 @@ import contextlib
 import secrets
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from voice.audio import ms_of
@@ -18,7 +17,7 @@ from voice.realtime_events import InvalidEvent, decode_audio, dump, parse
 from voice.upstream.base import Endpoint
 from voice.upstream.errors import UpstreamDropped, UpstreamError, UpstreamTimeout
 from voice.upstream.inbox import Inbox
-from voice.upstream.pipeline.ahead import Ahead, Manner
+from voice.upstream.pipeline.answers import Answers
 from voice.upstream.pipeline.background import Background
 from voice.upstream.pipeline.conversation import Conversation, Item, new_item, said_item, truncated_at
 from voice.upstream.pipeline.endings import Ending, ending_of
@@ -31,21 +30,16 @@ from voice.upstream.pipeline.requests import (
     Order,
     chooses_silence,
     member,
-    most_output_tokens,
     new_session,
     ordered_response,
     updated_session,
 )
-from voice.upstream.pipeline.response import Response, chat_request
 from voice.upstream.pipeline.transcription import Transcription
-from voice.upstream.pipeline.usage import Piece
 from voice.upstream.pipeline.wire_audio import decoder_of
 
 # As long as a session of OpenAI's, so that nothing above us meets two rules.
 SESSION_S = 3600.0
 CLOSE_WITHIN_S = 2.0
-# Responses out of band that may run beside the conversation's own.
-MAX_ASIDES = 4
 # Whole samples.
 _DECODED_BYTES = 64 * 1024
 
@@ -65,23 +59,6 @@ async def dial(endpoint: Endpoint, timeout_s: float) -> "PipelineUpstream":
     return PipelineUpstream(endpoint, server.parts(), server.close)
 
 
-@dataclass(frozen=True, slots=True)
-class Answering:
-    """A response and the task that makes it."""
-
-    response: Response
-    task: "asyncio.Task[None]"
-
-    def is_meant(self, response_id: str) -> bool:
-        """Say whether a cancellation is for this one: it names it, or nothing and this is the conversation's own."""
-        named = response_id == self.response.id if response_id else not self.response.is_out_of_band
-        return named and not self.response.done
-
-    def cancel(self, reason: str) -> None:
-        self.response.cancel(reason)
-        self.task.cancel()
-
-
 class PipelineUpstream:
     """One session. `disconnect` is awaited once, when it closes."""
 
@@ -92,8 +69,6 @@ class PipelineUpstream:
         self._inbox = Inbox()
         self._order = asyncio.Lock()
         self._background = Background(self._on_mistake)
-        self._ahead = Ahead(parts, self._background) if endpoint.costs_nothing else None
-        self._parts = self._ahead.parts() if self._ahead else parts
         self._conversation = Conversation()
         self._transcription = Transcription(parts.speech_to_text, self._background, self._emit)
         self._hearing = Hearing(
@@ -104,11 +79,16 @@ class PipelineUpstream:
             on_turn=self._on_turn,
             on_early_words=self._on_early_words,
         )
+        self._answers = Answers(
+            endpoint=endpoint,
+            parts=parts,
+            background=self._background,
+            conversation=self._conversation,
+            transcription=self._transcription,
+            emit=self._emit,
+            new_id=_new_id,
+        )
         self._decoder = decoder_of(PCM)
-        self._answering: Answering | None = None
-        self._asides: list[Answering] = []
-        self._read_before: list[Piece] = []
-        self._spoke = False
         self._silence_is_chosen = False
         self._session = new_session(_new_id("sess"), endpoint.model, endpoint.voice, int(time.time() + SESSION_S))
         self._expiry = asyncio.get_running_loop().call_later(SESSION_S, self._on_expiry)
@@ -165,7 +145,7 @@ class PipelineUpstream:
 
     async def _on_session_update(self, event: dict[str, Any]) -> None:
         old, session = self._session["audio"], updated_session(self._session, event.get("session"))
-        if self._spoke and session["audio"]["output"]["voice"] != old["output"]["voice"]:
+        if self._answers.have_been_heard and session["audio"]["output"]["voice"] != old["output"]["voice"]:
             message = "Cannot update a conversation's voice if assistant audio is present."
             raise InvalidRequest("cannot_update_voice", message, "session.audio.output.voice")
         silence_is_chosen = chooses_silence(event["session"], self._silence_is_chosen)
@@ -217,33 +197,19 @@ class PipelineUpstream:
 
     def _on_speech(self) -> None:
         if self._turn_detection and self._turn_detection["interrupt_response"]:
-            self._cancel_response("turn_detected")
+            self._answers.interrupt("turn_detected")
 
     def _on_turn(self, turn: Turn) -> None:
         self._commit(turn)
-        if self._turn_detection and self._turn_detection["create_response"] and not self._is_answering:
-            self._respond(Order(self._session))
+        if self._turn_detection and self._turn_detection["create_response"] and not self._answers.is_one_running:
+            self._answers.start(Order(self._session))
 
     def _on_early_words(self, turn: Turn, words: str) -> Ending:
-        """Say whether the turn sounds complete; begin its answer, where that costs nothing."""
-        if words and self._ahead is not None and not self._is_answering:
-            self._begin_answer(self._ahead, said_item(turn.item_id, turn.pcm, words))
+        """Say whether the turn sounds complete; begin its answer."""
+        if words:
+            self._answers.begin_early(self._session, said_item(turn.item_id, turn.pcm, words))
         language = (self._transcription.wanted or {}).get("language", "en")
         return ending_of(words) if language.lower().startswith("en") else Ending.UNSURE
-
-    def _begin_answer(self, ahead: Ahead, item: Item) -> None:
-        session, items = self._session, [*self._conversation, item]
-        max_tokens = most_output_tokens(session, self.capabilities)
-        try:
-            _, request = chat_request(session, items, self.capabilities.context_tokens, max_tokens)
-        except InvalidRequest:
-            return  # Whoever orders the response is told why it cannot be.
-        manner = Manner(self._voice_of(session), session["audio"]["output"]["speed"])
-        ahead.begin(request, manner if session["output_modalities"] == ["audio"] else None)
-
-    def _voice_of(self, session: dict[str, Any]) -> str:
-        # The operator's voice exists on the server at hand; what clients ask for by habit need not.
-        return self._endpoint.voice or str(session["audio"]["output"]["voice"])
 
     def _commit(self, turn: Turn) -> None:
         item = said_item(turn.item_id, turn.pcm)
@@ -254,44 +220,8 @@ class PipelineUpstream:
 
     async def _on_response_create(self, event: dict[str, Any]) -> None:
         order = ordered_response(self._session, event.get("response"))
-        if self._is_answering and not order.is_out_of_band:
-            message = "Conversation already has an active response in progress."
-            raise InvalidRequest("conversation_already_has_active_response", message)
-        self._asides = [aside for aside in self._asides if not aside.response.done]
-        if len(self._asides) >= MAX_ASIDES:
-            raise InvalidRequest("rate_limit_exceeded", f"{MAX_ASIDES} responses are running out of band.")
-        self._respond(order)
-
-    def _respond(self, order: Order) -> None:
-        reads = self._conversation if order.input is None else self._input_items(order.input)
-        session = order.session
-        response = Response(
-            response_id=_new_id("resp"),
-            order=order,
-            reads=reads,
-            parts=self._parts,
-            conversation=self._conversation,
-            context_tokens=self.capabilities.context_tokens,
-            max_output_tokens=most_output_tokens(session, self.capabilities),
-            voice=self._voice_of(session),
-            read_before=self._last_read(),
-            emit=self._emit,
-            new_item_id=lambda: _new_id("item"),
-        )
-        # Only the conversation's own response fails for a turn that could not be understood.
-        heard = self._transcription.settled if order.is_out_of_band else self._transcription.all_written
-        answering = Answering(response, self._background.start(response.run(heard)))
-        if order.is_out_of_band:
-            self._asides.append(answering)
-        else:
-            self._spoke = self._spoke or session["output_modalities"] == ["audio"]
-            self._answering = answering
-
-    def _last_read(self) -> list[Piece]:
-        if self._answering is not None:
-            # One that ended before it read anything leaves what was read before it.
-            self._read_before = self._answering.response.read or self._read_before
-        return self._read_before
+        self._answers.refuse_if_too_many(order)
+        self._answers.start(order, None if order.input is None else self._input_items(order.input))
 
     def _input_items(self, raw_items: Sequence[Any]) -> list[Item]:
         """Return the items a response is to read instead of the conversation; raise InvalidRequest."""
@@ -316,18 +246,7 @@ class PipelineUpstream:
         return item
 
     async def _on_response_cancel(self, event: dict[str, Any]) -> None:
-        wanted = member(event, "response_id", str, "")
-        for answering in (self._answering, *self._asides):
-            if answering is not None and answering.is_meant(wanted):
-                answering.cancel("client_cancelled")
-                return
-        message = "Cancellation failed: no active response found"
-        raise InvalidRequest("response_cancel_not_active", message, "response_id" if wanted else None)
-
-    def _cancel_response(self, reason: str) -> None:
-        """End the conversation's running response, if any, at once; the requests behind it end on their own."""
-        if self._answering is not None and self._is_answering:
-            self._answering.cancel(reason)
+        self._answers.cancel(member(event, "response_id", str, ""))
 
     async def _on_item_create(self, event: dict[str, Any]) -> None:
         item = new_item(member(event, "item", dict), _new_id("item"), self._decoded)
@@ -357,7 +276,7 @@ class PipelineUpstream:
         item = truncated_at(self._conversation.get(member(event, "item_id", str)), audio_end_ms)
         if item.data["status"] == "in_progress":
             # What is cut short is not to go on.
-            self._cancel_response("client_cancelled")
+            self._answers.interrupt("client_cancelled")
         item.cut_to(audio_end_ms)
         where = {"item_id": item.id, "content_index": 0, "audio_end_ms": audio_end_ms}
         self._emit("conversation.item.truncated", **where)
@@ -377,10 +296,6 @@ class PipelineUpstream:
     def _turn_detection(self) -> dict[str, Any] | None:
         wanted: dict[str, Any] | None = self._session["audio"]["input"]["turn_detection"]
         return wanted
-
-    @property
-    def _is_answering(self) -> bool:
-        return self._answering is not None and not self._answering.response.done
 
     def _emit_added(self, item: Item, previous: str | None) -> None:
         self._emit("conversation.item.added", previous_item_id=previous, item=item.snapshot())

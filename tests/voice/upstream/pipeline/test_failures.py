@@ -8,7 +8,7 @@ from voice import realtime_events as events
 from voice.upstream import registry
 from voice.upstream.base import Endpoint
 from voice.upstream.errors import UpstreamDropped, UpstreamError, UpstreamRefused
-from voice.upstream.pipeline import upstream as pipeline
+from voice.upstream.pipeline.response import Response
 
 MANUAL = {"audio": {"input": {"turn_detection": None, "transcription": {"model": "stt", "language": "en"}}}}
 SECOND = bytes(48_000)
@@ -73,7 +73,7 @@ async def test_a_server_that_will_not_have_us_is_noticed_before_the_call(call, s
 async def test_a_mistake_of_ours_ends_the_session_instead_of_leaving_it_silent(call, monkeypatch):
     asyncio.get_running_loop().set_exception_handler(lambda loop, context: None)
     async with call(session=MANUAL, check=False) as (client, server):
-        monkeypatch.setattr(pipeline.Response, "_answer", _raise_type_error)
+        monkeypatch.setattr(Response, "_answer", _raise_type_error)
         with pytest.raises(UpstreamError) as failed:
             await client.asks(events.response_create(), until="response.done")
     assert failed.value.code == "upstream_failed"

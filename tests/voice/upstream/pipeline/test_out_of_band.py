@@ -7,7 +7,7 @@ import pytest
 
 from tests.fakes.openai_compatible_server import Act, Call
 from voice import realtime_events as events
-from voice.upstream.pipeline import upstream as pipeline
+from voice.upstream.pipeline import answers
 
 TEXT = {"output_modalities": ["text"], "audio": {"input": {"turn_detection": None}}}
 TOOL = {"type": "function", "name": "sort", "description": "", "parameters": {"type": "object", "properties": {}}}
@@ -63,12 +63,15 @@ async def test_it_runs_beside_the_conversations_own(call):
 
 
 async def test_only_so_many_run_at_once(call, monkeypatch):
-    monkeypatch.setattr(pipeline, "MAX_ASIDES", 2)
-    async with call(session=TEXT, answers=[[Act.HOLD], [Act.HOLD]]) as (client, server):
+    monkeypatch.setattr(answers, "MAX_ASIDES", 2)
+    async with call(session=TEXT, answers=[[Act.HOLD], [Act.HOLD], [Act.HOLD]]) as (client, server):
         await client.send(order(conversation="none"), order(conversation="none"))
         error = await client.asks(order(conversation="none"), until="error")
         assert error["error"]["code"] == "rate_limit_exceeded"
-        while len(server.bodies("/chat/completions")) < 2:
+        assert len(client.of("response.created")) == 2
+        # The conversation's own is not one of them.
+        await client.asks(events.response_create(), until="response.created")
+        while len(server.bodies("/chat/completions")) < 3:
             await asyncio.sleep(0.005)
 
 
