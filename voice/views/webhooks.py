@@ -63,8 +63,10 @@ def checked_url(url: str) -> str:
 @require_safe
 def webhooks(request: MemberRequest) -> HttpResponse:
     waiting = Count("deliveries", filter=Q(deliveries__state=WebhookState.PENDING))
-    found = WebhookEndpoint.objects.filter(organisation=request.organisation).annotate(
-        waiting=waiting, last_at=Max("deliveries__created_at")
+    found = (
+        WebhookEndpoint.objects.filter(organisation=request.organisation)
+        .annotate(waiting=waiting, last_at=Max("deliveries__created_at"))
+        .order_by("created_at")
     )
     context = {
         "endpoints": [endpoint for endpoint in found if not endpoint.for_sessions],

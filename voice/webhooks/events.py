@@ -13,8 +13,8 @@ from voice.webhooks.endpoints import session_endpoint
 
 KIND = "webhook"
 TEST_EVENT = "webhook.test"
-# Receivers are told what to ask for, not sent whole records.
-MOST_DATA_BYTES = 16_384
+# Receivers are told what to ask for, not sent whole records. Twice what a session's own metadata may have.
+MOST_DATA_BYTES = 80_000
 
 
 def emit(organisation_id: UUID, type: str, data: Mapping[str, Any], *, key: str, extra_url: str = "") -> None:
@@ -65,5 +65,5 @@ def body_of(delivery: WebhookDelivery) -> bytes:
 
 
 def _check(data: Mapping[str, Any]) -> None:
-    if len(json.dumps(dict(data), allow_nan=False)) > MOST_DATA_BYTES:
+    if len(json.dumps(dict(data), allow_nan=False, ensure_ascii=False).encode("utf-8", "replace")) > MOST_DATA_BYTES:
         raise ValueError("An event's data is too long.")

@@ -57,3 +57,10 @@ def test_a_call_s_own_address_is_told_too(open_session, receiver, told):
     session = open_session(webhook_url=receiver.url + "/of-this-call")
     records.end(session.id, EndReason.CALLER_HUNG_UP)
     assert {one.target for one in WebhookDelivery.objects.all()} == {receiver.url, receiver.url + "/of-this-call"}
+
+
+def test_a_call_with_all_the_metadata_there_may_be_ends_all_the_same(open_session, told):
+    metadata = {f"{number:064}": "𝄞" * 512 for number in range(16)}
+    records.end(open_session(metadata=metadata).id, EndReason.CALLER_HUNG_UP)
+    ((_, data),) = told()
+    assert data["metadata"] == metadata
