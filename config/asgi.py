@@ -1,14 +1,23 @@
 """The ASGI application: HTTP by Django, websockets by Channels; the same one under Daphne and uvicorn."""
 
 import os
+from typing import Any
 
 from django.core.asgi import get_asgi_application
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
-http = get_asgi_application()  # first: it loads the apps that the imports below need
+django = get_asgi_application()  # first: it loads the apps that the imports below need
 
 from channels.routing import ProtocolTypeRouter, URLRouter  # noqa: E402
 
+from config.streaming_asgi import PATHS, StreamingHandler  # noqa: E402
 from config.websocket_urls import websocket_urlpatterns  # noqa: E402
+
+streaming = StreamingHandler()
+
+
+async def http(scope: Any, receive: Any, send: Any) -> None:
+    await (streaming if scope["path"] in PATHS else django)(scope, receive, send)
+
 
 application = ProtocolTypeRouter({"http": http, "websocket": URLRouter(websocket_urlpatterns)})

@@ -1,14 +1,14 @@
 """POST chat/completions: text from a chat model, whole or streamed, held before and charged after."""
 
 import json
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncGenerator, Mapping
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
 import httpx
 import structlog
-from django.http import HttpRequest, HttpResponse, HttpResponseBase, StreamingHttpResponse
+from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from ninja import Router
 from pydantic import Field
 
@@ -20,6 +20,7 @@ from voice.api.callers import ApiKey, holder_of
 from voice.api.errors import InvalidRequest, error_body
 from voice.api.providers import failure_of, provider_of, show_model
 from voice.api.schemas import Given
+from voice.api.streams import SourcedStream
 from voice.catalogue.http_models import HttpModel
 from voice.catalogue.rate_card import affordable_output_tokens, worst_case_micro
 from voice.metering.executor import in_ledger_thread
@@ -190,7 +191,7 @@ async def _whole(job: _Job) -> HttpResponse:
     return HttpResponse(body, content_type="application/json")
 
 
-async def _streamed(job: _Job) -> StreamingHttpResponse:
+async def _streamed(job: _Job) -> SourcedStream:
     """Open the stream before anything is answered, so that a refusal still has a status of its own."""
     stack = AsyncExitStack()
     try:
@@ -203,13 +204,12 @@ async def _streamed(job: _Job) -> StreamingHttpResponse:
     except BaseException:
         await in_ledger_thread(settle_request, job.request.id, {}, job.model.card)
         raise
-    response = StreamingHttpResponse(_events(job, answer, stack), content_type="text/event-stream; charset=utf-8")
+    response = SourcedStream(_events(job, answer, stack), content_type="text/event-stream; charset=utf-8")
     response["Cache-Control"] = "no-cache"
-    response["X-Accel-Buffering"] = "no"
     return response
 
 
-async def _events(job: _Job, answer: httpx.Response, stack: AsyncExitStack) -> AsyncIterator[bytes]:
+async def _events(job: _Job, answer: httpx.Response, stack: AsyncExitStack) -> AsyncGenerator[bytes, None]:
     """Pass the provider's events on as they come, and settle what they used however the stream ends."""
     tally = _Tally()
     try:

@@ -103,6 +103,8 @@ def _leave(request: HttpRequest, response: HttpResponseBase, error: Exception | 
         response["Allow"] = allowed
     if not response.has_header("Cache-Control"):
         response["Cache-Control"] = "no-store"
+    # Django's own middleware says so for most addresses; those that stream have none (config/streaming_asgi.py).
+    response["X-Content-Type-Options"] = "nosniff"
     show_window(response, _window_of(request, error))
     return response
 
@@ -114,6 +116,7 @@ def _window_of(request: HttpRequest, error: Exception | None) -> Window | None:
     return caller.window if caller else None
 
 
+@csrf_exempt
 def not_found(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
     return error_answer(404, "not_found", "There is nothing at this address.")
 

@@ -95,8 +95,8 @@ def _first_problem(error: ValidationError) -> InvalidRequest:
     """Return the first thing that is wrong, by the field's own name: body.values.metadata.a becomes metadata.a."""
     problem = error.errors[0]
     where = [str(part) for part in problem["loc"]]
-    # The first two say where ninja looked: "body" and the argument it was to become.
-    path = where[2:] if where[0] in ("body", "form", "file") else where[1:]
+    # It begins with where ninja looked; a body is followed by the argument that it was to become.
+    path = where[2:] if where[0] == "body" else where[1:]
     param = ".".join(path[:6])[:200] or None
     message = problem["msg"].removeprefix("Value error, ")
     # What an encoding cannot say has no place in an answer either.

@@ -6,18 +6,20 @@ runs is told to wait; a key whose process died is free again after a while.
 
 import base64
 import hashlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
 from dataclasses import dataclass
 from datetime import timedelta
 from uuid import UUID, uuid4
 
 from django.db import IntegrityError, transaction
-from django.http import HttpRequest, HttpResponse, HttpResponseBase, StreamingHttpResponse
+from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from django.utils import timezone
 
 from voice.admission.networks import network_of
 from voice.api.callers import Caller
 from voice.api.errors import InvalidRequest
+from voice.api.streams import SourcedStream
 from voice.metering.executor import in_ledger_thread
 from voice.models import IdempotentRequest
 
@@ -73,8 +75,8 @@ def keep(claimed: Claim | None, response: HttpResponseBase) -> HttpResponseBase:
     if not 200 <= response.status_code < 300:
         give_up(claimed)
         return response
-    if isinstance(response, StreamingHttpResponse):
-        response.streaming_content = _kept_when_over(claimed, response)
+    if isinstance(response, SourcedStream):
+        response.replace_source(_kept_when_over(claimed, response, response.source))
         return response
     if isinstance(response, HttpResponse):
         _keep(claimed, response.status_code, response.get("Content-Type", ""), response.content)
@@ -92,18 +94,20 @@ def forget_old_answers() -> None:
     IdempotentRequest.objects.filter(expires_at__lte=timezone.now()).delete()
 
 
-async def _kept_when_over(claimed: Claim, response: StreamingHttpResponse) -> AsyncIterator[bytes]:
+async def _kept_when_over(
+    claimed: Claim, response: SourcedStream, source: AsyncGenerator[bytes, None]
+) -> AsyncGenerator[bytes, None]:
     """Pass a stream on and keep it when it ends well; one that is broken off frees its key."""
     pieces: list[bytes] = []
     size = 0
     is_over = False
-    content: AsyncIterator[bytes] = response.streaming_content  # type: ignore[assignment]
     try:
-        async for piece in content:
-            size += len(piece)
-            if size <= _MAX_KEPT_BYTES:
-                pieces.append(piece)
-            yield piece
+        async with aclosing(source):
+            async for piece in source:
+                size += len(piece)
+                if size <= _MAX_KEPT_BYTES:
+                    pieces.append(piece)
+                yield piece
         is_over = True
     finally:
         if is_over:

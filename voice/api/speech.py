@@ -3,13 +3,13 @@
 import base64
 import binascii
 import json
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
 import httpx
-from django.http import HttpRequest, StreamingHttpResponse
+from django.http import HttpRequest
 from ninja import Router
 from pydantic import Field
 
@@ -21,6 +21,7 @@ from voice.api.callers import ApiKey, holder_of
 from voice.api.errors import InvalidRequest
 from voice.api.providers import failure_of, provider_of, show_model
 from voice.api.schemas import Given
+from voice.api.streams import SourcedStream
 from voice.catalogue.http_models import HttpModel
 from voice.metering.executor import in_ledger_thread
 from voice.metering.http_requests import settle_request
@@ -78,7 +79,7 @@ class _Job:
         "responses": {200: {"content": {name: {} for name in sorted(_MEDIA_TYPES.values())}}},
     },
 )
-async def speech(request: HttpRequest, wanted: SpeechWanted) -> StreamingHttpResponse:
+async def speech(request: HttpRequest, wanted: SpeechWanted) -> SourcedStream:
     """`gpt-4o-mini-tts` as it speaks. Without a provider's key our own voice does, as wav or pcm (24 kHz, mono)."""
     job = await in_ledger_thread(_admit, holder_of(request), wanted, client_ip_of(request))
     stack = AsyncExitStack()
@@ -90,8 +91,7 @@ async def speech(request: HttpRequest, wanted: SpeechWanted) -> StreamingHttpRes
     except BaseException:
         await in_ledger_thread(settle_request, job.request.id, {}, job.model.card)
         raise
-    response = StreamingHttpResponse(_audio(job, answer, stack), content_type=_MEDIA_TYPES[job.format])
-    response["X-Accel-Buffering"] = "no"
+    response = SourcedStream(_audio(job, answer, stack), content_type=_MEDIA_TYPES[job.format])
     show_model(response, job.model)
     return response
 
@@ -125,7 +125,7 @@ def _body_of(wanted: SpeechWanted, model: HttpModel) -> dict[str, Any]:
     return {**body, "instructions": wanted.instructions} if wanted.instructions else body
 
 
-async def _audio(job: _Job, answer: httpx.Response, stack: AsyncExitStack) -> AsyncIterator[bytes]:
+async def _audio(job: _Job, answer: httpx.Response, stack: AsyncExitStack) -> AsyncGenerator[bytes, None]:
     """Pass the audio on as it comes, and settle what was made however the stream ends."""
     sent_bytes = 0
     usage: dict[str, Any] = {}
