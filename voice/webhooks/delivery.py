@@ -113,6 +113,7 @@ def _send(delivery: WebhookDelivery, now: datetime) -> _Result:
     signed = signed_headers(delivery.message_id, int(now.timestamp()), body, delivery.endpoint.secrets(now))
     began_at = time.monotonic()
     status, error, retry_after_s = None, "", None
+    away_s = schedule.away_s(delivery.endpoint.failures)
     try:
         # Its status is all we want of the answer: whatever it says is not kept.
         reply = outgoing.request(
@@ -125,11 +126,11 @@ def _send(delivery: WebhookDelivery, now: datetime) -> _Result:
         )
         status = reply.status
         if status in _BUSY:
-            retry_after_s = schedule.retry_after_s(reply.headers, now) or schedule.AWAY_S
+            retry_after_s = schedule.retry_after_s(reply.headers, now) or away_s
     except outgoing.Refused as refused:
         error = refused.code
         if error in ("timed_out", "unreachable"):
-            retry_after_s = schedule.AWAY_S
+            retry_after_s = away_s
     return _Result(status, error, round((time.monotonic() - began_at) * 1000), retry_after_s)
 
 

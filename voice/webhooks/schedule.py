@@ -24,8 +24,10 @@ PAUSES_S = (
 LONGEST_ROUND = timedelta(days=2)
 # So that what failed together does not come back together.
 _JITTER = 0.1
-# How long a server that is away, or that asks for patience without saying how much, is left alone by all deliveries.
-AWAY_S = 60
+# How long a server that is away, or that asks for patience without saying how much, is left alone by all deliveries:
+# twice as long each time, so that a dead one with thousands of events waiting does not keep the workers busy.
+_AWAY_S = 60
+_LONGEST_AWAY_S = _HOUR
 _LONGEST_RETRY_AFTER_S = 6 * _HOUR
 
 # Days without anything arriving, and attempts in a row that failed, after which an endpoint is switched off.
@@ -39,6 +41,11 @@ def pause_after(attempts: int) -> int | None:
         return None
     pause_s = PAUSES_S[attempts - 1]
     return pause_s + round(pause_s * random.uniform(0, _JITTER))
+
+
+def away_s(failures: int) -> int:
+    """Return the seconds to leave an endpoint alone that failed so often in a row before, and now is away."""
+    return int(min(_AWAY_S * 2 ** min(failures, 10), _LONGEST_AWAY_S))
 
 
 def retry_after_s(headers: Mapping[str, str], now: datetime) -> int | None:

@@ -24,7 +24,8 @@ def a_purchase(organisation):
         price_minor=500,
         amount_minor=500,
         origin="checkout",
-        created_at=timezone.now(),
+        status="paid",
+        paid_at=timezone.now(),
     )
 
 

@@ -57,3 +57,7 @@ def test_without_the_header_there_is_nothing_to_read():
 )
 def test_an_endpoint_is_given_up_after_days_and_many_attempts(days, failures, is_given_up):
     assert schedule.is_given_up(NOW - timedelta(days=days), failures, NOW) is is_given_up
+
+
+def test_a_server_that_is_away_is_asked_ever_less_often():
+    assert [schedule.away_s(failures) for failures in (0, 1, 2, 5, 6, 1000)] == [60, 120, 240, 1920, 3600, 3600]
