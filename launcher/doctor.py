@@ -87,6 +87,7 @@ def to_test() -> list[Finding]:
         Finding(bool(node), False, f"Node.js: {node or 'none yet; ./parley test installs one with its tools'}"),
         service("PostgreSQL", "PARLEY_TEST_POSTGRES_URL", 5432),
         service("Redis", "PARLEY_TEST_REDIS_URL", 6379),
+        service("RabbitMQ", "PARLEY_TEST_RABBITMQ_URL", 5672),
     ]
 
 

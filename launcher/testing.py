@@ -26,6 +26,7 @@ REMEDIES = {
     "chromium": "install Chromium, or set PARLEY_CHROMIUM to its path",
     "postgres": "start PostgreSQL and set PARLEY_TEST_POSTGRES_URL (.ci/run shows how)",
     "redis": "start Redis and set PARLEY_TEST_REDIS_URL (.ci/run shows how)",
+    "rabbitmq": "start RabbitMQ and set PARLEY_TEST_RABBITMQ_URL (.ci/run shows how)",
     "real clients": "python3 tests/clients/install.py (PyPI and npm; .ci/run does so)",
 }
 
