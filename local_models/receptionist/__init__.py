@@ -1,5 +1,6 @@
 """A deterministic receptionist: replays the messages of a conversation and says what comes next."""
 
+import re
 from datetime import datetime
 
 from local_models.receptionist.conversation import Conversation
@@ -9,10 +10,16 @@ from local_models.receptionist.notes import write
 
 __all__ = ["compose_json", "reply"]
 
+# Instructions that are nothing but a sentence to be said now, whatever has been said before.
+_DICTATED = re.compile(r"\s*say exactly:\s*(\S.*)", re.IGNORECASE | re.DOTALL)
+DICTATED_MAX_CHARS = 2000
+
 
 def reply(messages: list[Message], tools: list[Tool], tool_choice: str, now: datetime) -> Reply:
     """Return the next thing to say. `tool_choice` is auto, none, required, or "=name" of the one to call."""
     instructions, turns = _split(messages)
+    if tool_choice in ("auto", "none") and (dictated := _DICTATED.fullmatch(instructions)):
+        return Reply(dictated[1].strip()[:DICTATED_MAX_CHARS])
     conversation = Conversation(read(instructions), [] if tool_choice == "none" else tools, now)
     answer = _replay(conversation, turns)
     if tool_choice in ("auto", "none") or (answer.call and tool_choice in ("required", f"={answer.call.name}")):

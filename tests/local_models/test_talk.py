@@ -3,7 +3,7 @@
 import pytest
 
 from local_models.receptionist import reply
-from local_models.receptionist.messages import Message, Tool, ToolCall
+from local_models.receptionist.messages import Message, Reply, Tool, ToolCall
 from tests.local_models.telephone import (
     ALL_TOOLS,
     BOOK_BRIEFLY,
@@ -277,3 +277,10 @@ def test_nonsense_tools_do_not_confuse_it():
         },
     )
     assert Telephone(odd).say("I'd like to book an appointment", "yes", "Sarah")
+
+
+def test_a_sentence_that_is_dictated_is_said_as_it_stands():
+    said = [Message("user", "I'd like to book a dental cleaning."), Message("assistant", "One moment.")]
+    for turns in ([], said[:1], said):
+        messages = [Message("system", "Say exactly: Einen Moment, bitte: ich sehe nach."), *turns]
+        assert reply(messages, [BOOK_BRIEFLY], "none", NOW) == Reply("Einen Moment, bitte: ich sehe nach.")
