@@ -12,7 +12,7 @@ from billing.audit import audit_ledger
 from billing.models import Entry, Hold, Lot, Wallet
 from tests.billing.money import LATER, NOON, an_organisation, give, hold
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.each_database]
 
 
 @pytest.fixture

@@ -544,7 +544,7 @@ EVENTS = ["spend", "consider", "want", "sweep", "hours", "declines", "asks to co
 
 @given(data=st.data())
 @settings(
-    max_examples=30,
+    max_examples=20,
     deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture],
     # Each example is a story of seconds, told by its seed; shrinking it takes longer than reading it.

@@ -9,7 +9,7 @@ from billing.exceptions import AppendOnly
 from billing.models import Capture, Draw, Entry, Hold, Lot, SignUpDay, SignUpGrant, Wallet
 from tests.billing.money import LATER, NOON, a_key, hold
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.each_database]
 
 
 @pytest.fixture

@@ -13,7 +13,6 @@ from django.contrib.auth import get_user_model
 from django.contrib.auth.models import Group
 from django.db import connection, transaction
 from django.utils import timezone
-from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule, run_state_machine_as_test
 
@@ -25,6 +24,7 @@ from billing.models import Entry, Purchase, StripeEvent
 from billing.signals import payment_succeeded
 from billing.stripe import checkout, payments
 from billing.stripe.webhook import notice_of
+from tests.billing.budgets import runs
 from tests.billing.dying import DyingAt, Killed
 from tests.billing.money import an_organisation
 from tests.billing.paying import a_bundle, start
@@ -270,7 +270,7 @@ class PaymentsMachine(RuleBasedStateMachine):
 
 
 @pytest.mark.django_db
+@pytest.mark.each_database
 def test_events_in_any_order_repeated_late_or_half_done_leave_the_same_wallet(stripe):
     machine = type("Machine", (PaymentsMachine,), {"stripe": stripe})
-    runs = settings(max_examples=40, stateful_step_count=25, deadline=None, suppress_health_check=list(HealthCheck))
-    run_state_machine_as_test(machine, settings=runs)
+    run_state_machine_as_test(machine, settings=runs(25, steps=25))

@@ -10,7 +10,6 @@ from types import SimpleNamespace
 
 import pytest
 from django.db import transaction
-from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule, run_state_machine_as_test
 
@@ -18,9 +17,12 @@ from billing import ledger
 from billing.audit import audit_ledger
 from billing.exceptions import HoldClosed, InsufficientCredits
 from billing.models import Entry, Hold
+from tests.billing.budgets import runs
 from tests.billing.money import NOON, an_organisation
 
 AMOUNTS = st.integers(1, 120)
+
+pytestmark = pytest.mark.each_database
 
 
 class Crash(Exception):
@@ -210,7 +212,7 @@ class WalletMachine(RuleBasedStateMachine):
             assert state.captured_micro + state.uncollected_micro == hold.used_micro, "no usage is dropped"
 
 
-RUNS = settings(max_examples=25, stateful_step_count=25, deadline=None, suppress_health_check=list(HealthCheck))
+RUNS = runs(20, steps=25)
 
 
 @pytest.mark.django_db

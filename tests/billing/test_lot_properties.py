@@ -11,7 +11,6 @@ from unittest.mock import patch
 import pytest
 from django.db import transaction
 from django.utils import timezone
-from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule, run_state_machine_as_test
 
@@ -19,6 +18,7 @@ from billing import ledger
 from billing.audit import audit_ledger
 from billing.exceptions import InsufficientCredits
 from billing.models import Draw, Entry, Hold, Lot
+from tests.billing.budgets import runs
 from tests.billing.money import NOON, an_organisation
 
 AMOUNTS = st.integers(1, 60)
@@ -33,6 +33,9 @@ def as_usage(lot, _):
 
 def as_claw_back(lot, reference):
     return lot.kind == "granted", lot.reference != reference, lot.expires_at or FAR, lot.pk
+
+
+pytestmark = pytest.mark.each_database
 
 
 class LotMachine(RuleBasedStateMachine):
@@ -163,7 +166,7 @@ def began_before(hold):
     return lambda lot: hold.created_at < lot.expires_at
 
 
-RUNS = settings(max_examples=20, stateful_step_count=25, deadline=None, suppress_health_check=list(HealthCheck))
+RUNS = runs(20, steps=25)
 
 
 @pytest.mark.django_db

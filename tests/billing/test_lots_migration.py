@@ -11,7 +11,7 @@ from billing.audit import audit_ledger
 from billing.models import Draw, Lot
 from tests.billing.money import a_key, give, hold
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.each_database]
 
 make_lots = import_module("billing.migrations.0002_lots").make_lots
 

@@ -1,4 +1,8 @@
-"""Everything about money once more on PostgreSQL, whose locks and constraints are not SQLite's."""
+"""What about money depends on the database, once more on PostgreSQL: its locks and constraints are not SQLite's.
+
+That is what is marked `db_concurrency` (real threads, killed processes) or `each_database` (constraints, arithmetic and
+order in SQL, properties with fewer examples). The rest is Python, which one database is enough for.
+"""
 
 import os
 import subprocess
@@ -8,6 +12,8 @@ from pathlib import Path
 import pytest
 
 HERE = Path(__file__).resolve().parent
+ROOT = HERE.parents[1]
+CHOSEN = "db_concurrency or each_database"
 SERVER = os.environ.get("PARLEY_TEST_POSTGRES_URL") or os.environ.get("PARLEY_TEST_DATABASE_URL")
 ENABLE = (
     "needs a PostgreSQL server: set PARLEY_TEST_POSTGRES_URL=postgres://user:password@host:port/postgres, "
@@ -17,12 +23,13 @@ ENABLE = (
 
 @pytest.mark.db_concurrency
 @pytest.mark.skipif(not SERVER, reason=ENABLE)
-def test_the_money_tests_hold_on_postgresql_too():
+def test_what_depends_on_the_database_holds_on_postgresql_too():
     """A pytest of its own, since one process has only one default database."""
-    command = [sys.executable, "-m", "pytest", str(HERE), "--ignore", __file__, "-q", "-p", "no:cacheprovider"]
+    where = [str(HERE), str(ROOT / "tests" / "outbox"), "--ignore", __file__]
+    command = [sys.executable, "-m", "pytest", *where, "-m", CHOSEN, "-q", "-p", "no:cacheprovider", "-p", "no:xdist"]
     run = subprocess.run(
         command,
-        cwd=HERE.parent.parent,
+        cwd=ROOT,
         env=os.environ | {"PARLEY_TEST_DATABASE_URL": SERVER},
         capture_output=True,
         text=True,
