@@ -10,6 +10,7 @@ django = get_asgi_application()  # first: it loads the apps that the imports bel
 
 from channels.routing import ProtocolTypeRouter, URLRouter  # noqa: E402
 
+from config import web_process  # noqa: E402
 from config.streaming_asgi import PATHS, StreamingHandler  # noqa: E402
 from config.websocket_urls import websocket_urlpatterns  # noqa: E402
 
@@ -21,3 +22,4 @@ async def http(scope: Any, receive: Any, send: Any) -> None:
 
 
 application = ProtocolTypeRouter({"http": http, "websocket": URLRouter(websocket_urlpatterns)})
+web_process.prepare()
