@@ -100,6 +100,7 @@ class AgentAdmin(ModelAdmin[Agent]):
                     "max_duration_s",
                     "silence_timeout_s",
                     "max_output_tokens",
+                    "history",
                     "daily_ceiling_micro",
                     "shows_prices",
                 ]

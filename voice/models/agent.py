@@ -7,6 +7,7 @@ from django.db import models
 from django.utils import timezone
 
 from accounts.models import Organisation
+from voice import history
 
 
 def new_public_key() -> str:
@@ -24,6 +25,11 @@ class TranscriptPolicy(models.TextChoices):
     NEVER = "never", "Never"
     ASK = "ask", "Ask the caller"
     ALWAYS = "always", "Always, with a notice"
+
+
+class History(models.TextChoices):
+    WHOLE = history.WHOLE, "The whole conversation"
+    RECENT = history.RECENT, "What was said lately"
 
 
 class Agent(models.Model):
@@ -46,6 +52,13 @@ class Agent(models.Model):
     model_slug = models.CharField("model", max_length=80)
 
     max_output_tokens = models.PositiveIntegerField(default=1024)
+    history = models.CharField(
+        "remembers",
+        max_length=6,
+        choices=History.choices,
+        default=History.WHOLE,
+        help_text="Read again at every answer.",
+    )
     max_duration_s = models.PositiveIntegerField(default=600)
     silence_timeout_s = models.PositiveIntegerField(default=20)
     allowed_origins = models.JSONField(default=list, blank=True, help_text="Sites that may embed it; ours always may.")

@@ -9,15 +9,12 @@ from dataclasses import dataclass
 
 from voice.audio import bytes_of, input_tokens_of, output_tokens_of
 from voice.catalogue.rate_card import Kind
+from voice.history import RECENT_KEPT_TOKENS, RECENT_TOKENS
 from voice.metering.usage import Quantities
 from voice.pricing.parameters import History, Question
 
 # What marks a message's beginning, end and speaker; two messages a turn.
 _FRAME_TOKENS = 8
-# The `recent` policy: so much of the conversation is kept beside the instructions, and four fifths of it when it is
-# full, because each cut makes the provider read everything that is left anew.
-_RECENT_TOKENS = 4_000
-_RECENT_KEPT_TOKENS = 3_200
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,7 +114,7 @@ def _limits(question: Question, window_tokens: int) -> tuple[int, int]:
         case History.NONE:
             return 0, 0
         case History.RECENT:
-            return min(_RECENT_TOKENS, window_tokens), min(_RECENT_KEPT_TOKENS, window_tokens)
+            return min(RECENT_TOKENS, window_tokens), min(RECENT_KEPT_TOKENS, window_tokens)
         case History.WHOLE:
             return window_tokens, window_tokens
 

@@ -6,7 +6,7 @@ from enum import StrEnum
 
 
 class History(StrEnum):
-    """How much of the conversation the model reads again before each answer."""
+    """How much of the conversation the model reads again before each answer; an agent may be set to the first two."""
 
     WHOLE = "whole"
     RECENT = "recent"

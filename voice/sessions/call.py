@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from uuid import UUID
 
+from voice.history import WHOLE
 from voice.tools.spec import ToolSpec
 from voice.upstream.base import Endpoint
 
@@ -42,6 +43,9 @@ class Call:
     silence_timeout_s: int
     # Who decides that the caller has finished (voice.models.TurnDetection).
     turn_detection: str = "server_vad"
+
+    # How much of it is read again before each answer (voice.history).
+    history: str = WHOLE
 
     # Whether the caller's page shows in writing what is said, and whether they agreed to its being kept.
     captions: bool = True

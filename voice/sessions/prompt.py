@@ -5,6 +5,7 @@ from typing import Any
 from django.utils import timezone
 
 from voice.audio import SAMPLE_RATE
+from voice.history import truncation_of
 from voice.sessions.call import Call
 from voice.sessions.tools import tools_of
 
@@ -40,6 +41,7 @@ def session_of(call: Call) -> dict[str, Any]:
         "tools": tools_of(call),
         "tool_choice": "auto",
         "max_output_tokens": call.max_output_tokens,
+        "truncation": truncation_of(call.history),
     }
     if call.is_voice:
         session["audio"] = {

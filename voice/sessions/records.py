@@ -171,6 +171,7 @@ def _call_of(session: Session) -> Call:
         max_duration_s=session.max_duration_s or agent.max_duration_s,
         silence_timeout_s=agent.silence_timeout_s,
         turn_detection=session.turn_detection or TurnDetection.SERVER_VAD,
+        history=agent.history,
         captions=agent.captions,
         records_words=records_words(session),
         tools=tools_offered(session.agent, taken=BUILT_IN | {agent.task_name}) if session.agent else (),

@@ -109,6 +109,7 @@ class AgentForm(forms.ModelForm):  # type: ignore[type-arg]
             "shows_prices",
             "transcript_policy",
             "captions",
+            "history",
         ]
         labels = {
             "greeting": "First sentence",
@@ -117,6 +118,7 @@ class AgentForm(forms.ModelForm):  # type: ignore[type-arg]
             "shows_prices": "Show callers what the call costs",
             "transcript_policy": "Keep conversations in writing",
             "captions": "Show callers in writing what is said",
+            "history": "Remembers",
         }
         help_texts = {
             "greeting": "Said as soon as the call begins.",
@@ -129,6 +131,9 @@ class AgentForm(forms.ModelForm):  # type: ignore[type-arg]
             "shown, and going on agrees to it; whether that is enough is for the law where "
             "your callers are. What the agent finds out is kept in any case, since it tells "
             "the caller that it passes that on.",
+            "history": "Before each answer the model reads the conversation again, which is paid for: the longer a "
+            "call, the dearer its minutes. With what was said lately (some minutes of talk), a long call "
+            "costs about the same each minute, and the assistant forgets how it began.",
             "captions": "Helps whoever hears badly, or sits in a noisy place. Without it speech is not "
             "written down, and that is not charged, unless the conversation is kept.",
         }

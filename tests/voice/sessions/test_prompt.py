@@ -4,8 +4,10 @@ import pytest
 from django.utils import timezone
 
 from tests.voice.sessions.calls import make_call
+from voice.history import RECENT_KEPT_TOKENS, RECENT_TOKENS
 from voice.sessions.call import CollectedField
 from voice.sessions.prompt import instructions_of, say_exactly, session_of
+from voice.upstream.pipeline.requests import new_session, updated_session
 
 
 def test_the_model_is_told_the_agents_words_its_greeting_and_its_manners():
@@ -92,3 +94,16 @@ def test_a_caller_whom_no_model_writes_down_has_no_captions():
 
 def test_callers_are_told_that_their_details_are_passed_on():
     assert "I will pass this on" in instructions_of(make_call())
+
+
+def test_a_call_that_remembers_everything_forgets_only_what_does_not_fit():
+    assert session_of(make_call())["truncation"] == "auto"
+
+
+def test_a_call_that_remembers_what_was_said_lately_is_cut_as_the_worksheet_reckons():
+    truncation = session_of(make_call(history="recent"))["truncation"]
+    assert truncation["token_limits"] == {"post_instructions": RECENT_TOKENS}
+    assert truncation["retention_ratio"] * RECENT_TOKENS == RECENT_KEPT_TOKENS
+    session = new_session("sess_1", "parley-embedded", "marin", 0)
+    update = {"type": "realtime", "truncation": truncation}
+    assert updated_session(session, update)["truncation"] == truncation, "the pipeline understands it too"

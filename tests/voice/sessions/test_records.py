@@ -80,6 +80,13 @@ def test_a_call_speaks_no_more_than_its_agent_and_its_model_both_allow(admitted,
     assert records.begin(admitted.pk).max_output_tokens == 300
 
 
+def test_a_call_remembers_as_much_as_its_agent_is_set_to(admitted, agent):
+    agent.history = "recent"
+    agent.save()
+
+    assert records.begin(admitted.pk).history == "recent"
+
+
 def test_a_session_begins_once(admitted):
     records.begin(admitted.pk)
 

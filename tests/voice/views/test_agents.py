@@ -20,6 +20,7 @@ def form_data(**changes):
         "max_minutes": "10",
         "silence_timeout_s": "20",
         "max_output_tokens": "1024",
+        "history": "recent",
         "daily_ceiling_credits": "250",
         "allowed_origins": "https://www.Example.com/\nhttp://localhost:3000",
         "is_public": "on",
@@ -65,6 +66,14 @@ def test_what_is_typed_is_what_is_kept(client, alice):
     assert made.allowed_origins == ["https://www.example.com", "http://localhost:3000"]
     assert (made.max_duration_s, made.daily_ceiling_micro, made.is_public) == (600, 250_000_000, True)
     assert made.shows_prices is False
+
+
+def test_nothing_is_kept_of_callers_unless_the_owner_says_so(client, alice):
+    client.post("/console/agents/new/faq/", form_data())
+    client.post("/console/agents/new/faq/", form_data(name="Other", transcript_policy="ask", captions="on"))
+    kept = Agent.objects.order_by("created_at").values_list("transcript_policy", "captions")
+    assert list(kept) == [("never", False), ("ask", True)]
+    assert client.post("/console/agents/new/faq/", form_data(transcript_policy="secretly")).status_code == 422
 
 
 @pytest.mark.parametrize(
