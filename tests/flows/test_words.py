@@ -12,7 +12,7 @@ from tests.flows.browser import FRAME, Browser
 from tests.flows.script import GREETING_USAGE, SPEECH, caller_says, greeting, wants_tool
 from tests.flows.traces import traces_of
 from tests.flows.visits import asks_for_a_call, ticket_for
-from voice.models import Session, TranscriptTurn
+from voice.models import Session
 from voice.transcripts.consent import wording_of
 from voice.transcripts.reading import collected_fields_of, transcript_of
 
@@ -98,13 +98,6 @@ async def test_without_a_yes_not_one_word_is_anywhere(agent, served_by, caplog, 
         assert await in_thread(traces_of)(word, caplog.text) == []
     (collected,) = await in_thread(collected_fields_of)(session_id)
     assert (collected.task_name, collected.fields) == ("book_appointment", {"name": "Ada"})
-
-
-async def test_a_members_own_test_call_is_asked_about_too(agent, served_by):
-    """Nothing said is kept of a member who has not agreed."""
-    await in_thread(policy)(agent, transcript_policy="ask")
-    await holds_the_conversation(agent, served_by)
-    assert not await TranscriptTurn.objects.aexists()
 
 
 async def test_an_interrupted_answer_is_kept_as_far_as_it_was_heard(agent, served_by):

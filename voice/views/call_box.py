@@ -28,7 +28,7 @@ class Closed:
 
 def call_context(agent: Agent, *, is_member: bool, language: str = "") -> dict[str, Any]:
     """Return what voice/_call.html needs; `language` is a tag, by default the agent's."""
-    wording = wording_of(agent)
+    wording = wording_of(agent, language)
     return {
         "words": with_texts(words_of(language or agent.language), chosen_look(agent).texts),
         "language": language or agent.language,

@@ -2,8 +2,9 @@
 
 import json
 
-from voice.gateway.widget_translation import WidgetTranslation, heard_text
+from voice.gateway.widget_translation import WidgetTranslation
 from voice.realtime_events import AudioDelta, dump
+from voice.transcripts.recorder import heard_text
 
 
 def told(translation: WidgetTranslation, kind: str, **fields) -> list[dict]:
@@ -86,3 +87,20 @@ def test_captions_kept_for_interruptions_are_bounded():
 def test_what_was_heard_is_cut_at_a_word():
     assert heard_text("one two three", 600, 1000) == "one"
     assert heard_text("one two three", 1000, 1000) == "one two three"
+
+
+def test_without_captions_nothing_spoken_is_told_in_writing():
+    translation = WidgetTranslation(captions=False)
+    assert told(translation, "response.output_audio_transcript.delta", item_id="i", delta="Hel") == []
+    assert told(translation, "response.output_audio_transcript.done", item_id="i", transcript="Hello.") == []
+    kind = "conversation.item.input_audio_transcription.completed"
+    assert told(translation, kind, item_id="u", transcript="Hi") == []
+    assert told(translation, "parley.truncated", item_id="i", heard_ms=1, sent_ms=2) == []
+
+
+def test_without_captions_what_is_typed_is_still_told():
+    translation = WidgetTranslation(captions=False)
+    item = {"id": "typed_1", "role": "user", "content": [{"type": "input_text", "text": "Hi"}]}
+    assert [message["text"] for message in told(translation, "conversation.item.added", item=item)] == ["Hi"]
+    answer = told(translation, "response.output_text.done", item_id="i", text="Hello")
+    assert [message["text"] for message in answer] == ["Hello"]

@@ -51,6 +51,13 @@ def test_the_question_says_for_how_long_and_its_version_does_too(agent):
     assert "Rosewood Dental" in wording_of(agent).text
 
 
+def test_callers_are_asked_in_their_language_and_the_version_says_in_which(agent):
+    hindi = wording_of(agent, "hi-IN")
+    assert "90 दिन" in hindi.text and hindi.version == "ask-1-hi/90d"
+    assert words_may_be_kept(answered(agent, True, hindi.version))
+    assert wording_of(agent, "fi") == wording_of(agent)
+
+
 def test_an_owner_who_switches_to_never_ends_what_older_answers_allowed(converse):
     assert records_words(converse())
     assert not records_words(converse(transcript_policy="never"))
