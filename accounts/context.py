@@ -11,6 +11,7 @@ _SECTIONS = [
     ("/console/calls/", "calls"),
     ("/console/crm/", "crm"),
     ("/console/webhooks/", "webhooks"),
+    ("/console/code/", "code"),
     ("/console/billing/", "billing"),
     ("/console/members/", "members"),
     ("/console/organisation/", "organisation"),
