@@ -7,7 +7,7 @@ import shutil
 import sqlite3
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +17,7 @@ from websockets.typing import Origin, Subprotocol
 
 from bench.admission import Admission
 from bench.callers import BenchCaller, RealtimeCaller, Samples, WidgetCaller
+from bench.keys import api_key
 from bench.litellm import LITELLM_VERSION, litellm_command, litellm_environment
 from bench.processes import ROOT, NotStarted, Started, ending, free_port, last_line, listening, start
 from launcher.run import Plan, web_command
@@ -92,29 +93,58 @@ async def open_litellm(mock: Started, folder: Path) -> AsyncIterator[Running]:
         yield Running(process, _realtime_caller, url, {"Authorization": f"Bearer {key}"})
 
 
+@dataclass(frozen=True)
+class _Web:
+    """The real application with its database, started by the command the launcher uses."""
+
+    process: Started
+    port: int
+    data_dir: Path
+    environment: dict[str, str]
+
+
+@asynccontextmanager
+async def _web(server: str, options: Sequence[str], mock: Started, folder: Path) -> AsyncIterator[_Web]:
+    port = free_port()
+    data_dir = folder / "data"
+    plan = Plan(
+        host="127.0.0.1", port=port, data_dir=data_dir, models_port=None, worker=False, server=server,
+        has_openai_key=True, debug=False,
+    )  # fmt: skip
+    environment = _parley_environment(plan, mock)
+    log = folder / "parley.log"
+    await asyncio.to_thread(_prepare, environment, data_dir, folder.parent / "prepared", log)
+    command = [sys.executable, "-m", *web_command(plan)]
+    command[-1:-1] = options
+    with ending(start(command, core=SERVER_CORE, port=port, log=log, env=environment)) as process:
+        await listening(process, _START_WITHIN_S)
+        yield _Web(process, port, data_dir, environment)
+
+
 def parley(server: str, *options: str) -> Open:
-    """The real application with its database, started by the command the launcher uses, plus `options`."""
+    """The widget's socket, on which a browser speaks; the web server gets `options` besides."""
 
     @asynccontextmanager
     async def opened(mock: Started, folder: Path) -> AsyncIterator[Running]:
-        port = free_port()
-        data_dir = folder / "data"
-        plan = Plan(
-            host="127.0.0.1", port=port, data_dir=data_dir, models_port=None, worker=False, server=server,
-            has_openai_key=True, debug=False,
-        )  # fmt: skip
-        environment = _parley_environment(plan, mock)
-        log = folder / "parley.log"
-        await asyncio.to_thread(_prepare, environment, data_dir, folder.parent / "prepared", log)
-        command = [sys.executable, "-m", *web_command(plan)]
-        command[-1:-1] = options
-        with ending(start(command, core=SERVER_CORE, port=port, log=log, env=environment)) as process:
-            await listening(process, _START_WITHIN_S)
-            admission = Admission(port, _demo_key(data_dir))
-            headers = {"Origin": f"http://127.0.0.1:{port}", "Sec-WebSocket-Protocol": "parley.widget.v1"}
-            url = f"ws://127.0.0.1:{port}/v1/voice/widget"
+        async with _web(server, options, mock, folder) as web:
+            admission = Admission(web.port, _demo_key(web.data_dir))
+            headers = {"Origin": f"http://127.0.0.1:{web.port}", "Sec-WebSocket-Protocol": "parley.widget.v1"}
+            url = f"ws://127.0.0.1:{web.port}/v1/voice/widget"
             remark = await _remark_on_compression(url, headers["Origin"])
-            yield Running(process, _widget_caller(admission), url, headers, data_dir, admission, remark)
+            yield Running(web.process, _widget_caller(admission), url, headers, web.data_dir, admission, remark)
+
+    return opened
+
+
+def parley_realtime(server: str) -> Open:
+    """The socket on which customers' own programs speak OpenAI's protocol."""
+
+    @asynccontextmanager
+    async def opened(mock: Started, folder: Path) -> AsyncIterator[Running]:
+        async with _web(server, (), mock, folder) as web:
+            key = await asyncio.to_thread(api_key, web.environment)
+            url = f"ws://127.0.0.1:{web.port}/v1/realtime?model=gpt-realtime-mini"
+            yield Running(web.process, _realtime_caller, url, {"Authorization": f"Bearer {key}"}, web.data_dir)
 
     return opened
 
@@ -125,6 +155,8 @@ CONTENDERS = (
     Contender(
         "uvicorn-websockets", "Parley on uvicorn's own websockets", parley("uvicorn", "--ws", "websockets"), False
     ),
+    Contender("daphne-realtime", "**Parley's `/v1/realtime`** on Daphne", parley_realtime("daphne")),
+    Contender("uvicorn-realtime", "**Parley's `/v1/realtime`** on uvicorn", parley_realtime("uvicorn")),
     Contender("websockets", "bare `websockets` relay", relay("websockets")),
     Contender("picows", "bare `picows` relay", relay("picows")),
     Contender("litellm", f"LiteLLM {LITELLM_VERSION} `/v1/realtime`", open_litellm),
@@ -134,9 +166,9 @@ DIRECT = Contender("direct", "nothing between (baseline)", open_direct)
 
 def books_of(running: Running) -> str:
     """Say what Parley's meter wrote down, as proof that the calls were paid for, and what it refused at first."""
-    if running.data_dir is None or running.admission is None:
+    if running.data_dir is None:
         return ""
-    repeated = running.admission.repeated
+    repeated = running.admission.repeated if running.admission else 0
     refused = f"; {repeated} tickets were refused with 503 and asked for again" if repeated else ""
     return _metering_of(running.data_dir) + refused + running.remark
 
@@ -188,6 +220,7 @@ def _parley_environment(plan: Plan, mock: Started) -> dict[str, str]:
         "HOUSE_CREDITS": "100000000",
         "CALL_STARTS_PER_IP": "100000/m",
         "CALL_STARTS_PER_AGENT": "100000/m",
+        "API_REQUESTS_PER_MINUTE": "100000",
         "CONCURRENT_CALLS_PER_IP": "10000",
         "CONCURRENT_CALLS_PER_AGENT": "10000",
         "CONCURRENT_CALLS_PER_ORGANISATION": "10000",

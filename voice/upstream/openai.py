@@ -6,6 +6,7 @@ picows, because it took the least CPU per frame of the clients measured: it call
 import asyncio
 import contextlib
 import logging
+import time
 from collections.abc import AsyncIterator
 from urllib.parse import urlencode, urlsplit, urlunsplit
 
@@ -20,6 +21,10 @@ from voice.upstream.inbox import Inbox
 MAX_FRAME_BYTES = 4 * 1024 * 1024
 # A minute of the caller's audio that the upstream has not taken: it will not catch up.
 MAX_UNSENT_BYTES = 4 * 1024 * 1024
+# A picture, or a recording in one piece, is more than that at once, and is waited for: it is no live audio.
+LARGE_FRAME_BYTES = 256 * 1024
+LARGE_FRAME_WITHIN_S = 20.0
+LARGE_FRAME_LOOK_S = 0.01
 PING_AFTER_S = 20.0
 CLOSE_WITHIN_S = 2.0
 
@@ -74,6 +79,8 @@ class OpenAIUpstream:
 
     async def send(self, frame: bytes) -> None:
         self._connection.send(frame)
+        if len(frame) > LARGE_FRAME_BYTES:
+            await self._connection.has_taken_large_frame()
 
     def __aiter__(self) -> AsyncIterator[bytes]:
         return self
@@ -93,6 +100,7 @@ class _Connection(WSListener):
         self._transport: WSTransport | None = None
         self._abandoned = False
         self._pieces: list[bytes] = []
+        self._large_bytes = 0
         self._close_code: int | None = None
 
     def on_ws_connected(self, transport: WSTransport) -> None:
@@ -129,10 +137,25 @@ class _Connection(WSListener):
         transport = self._transport
         if transport is None or self.inbox.ended or transport.is_disconnected or transport.is_close_frame_sent:
             raise UpstreamDropped("upstream_gone", retryable=True)
-        if transport.underlying_transport.get_write_buffer_size() > MAX_UNSENT_BYTES:
+        if self._unsent_bytes(transport) > MAX_UNSENT_BYTES + self._large_bytes:
             # Its network or its process is stuck, another connection need not be.
             raise UpstreamError("upstream_stalled", retryable=True)
+        if len(frame) > LARGE_FRAME_BYTES:
+            self._large_bytes += len(frame)
         transport.send(WSMsgType.TEXT, frame)
+
+    async def has_taken_large_frame(self) -> None:
+        """Wait, for a bounded time, until nothing much of the large frames sent is still ours."""
+        transport, give_up_at = self._transport, time.monotonic() + LARGE_FRAME_WITHIN_S
+        while transport and not self.inbox.ended and self._unsent_bytes(transport) > LARGE_FRAME_BYTES:
+            if time.monotonic() > give_up_at:
+                break
+            await asyncio.sleep(LARGE_FRAME_LOOK_S)
+        self._large_bytes = 0
+
+    @staticmethod
+    def _unsent_bytes(transport: WSTransport) -> int:
+        return int(transport.underlying_transport.get_write_buffer_size())
 
     async def close(self) -> None:
         self.inbox.finish(None)

@@ -174,6 +174,17 @@ async def test_an_upstream_that_takes_no_audio_is_noticed(monkeypatch):
         await upstream.close()
 
 
+async def test_a_recording_in_one_piece_is_waited_for_and_no_reason_to_hang_up():
+    async with RealtimeServer([Step("input_audio_buffer.append"), Step("input_audio_buffer.append")]) as server:
+        upstream = await registry.dial(endpoint(server))
+        whole = bytes(11 * 1024 * 1024)
+        await upstream.send(events.append_audio(whole))
+        # Nothing much of it is left with us, so that what follows is not held up by it.
+        assert upstream._connection._transport.underlying_transport.get_write_buffer_size() < 1024 * 1024
+        await upstream.send(events.append_audio(whole))
+        await upstream.close()
+
+
 async def test_a_server_that_answers_no_ping_is_dropped(monkeypatch):
     monkeypatch.setattr(openai, "PING_AFTER_S", 0.05)
     async with RealtimeServer() as server:
