@@ -36,6 +36,8 @@ class Product:
     url: str
     data_dir: Path
     log: Path
+    # Where the product believes HubSpot to be: nobody is there unless a test is.
+    hubspot_port: int
 
     def rows(self, query: str, *values) -> list[dict]:
         with closing(sqlite3.connect(f"file:{self.data_dir / 'db.sqlite3'}?mode=ro", uri=True)) as database:
@@ -74,7 +76,7 @@ def chromium_path() -> str:
 @pytest.fixture(scope="session")
 def product(chromium_path, tmp_path_factory):
     folder = tmp_path_factory.mktemp("product")
-    port, models_port = free_port(), free_port()
+    port, models_port, hubspot_port = free_port(), free_port(), free_port()
     url = f"http://127.0.0.1:{port}"
     environment = {
         **{name: value for name, value in os.environ.items() if name in {"PATH", "HOME", "LANG", "TMPDIR"}},
@@ -82,6 +84,7 @@ def product(chromium_path, tmp_path_factory):
         "LOCAL_MODELS_PORT": str(models_port),
         "PARLEY_DATA_DIR": str(folder / "data"),
         "PARLEY_VENV": sys.prefix,
+        "HUBSPOT_API_URL": f"http://127.0.0.1:{hubspot_port}",
         # Many conversations from one address in a few minutes; the limits themselves are tested elsewhere.
         "CALL_STARTS_PER_IP": "600/m",
         "SIGN_UPS_PER_IP": "100/h",
@@ -95,7 +98,7 @@ def product(chromium_path, tmp_path_factory):
         wait_until(lambda: "Parley is ready" in log.read_text() or process.poll() is not None, START_LIMIT_S)
         assert process.poll() is None, log.read_text()
         assert urllib.request.urlopen(f"{url}/healthz", timeout=10).status == 200
-        yield Product(url, folder / "data", log)
+        yield Product(url, folder / "data", log, hubspot_port)
     finally:
         process.terminate()
         process.wait(30)

@@ -25,6 +25,7 @@ class FakeHubSpot:
 
     moods: list[str] = field(default_factory=list)
     search_lags: int = 0
+    port: int = 0
     # Told of each request after it was carried out and before it is answered: (method, path).
     after: Callable[[str, str], None] = lambda method, path: None
 
@@ -37,7 +38,7 @@ class FakeHubSpot:
         self._lock = threading.Lock()
 
     def __enter__(self) -> "FakeHubSpot":
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), _handler_for(self))
+        self._server = ThreadingHTTPServer(("127.0.0.1", self.port), _handler_for(self))
         self._server.daemon_threads = True
         self.url = f"http://127.0.0.1:{self._server.server_port}"
         self._thread = threading.Thread(target=self._server.serve_forever, args=(0.01,), daemon=True)

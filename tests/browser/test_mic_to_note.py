@@ -1,0 +1,187 @@
+"""From the microphone to the CRM: a spoken, consented booking arrives once in HubSpot and once at a webhook.
+
+Both have a bad day. The whole product runs, with its own worker and the broker on files, and the worker is killed while
+it delivers; tests/voice/notes/test_killed.py kills it at every step, on every broker.
+"""
+
+import os
+import signal
+import sqlite3
+import subprocess
+import sys
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from tests.browser.call import Call
+from tests.browser.waiting import wait_until
+from tests.fakes import hubspot_server
+from tests.fakes.hubspot_server import TOKEN, FakeHubSpot
+from tests.fakes.webhook_receiver import Act, Answer, WebhookReceiver
+
+ROOT = Path(__file__).parents[2]
+# The embedded note, and a delivery that nobody answers for as long as anybody waits.
+PATIENCE_S = 120
+CONNECT = """
+import sys, django
+django.setup()
+from voice.models import Agent, CrmConnection
+organisation = Agent.objects.get(is_demo=True).organisation
+for kind, secret, url in [("hubspot", sys.argv[1], ""), ("webhook", "whsec_aGVsbG8=", sys.argv[2])]:
+    CrmConnection.objects.create(organisation=organisation, kind=kind, name=kind, secret=secret, settings={"url": url})
+"""
+HURRY = """
+import django
+django.setup()
+from django.utils import timezone
+from outbox import messages, models
+models.OutboxMessage.objects.filter(state="pending").update(next_attempt_at=timezone.now())
+messages.hand_over_due(timezone.now())
+"""
+
+
+def in_product(product, program, *arguments):
+    """Run a program with the settings of the running product."""
+    env = os.environ | {
+        "DJANGO_SETTINGS_MODULE": "config.settings",
+        "PARLEY_DATA_DIR": str(product.data_dir),
+        "DEBUG": "true",
+        "SECRET_KEY": "",
+        "DATABASE_URL": "",
+        "CELERY_TASK_ALWAYS_EAGER": "",
+        "PYTHONPATH": str(ROOT),
+    }
+    subprocess.run([sys.executable, "-c", program, *arguments], cwd=ROOT, env=env, check=True, timeout=120)
+
+
+def workers_of(product):
+    """Return the process ids of the running product's own Celery workers."""
+    found = []
+    for process in Path("/proc").iterdir():
+        try:
+            command = (process / "cmdline").read_bytes().split(b"\0")
+            environment = (process / "environ").read_bytes().split(b"\0")
+        except (OSError, ValueError):
+            continue
+        if b"celery" in command and f"PARLEY_DATA_DIR={product.data_dir}".encode() in environment:
+            found.append(int(process.name))
+    return found
+
+
+def write(product, statement, *values):
+    with closing(sqlite3.connect(product.data_dir / "db.sqlite3", timeout=30)) as database:
+        database.execute("PRAGMA foreign_keys = ON")
+        database.execute(statement, values)
+        database.commit()
+
+
+@pytest.fixture(scope="module")
+def crms(product):
+    """HubSpot and a receiver that are down, silent, busy, failing and rude in turn before they do their work."""
+    bad_day = [Act.SILENCE, Act.DROP, Answer(429, {"Retry-After": "1"}), Answer(500), Act.GARBAGE]
+    with FakeHubSpot(port=product.hubspot_port) as hubspot, WebhookReceiver(bad_day) as receiver:
+        hubspot.moods = [
+            hubspot_server.DOWN,
+            hubspot_server.SLOW,
+            hubspot_server.BUSY,
+            hubspot_server.FAILING,
+            hubspot_server.RUDE,
+        ]
+        in_product(product, CONNECT, TOKEN, receiver.url)
+        write(product, "UPDATE voice_agent SET transcript_policy = 'ask' WHERE is_demo")
+        yield hubspot, receiver
+        write(product, "UPDATE voice_agent SET transcript_policy = 'never' WHERE is_demo")
+        write(product, "DELETE FROM voice_crmdelivery")
+        write(product, "DELETE FROM voice_crmconnection")
+
+
+@pytest.fixture(scope="module")
+def booked(chromium, product, crms):
+    """One spoken booking, whose note has made its way; return its session's row."""
+    context = chromium.new_context(base_url=product.url, viewport={"width": 1280, "height": 900})
+    context.add_init_script(path=Path(__file__).parent / "microphone.js")
+    call = Call(context.new_page())
+    call.page.goto("/")
+    call.part("primary").click()
+    wait_until(call.part("consent").is_visible)
+    call.part("consent-yes").click()
+    wait_until(lambda: call.part("continue").is_visible() or call.state != "asking")
+    if call.part("continue").is_visible():
+        call.part("continue").click()
+    call.wait_for_answer(0)
+    for utterance in ("u26", "u06", "u15", "u25", "u03"):
+        call.say(f"kokoro_af_heart_{utterance}")
+    call.speak("kokoro_af_heart_u32")
+    call.wait_for("ended")
+    context.close()
+    session = product.row("SELECT * FROM voice_session ORDER BY created_at DESC LIMIT 1")
+    kill_a_worker_that_delivers(product, crms)
+    deliver_everything(product)
+    return session
+
+
+def kill_a_worker_that_delivers(product, crms):
+    """kill -9 while the receiver keeps it waiting; the launcher starts another."""
+    _, receiver = crms
+    wait_until(lambda: receiver.received, PATIENCE_S)
+    killed = workers_of(product)
+    for process_id in killed:
+        os.kill(process_id, signal.SIGKILL)
+    wait_until(lambda: set(workers_of(product)) - set(killed), PATIENCE_S)
+
+
+def deliver_everything(product):
+    """Let one pause after the other pass at once, until nothing is on its way any more."""
+
+    def attempts():
+        return [row["attempts"] for row in product.rows("SELECT attempts FROM voice_crmdelivery ORDER BY id")]
+
+    def pending():
+        return product.rows("SELECT id FROM voice_crmdelivery WHERE state = 'pending'")
+
+    for _ in range(12):
+        if not pending():
+            return
+        before = attempts()
+        in_product(product, HURRY)
+        wait_until(lambda before=before: attempts() != before or not pending(), PATIENCE_S)
+    raise AssertionError("still on its way")
+
+
+def only_note(product, session):
+    return product.row("SELECT * FROM voice_note WHERE session_id = ?", session["id"])
+
+
+def test_the_note_has_the_name_the_address_and_the_time(booked, product):
+    note = only_note(product, booked)
+    assert (note["state"], note["written_by"]) == ("ready", "embedded"), note
+    for value in ("Sarah Johnson", "Maple Street", "4:15"):
+        assert value in note["content"]
+
+
+def test_hubspot_has_one_contact_with_the_one_note(booked, crms):
+    hubspot, _ = crms
+    assert hubspot.moods == []
+    ((contact_id, contact),) = hubspot.contacts.items()
+    assert (contact["firstname"], contact["lastname"]) == ("Sarah", "Johnson")
+    (body,) = hubspot.notes_of(contact_id)
+    for value in ("Sarah Johnson", "Maple Street", "4:15"):
+        assert value in body
+
+
+def test_the_receiver_has_one_message_however_often_it_was_sent(booked, product, crms):
+    _, receiver = crms
+    assert len(receiver.accepted) == 1
+    assert len({received.headers["webhook-id"] for received in receiver.received}) == 1
+    fields = {field["name"]: field["value"] for field in receiver.accepted[0].json["data"]["fields"]}
+    assert fields["name"] == "Sarah Johnson"
+    assert "Maple Street" in fields["address"]
+    assert "4:15" in fields["time"]
+
+
+def test_the_note_was_charged_once(booked, product):
+    note = only_note(product, booked)
+    entries = product.rows("SELECT amount_micro FROM billing_entry WHERE reference LIKE 'voice_note:%'")
+    assert [entry["amount_micro"] for entry in entries] == [-note["charged_micro"]]
+    assert note["charged_micro"] > 0
