@@ -22,6 +22,7 @@ from voice.sessions.tools import BUILT_IN
 from voice.tools.calling import try_tool
 from voice.tools.keeping import MOST_TOOLS, TOOL_NAME, NameTaken, TooManyTools, add_tool, change_tool, spec_of
 from voice.tools.schema import MOST_ARGUMENTS_BYTES, MOST_SCHEMA_BYTES, BadSchema, check_schema
+from voice.views.by_hand import too_many_by_hand
 from voice.views.webhooks import checked_url
 
 _SECRET_CHARS_MAX = 2000
@@ -200,7 +201,7 @@ def attempt(request: MemberRequest, agent_id: UUID, tool_id: UUID) -> HttpRespon
     tool = _tool_of(request, agent_id, tool_id)
     form = TryForm(request.POST or None, initial={"arguments": _example_of(tool.parameters)})
     answered = None
-    if request.method == "POST" and form.is_valid():
+    if request.method == "POST" and form.is_valid() and not too_many_by_hand(request):
         answered = try_tool(spec_of(tool), form.cleaned_data["arguments"], call_id=f"try_{uuid.uuid4().hex}")
     context = {
         "agent": tool.agent,

@@ -16,6 +16,7 @@ from django.views.decorators.http import require_http_methods, require_POST, req
 from accounts.permissions import MemberRequest, admin_required
 from voice import outgoing
 from voice.models import DisabledBecause, EventType, WebhookDelivery, WebhookEndpoint, WebhookState
+from voice.views.by_hand import too_many_by_hand
 from voice.webhooks import endpoints
 from voice.webhooks.delivery import replay, replay_failed, send_test
 from voice.webhooks.endpoints import MOST_ENDPOINTS, TooManyEndpoints
@@ -140,6 +141,8 @@ def session_secret(request: MemberRequest) -> HttpResponse:
 @require_POST
 def test(request: MemberRequest, endpoint_id: UUID) -> HttpResponse:
     found = get_object_or_404(_endpoints(request), pk=endpoint_id, for_sessions=False)
+    if too_many_by_hand(request):
+        return redirect("console:webhook", found.pk)
     return redirect("console:webhook_delivery", send_test(found).pk)
 
 
@@ -174,7 +177,8 @@ def delete(request: MemberRequest, endpoint_id: UUID) -> HttpResponse:
 @require_POST
 def replay_lost(request: MemberRequest, endpoint_id: UUID) -> HttpResponse:
     found = _endpoint_of(request, endpoint_id)
-    messages.success(request, f"{replay_failed(found)} sent again.")
+    if not too_many_by_hand(request):
+        messages.success(request, f"{replay_failed(found)} sent again.")
     return redirect("console:webhook", found.pk)
 
 
@@ -190,10 +194,9 @@ def delivery(request: MemberRequest, delivery_id: UUID) -> HttpResponse:
 @require_POST
 def replay_delivery(request: MemberRequest, delivery_id: UUID) -> HttpResponse:
     found = _delivery_of(request, delivery_id)
-    if replay(found.pk):
-        messages.success(request, "It is on its way again.")
-    else:
-        messages.warning(request, "It is on its way already.")
+    if not too_many_by_hand(request):
+        message = "It is on its way again." if replay(found.pk) else "It is on its way already."
+        messages.info(request, message)
     return redirect("console:webhook_delivery", found.pk)
 
 

@@ -196,3 +196,11 @@ def test_another_organisation_sees_none_of_it(client, cast, agent, tool):
     paths = [of(agent), of(agent, "new/"), of(agent, f"{tool.pk}/"), of(agent, f"{tool.pk}/try/")]
     assert {client.get(path).status_code for path in paths} == {404}
     assert client.post(of(agent, f"{tool.pk}/delete/")).status_code == 404
+
+
+def test_a_program_that_tries_it_all_the_time_is_slowed_down(client, alice, agent, tool):
+    with WebhookReceiver() as receiver:
+        AgentTool.objects.update(url=receiver.url)
+        for _ in range(22):
+            page = client.post(of(agent, f"{tool.pk}/try/"), {"arguments": '{"number": "A17"}'}).content
+    assert len(receiver.received) == 20 and b"That was often" in page

@@ -193,3 +193,10 @@ def test_the_list_takes_as_many_queries_for_many_endpoints(client, alice, cast, 
         add_endpoint(cast.organisation, url=f"https://{number}.example/", event_types=[])
     with django_assert_max_num_queries(14):
         client.get(LIST)
+
+
+def test_a_program_that_presses_the_button_is_slowed_down(client, alice, endpoint):
+    for _ in range(25):
+        client.post(of(endpoint, "test/"))
+    assert endpoint.deliveries.count() == 20
+    assert b"That was often" in client.get(of(endpoint)).content
