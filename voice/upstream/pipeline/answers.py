@@ -110,9 +110,7 @@ class Answers:
             return
         items, max_tokens = [*self._conversation, item], most_output_tokens(session, self._endpoint.capabilities)
         try:
-            # Nothing is forgotten for an answer that may never be ordered.
-            seen = session | {"truncation": "auto"}
-            _, request = chat_request(seen, items, self._endpoint.capabilities.context_tokens, max_tokens)
+            _, _, request = chat_request(session, items, self._endpoint.capabilities.context_tokens, max_tokens)
         except InvalidRequest:
             return  # Whoever orders the response is told why it cannot be.
         manner = Manner(self._voice_of(session), session["audio"]["output"]["speed"])

@@ -126,9 +126,9 @@ def fitting(
 ) -> tuple[list[Piece], list[Item]]:
     """Return what a response reads, oldest first: as many of the newest items as fit into most_tokens.
 
-    `truncation` is the session's: "auto", "disabled", or a retention ratio, which forgets more than it must, once, so
-    that what is read stays the same for a while and can be cached. Raise InvalidRequest when not even the instructions
-    fit, or the items do not and may not be left out.
+    `truncation` is the session's: "auto", "disabled", or a retention ratio, which leaves out more than it must: once
+    that is forgotten, what is read stays the same for a while and can be cached. Raise InvalidRequest when not even the
+    instructions fit, or the items do not and may not be left out.
     """
     opening = [Piece(instructions, text_tokens_of(instructions))]
     if tools:
@@ -152,10 +152,7 @@ def _retained(items: Sequence[Item], most_tokens: int, truncation: Mapping[str, 
     kept = _newest(remembered, limit)
     if len(kept) == len(remembered):
         return kept
-    kept = _newest(remembered, int(limit * truncation["retention_ratio"]))
-    for item in remembered[: len(remembered) - len(kept)]:
-        item.forgotten = True
-    return kept
+    return _newest(remembered, int(limit * truncation["retention_ratio"]))
 
 
 def _newest(items: Sequence[Item], most_tokens: int) -> list[Item]:

@@ -56,6 +56,8 @@ class Response:
         self._session = session = order.session
         self._metadata = order.metadata
         self._reads = reads
+        # What the conversation's own response leaves out for good, no later one reads.
+        self._forgets = isinstance(session["truncation"], dict) and order.input is None and not order.is_out_of_band
         self._parts = parts
         self._context_tokens = context_tokens
         self._max_tokens = max_output_tokens
@@ -105,7 +107,11 @@ class Response:
         self.finish("failed", {"type": "failed", "error": {"type": kind, "code": code, "message": code}})
 
     async def _answer(self) -> None:
-        self.read, request = chat_request(self._session, list(self._reads), self._context_tokens, self._max_tokens)
+        items = list(self._reads)
+        self.read, kept, request = chat_request(self._session, items, self._context_tokens, self._max_tokens)
+        if self._forgets:
+            for item in items[: len(items) - len(kept)]:
+                item.forgotten = True
         pieces: asyncio.Queue[_Piece] = asyncio.Queue(_MAX_WAITING_PIECES)
         reading = asyncio.create_task(self._read_chat(request, pieces))
         try:
@@ -190,13 +196,17 @@ class Response:
 
 def chat_request(
     session: dict[str, Any], items: Sequence[Item], context_tokens: int, max_output_tokens: int
-) -> tuple[list[Piece], ChatRequest]:
-    """Return what a response to these items reads, and what to ask the chat model; raise InvalidRequest."""
+) -> tuple[list[Piece], list[Item], ChatRequest]:
+    """Return what a response to these items reads, which of them, and what to ask the chat model.
+
+    Raise InvalidRequest when it cannot be read.
+    """
     instructions, tools = session["instructions"], session["tools"]
     most_tokens = context_tokens - max_output_tokens
     read, kept = fitting(items, instructions, tools, most_tokens, session["truncation"])
     tool_choice = chat_tool_choice(session["tool_choice"])
-    return read, ChatRequest(messages_of(instructions, kept), chat_tools(tools), tool_choice, max_output_tokens)
+    request = ChatRequest(messages_of(instructions, kept), chat_tools(tools), tool_choice, max_output_tokens)
+    return read, kept, request
 
 
 async def _put_all(queue: "asyncio.Queue[_Piece]", pieces: Sequence[_Piece]) -> None:

@@ -138,6 +138,20 @@ async def test_instructions_beyond_the_context_fail_the_response(call):
         assert done["response"]["status_details"]["error"]["code"] == "context_length_exceeded"
 
 
+async def test_what_a_retention_ratio_forgot_is_not_read_again(call):
+    truncation = {"type": "retention_ratio", "retention_ratio": 0.5, "token_limits": {"post_instructions": 12}}
+    async with call(session=MANUAL | TEXT | {"truncation": truncation}, answers=[["Hi."]] * 4) as (client, server):
+        await client.send(*(events.user_text(word * 4) for word in ("one ", "two ", "few ", "six ")))
+        await client.asks({"type": "response.create", "response": {"conversation": "none"}}, until="response.done")
+        await client.asks(events.response_create(), until="response.done")
+        await client.asks(events.response_create(), until="response.done")
+        read = [[message["content"].strip()[:3] for message in messages(server, index)] for index in range(3)]
+        assert read == [["six"], ["six"], ["six", "Hi."]]
+        await client.asks(events.session_update({"truncation": "auto"}), until="session.updated")
+        await client.asks(events.response_create(), until="response.done")
+        assert [message["content"][:3] for message in messages(server)] == ["one", "two", "few", "six", "Hi.", "Hi."]
+
+
 async def test_there_is_one_response_at_a_time(call):
     async with call(session=MANUAL, answers=[[Act.HOLD, "Hello."], ["Again."]]) as (client, server):
         await client.send(events.response_create())
