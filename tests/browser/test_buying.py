@@ -6,6 +6,7 @@ from contextlib import closing
 import pytest
 
 from tests.browser.buying import Buyer
+from tests.browser.test_every_page import faults_of
 from tests.browser.waiting import wait_until
 
 
@@ -106,6 +107,12 @@ def test_a_refund_takes_the_credits_back(buyer, before):
     buyer.page.goto(f"/console/billing/purchases/{purchase_id}/")
     page = buyer.page.inner_text("main")
     assert "Refunded" in page and "Given back" in page
+    number = buyer.page.get_by_role("link", name="credit note").inner_text().split()[-1]
+    buyer.page.get_by_role("link", name="credit note").click()
+    buyer.page.wait_for_url(f"**/console/billing/credit-notes/{number}/")
+    assert "Total given back" in buyer.page.inner_text("main") and faults_of(buyer.page) == []
+    pdf = buyer.page.request.get(f"/console/billing/credit-notes/{number}/pdf/")
+    assert pdf.ok and pdf.body().startswith(b"%PDF-")
     buyer.page.goto("/console/billing/ledger/?kind=refund")
     assert "-5,000.00" in buyer.page.inner_text("table")
 
