@@ -6,6 +6,8 @@ from contextlib import closing
 import pytest
 
 from tests.browser.call import Call
+from tests.browser.test_every_page import faults_of
+from tests.browser.test_newcomer import sign_up, verify_by_mail
 from tests.browser.waiting import wait_until
 
 NAME, STREET = "Oluwaseun Adeyemi", "Brambleberry"
@@ -131,3 +133,34 @@ def test_a_notice_can_only_be_agreed_to_or_left(page, product, asks):
     call.wait_for_answer(0)
     call.hang_up()
     assert last_session(product)["consent_version"] == "notice-1/90d"
+
+
+def test_a_member_keeps_a_conversation_reads_it_and_deletes_it(page, product):
+    sign_up(page, "consent@example.com")
+    verify_by_mail(page, "consent@example.com")
+    page.wait_for_url("**/console/")
+    page.goto("/console/agents/new/appointment/")
+    page.get_by_label("Keep conversations in writing").select_option("ask")
+    page.get_by_role("button", name="Make the agent").click()
+    call = Call(page)
+    call.type_instead()
+    wait_until(call.part("consent").is_visible)
+    assert faults_of(page) == []
+    call.part("consent-yes").click()
+    call.wait_for_answer(0)
+    call.type(f"My name is {NAME}")
+    call.hang_up()
+    page.goto("/console/calls/")
+    assert "In writing" in page.locator("tbody tr").first.inner_text()
+    page.locator("tbody tr a").first.click()
+    page.get_by_role("heading", name="What was said").wait_for()
+    assert f"My name is {NAME}" in page.locator(".turns").inner_text()
+    assert faults_of(page) == []
+    with page.expect_download() as download:
+        page.get_by_role("link", name="vtt").click()
+    assert download.value.path().read_text().startswith("WEBVTT")
+    page.get_by_text("Delete what was said").first.click()
+    page.get_by_role("button", name="Delete what was said").click()
+    page.get_by_text("What was said in this conversation is deleted.").wait_for()
+    assert NAME not in page.locator("main").inner_text()
+    wait_until(lambda: traces_of(NAME, product) == [])

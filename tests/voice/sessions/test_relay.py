@@ -227,6 +227,8 @@ async def test_a_finished_task_is_told_and_answered():
         told = next(event for event in call.caller.told if event["type"] == "parley.task_completed")
         assert told["fields"] == {"name": "Sarah Johnson", "time": "Friday at nine"}
         assert call.relay.completed_task == "book_appointment"
+        ((_, call_id, task, fields),) = call.kept
+        assert (call_id, task, fields) == ("c1", "book_appointment", told["fields"])
         assert call.asked() == 2
 
 

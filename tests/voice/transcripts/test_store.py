@@ -1,7 +1,11 @@
+from datetime import timedelta
+
 import pytest
+from django.utils import timezone
 
 from outbox.models import OutboxMessage
 from tests.factories import make_session, make_turn
+from voice.metering.sweep import settle_dead_sessions
 from voice.models import CollectedFields, Transcript, TranscriptTurn
 from voice.transcripts import store
 from voice.transcripts.reading import collected_fields_of, transcript_of
@@ -75,3 +79,14 @@ def test_what_follows_a_conversation_is_told_once_and_without_words(converse, ca
 def test_nothing_follows_a_conversation_of_which_nothing_was_kept(agent):
     store.announce_end(make_session(agent).pk)
     assert not OutboxMessage.objects.exists()
+
+
+def test_a_booking_outlives_the_process_that_took_it(agent):
+    """What was said dies with the process; what the caller gave to be passed on is passed on."""
+    died_at = timezone.now() - timedelta(minutes=5)
+    live = {"state": "live", "started_at": died_at, "seen_at": died_at, "ended_at": None, "end_reason": ""}
+    session = make_session(agent, transcript_policy="ask", consent=True, **live)
+    store.save_fields(session.pk, "call_1", "book_appointment", {"name": "Ada"})
+    settle_dead_sessions(timezone.now())
+    message = OutboxMessage.objects.get(kind="conversation_ended")
+    assert message.payload == {"session_id": str(session.pk)}
