@@ -149,7 +149,7 @@ async def _send_to(
         content=body,
         extensions={"sni_hostname": host.strip("[]"), "timeout": {"connect": _CONNECT_S}},
     )
-    async with httpx.AsyncHTTPTransport(verify=_tls(), trust_env=False) as transport:
+    async with httpx.AsyncHTTPTransport(verify=await asyncio.to_thread(_tls), trust_env=False) as transport:
         response = await transport.handle_async_request(request)
         try:
             return Reply(response.status_code, dict(response.headers), await _read(response, max_bytes))
@@ -191,5 +191,5 @@ def check_header(name: str, value: str) -> None:
 
 @lru_cache(maxsize=1)
 def _tls() -> SSLContext:
-    # Reading the list of certificate authorities takes tens of milliseconds, which no live call should wait for.
+    # Reading the list of certificate authorities takes tens of milliseconds: once a process, and beside live calls.
     return httpx.create_ssl_context()
