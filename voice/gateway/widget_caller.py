@@ -9,7 +9,20 @@ from voice.gateway.inbound_limits import InboundLimits
 from voice.gateway.widget_protocol import InvalidMessage
 from voice.gateway.widget_translation import WidgetTranslation
 from voice.realtime_events import AudioDelta
-from voice.sessions.caller import Audio, CallerBrokeProtocol, CallerEvent, CallerGone, HungUp, Muted, Played, Text
+from voice.sessions.caller import (
+    Audio,
+    CallerBrokeProtocol,
+    CallerEvent,
+    CallerGone,
+    HungUp,
+    Muted,
+    Played,
+    ServerStopping,
+    Text,
+)
+
+# What uvicorn closes its websockets with when it is stopped.
+_SERVICE_RESTART = 1012
 
 Receive = Callable[[], Awaitable[Any]]
 Send = Callable[[Any], Awaitable[None]]
@@ -58,7 +71,7 @@ class WidgetCaller:
 
     def _event_of(self, message: Mapping[str, Any]) -> CallerEvent:
         if message["type"] == "websocket.disconnect":
-            raise CallerGone
+            raise ServerStopping if message.get("code") == _SERVICE_RESTART else CallerGone
         if message.get("bytes") is not None:
             return self._audio(b"")
         return self._event(message.get("text") or "")

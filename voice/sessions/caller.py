@@ -46,6 +46,10 @@ class CallerGone(Exception):
     """The caller's connection ended without a goodbye."""
 
 
+class ServerStopping(CallerGone):
+    """The caller's connection was ended by the server, which is being stopped."""
+
+
 class CallerBrokeProtocol(Exception):
     """The caller's side sent what the protocol does not allow; `code` is a stable word of the edge's error table."""
 

@@ -15,7 +15,7 @@ from voice.metering.settlement import settle_session
 from voice.models import EndReason, Outcome
 from voice.sessions import alive, records
 from voice.sessions.call import Call
-from voice.sessions.caller import Caller, CallerBrokeProtocol, CallerGone
+from voice.sessions.caller import Caller, CallerBrokeProtocol, CallerGone, ServerStopping
 from voice.sessions.connect import connect
 from voice.sessions.control import orders_for
 from voice.sessions.gate import ResponseGate
@@ -117,6 +117,8 @@ async def _converse(call: Call, relay: Conversation) -> tuple[EndReason, str]:
     except UpstreamError as error:
         log.warning("upstream failed", code=error.code)
         return EndReason.UPSTREAM_FAILED, error.code
+    except ServerStopping:
+        return EndReason.SHUTTING_DOWN, ""
     except CallerGone:
         return EndReason.CALLER_DISCONNECTED, ""
     except CallerBrokeProtocol as error:

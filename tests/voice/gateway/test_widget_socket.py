@@ -392,6 +392,13 @@ async def test_a_server_that_finds_the_socket_closed_settles_too(ticket, error):
     assert books.balance.held_micro == 0
 
 
+async def test_a_server_that_is_stopped_is_not_a_browser_that_left(ticket):
+    stopped = {"type": "websocket.disconnect", "code": 1012}
+    books = await Gone(ticket, OSError, takes=2, then=stopped).is_served()
+    assert books.session.end_reason == EndReason.SHUTTING_DOWN
+    assert books.balance.held_micro == 0
+
+
 @pytest.mark.parametrize("error", [OSError, RuntimeError])
 async def test_a_browser_that_hangs_up_and_does_not_wait_for_its_receipt_is_no_fault(
     ticket, error, caplog, monkeypatch
