@@ -8,6 +8,8 @@ from voice.audio import BYTES_PER_MS
 _AUDIO_WINDOW_S = 10.0
 _AUDIO_BYTES_MAX = int(2 * 1000 * BYTES_PER_MS * _AUDIO_WINDOW_S)
 _MESSAGES_WINDOW_S = 2.0
+# Of each window: a call keeps no more numbers than this.
+_SLICES = 20
 _MESSAGES_MAX = int(50 * _MESSAGES_WINDOW_S)
 
 
@@ -23,7 +25,7 @@ class Window:
         """Count an amount; return False when there is too much in the window."""
         while self._slices and now - self._slices[0][0] > self._window_s:
             self._sum -= int(self._slices.popleft()[1])
-        if self._slices and now - self._slices[-1][0] < 0.1:
+        if self._slices and now - self._slices[-1][0] < self._window_s / _SLICES:
             self._slices[-1][1] += amount
         else:
             self._slices.append([now, amount])

@@ -19,6 +19,8 @@ from voice.upstream.inbox import Inbox
 
 # A retrieved item with a minute of speech fits; a single delta is a thousand times smaller.
 MAX_FRAME_BYTES = 4 * 1024 * 1024
+# As much as a delta takes; picows lets it grow where more comes, and keeps what it has grown to.
+READ_BUFFER_BYTES = 4096
 # A minute of the caller's audio that the upstream has not taken: it will not catch up.
 MAX_UNSENT_BYTES = 4 * 1024 * 1024
 # A picture, or a recording in one piece, is more than that at once, and is waited for: it is no live audio.
@@ -34,8 +36,9 @@ _TEXT = (WSMsgType.TEXT, WSMsgType.CONTINUATION)
 _RETRYABLE_CLOSES = {1000, 1001, 1005, 1006, 1011, 1012, 1013, 1015}
 
 # picows writes the handshake, key included, at its lowest debug level, and tracebacks for what we report as errors.
-_picows_log = logging.getLogger("picows.voice_upstream")
-_picows_log.setLevel(logging.CRITICAL)
+# An adapter, for it would make a logger for every connection out of a logger.
+_picows_log = logging.LoggerAdapter(logging.getLogger("picows.voice_upstream"))
+_picows_log.logger.setLevel(logging.CRITICAL)
 
 
 async def dial(endpoint: Endpoint, timeout_s: float) -> "OpenAIUpstream":
@@ -50,6 +53,7 @@ async def dial(endpoint: Endpoint, timeout_s: float) -> "OpenAIUpstream":
                 # A redirect would carry the key to another host.
                 max_redirects=0,
                 max_frame_size=MAX_FRAME_BYTES,
+                read_buffer_init_size=READ_BUFFER_BYTES,
                 websocket_handshake_timeout=timeout_s + 1,
                 enable_auto_ping=True,
                 auto_ping_idle_timeout=PING_AFTER_S,
