@@ -125,9 +125,19 @@ class SessionAdmin(ReadOnly, ModelAdmin[Session]):
         ("Cost", {"fields": [("cost", "uncollected", "spend_cap"), "settlement"]}),
         ("Model", {"fields": [("model_asked", "model_served"), "model_reason", ("medium", "language")]}),
         ("When", {"fields": [("created_at", "started_at", "ended_at"), ("duration", "seen_at")]}),
-        ("Caller", {"fields": [("client_ip", "visitor_id", "is_member"), ("rating", "comment")]}),
+        ("Caller", {"fields": [("client_ip", "visitor_id", "is_member"), ("rating", "has_comment")]}),
     ]
-    readonly_fields = ["status", "cost", "uncollected", "settlement", "spend_cap", "duration", "medium", "rating"]
+    readonly_fields = [
+        "status",
+        "cost",
+        "uncollected",
+        "settlement",
+        "spend_cap",
+        "duration",
+        "medium",
+        "rating",
+        "has_comment",
+    ]
 
     def has_hang_up_permission(self, request: HttpRequest) -> bool:
         return request.user.has_perm("voice.change_session")
@@ -250,6 +260,11 @@ class SessionAdmin(ReadOnly, ModelAdmin[Session]):
             return _NOTHING
         drawn = "★" * session.stars + "☆" * (5 - session.stars)
         return format_html('<span class="stars" role="img" aria-label="{} of 5 stars">{}</span>', session.stars, drawn)
+
+    @admin.display(description="comment", boolean=True)
+    def has_comment(self, session: Session) -> bool:
+        """Whether the caller wrote one: its words are read with the others, on record (admin/transcripts.py)."""
+        return bool(session.comment)
 
     @admin.display(description="settlement")
     def settlement(self, session: Session) -> SafeString:

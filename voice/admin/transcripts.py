@@ -1,6 +1,7 @@
 """Transcripts as the operator sees them: that they are there, and until when. Words only to who may, on record."""
 
 from typing import Any
+from uuid import UUID
 
 from django.contrib import admin
 from django.core.exceptions import PermissionDenied
@@ -15,7 +16,7 @@ from django.utils.safestring import SafeString
 
 from config.model_admin import PAGE_ROWS, ModelAdmin, ReadOnly
 from voice.admin.filters import OrganisationFilter
-from voice.models import Transcript, TranscriptAudit
+from voice.models import Session, Transcript, TranscriptAudit
 from voice.transcripts import audit
 from voice.transcripts.reading import collected_fields_of, transcript_of
 
@@ -40,7 +41,8 @@ class TranscriptAdmin(ReadOnly, ModelAdmin[Transcript]):
         return super().get_queryset(request).annotate(n_turns=Count("turns"))
 
     def get_urls(self) -> list[URLPattern]:
-        read = path("<int:pk>/read/", self.admin_site.admin_view(self.read), name="voice_transcript_read")
+        view = self.admin_site.admin_view(self.read)
+        read = path("of/<uuid:session_id>/read/", view, name="voice_words_read")
         return [read, *super().get_urls()]
 
     def change_view(
@@ -49,20 +51,20 @@ class TranscriptAdmin(ReadOnly, ModelAdmin[Transcript]):
         extra = {"may_read": request.user.has_perm(_READ), **(extra_context or {})}
         return super().change_view(request, object_id, form_url, extra)
 
-    def read(self, request: HttpRequest, pk: int) -> HttpResponse:
-        """Show the words to who may see them; that they looked is written down first."""
+    def read(self, request: HttpRequest, session_id: UUID) -> HttpResponse:
+        """Show a session's words to who may see them; that they looked is written down first."""
         if request.method != "POST" or not request.user.has_perm(_READ):
             raise PermissionDenied
-        transcript = get_object_or_404(Transcript.objects.select_related("session"), pk=pk)
+        session = get_object_or_404(Session, pk=session_id)
         assert request.user.is_authenticated  # admin_view lets nobody else in
-        audit.write(transcript.session, TranscriptAudit.Action.LOOKED, request.user)
+        audit.write(session, TranscriptAudit.Action.LOOKED, request.user)
         context = {
             **self.admin_site.each_context(request),
             "opts": self.opts,
             "title": "What was said",
-            "original": transcript,
-            "view": transcript_of(transcript.session_id),
-            "collected": collected_fields_of(transcript.session_id),
+            "session": session,
+            "transcript": transcript_of(session.pk),
+            "collected": collected_fields_of(session.pk),
         }
         response = TemplateResponse(request, "admin/parley/transcript_words.html", context)
         response["Cache-Control"] = "no-store"

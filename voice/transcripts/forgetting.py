@@ -69,7 +69,9 @@ def _forget(session_ids: list[UUID]) -> Counts:
     counts = delete_words(session_ids)
     calls = Session.objects.filter(pk__in=session_ids)
     # The consent too: the end of a live call asks the row whether its words may be kept (store.py).
-    changed = calls.update(visitor_id="", client_ip=None, consent=None, consent_version="", consent_at=None)
+    changed = calls.update(
+        visitor_id="", client_ip=None, metadata={}, consent=None, consent_version="", consent_at=None
+    )
     return {"calls": changed, **counts}
 
 
@@ -91,6 +93,7 @@ def _export_of(session: Session) -> dict[str, Any]:
         "stars": session.stars,
         "comment": session.comment,
         "address": session.client_ip,
+        "metadata": session.metadata,
         "consent": {
             "policy": session.transcript_policy,
             "answer": session.consent,

@@ -29,7 +29,7 @@ def helper_with(client, *codenames):
 
 def pages_of(transcript):
     row = f"/admin/voice/transcript/{transcript.pk}"
-    return "/admin/voice/transcript/", f"{row}/change/", f"{row}/read/"
+    return "/admin/voice/transcript/", f"{row}/change/", f"/admin/voice/transcript/of/{transcript.session_id}/read/"
 
 
 def test_neither_the_list_nor_the_page_shows_a_word(desk, transcript):
@@ -77,3 +77,11 @@ def test_the_audit_is_read_and_cannot_be_changed(desk, transcript):
     assert desk.get(f"/admin/voice/transcriptaudit/{row.pk}/change/").status_code == 200
     assert desk.post(f"/admin/voice/transcriptaudit/{row.pk}/delete/", {"post": "yes"}).status_code == 403
     assert desk.post(f"/admin/voice/transcript/{transcript.pk}/delete/", {"post": "yes"}).status_code == 403
+
+
+def test_a_session_shows_neither_what_was_collected_nor_the_comment_but_leads_there(desk, transcript):
+    type(transcript.session).objects.update(comment="Ada was here")
+    page = desk.get(f"/admin/voice/session/{transcript.session_id}/change/").content.decode()
+    assert "Ada" not in page and pages_of(transcript)[2] in page
+    words = desk.post(pages_of(transcript)[2]).content.decode()
+    assert "Ada was here" in words and "book_appointment" in words

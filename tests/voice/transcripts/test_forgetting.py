@@ -30,7 +30,7 @@ def other_holder(monkeypatch):
 
 
 def test_a_caller_is_forgotten_in_every_call_they_made(converse, cast, other_holder):
-    first, second = converse(comment="Ada was here"), converse(agrees=False)
+    first, second = converse(comment="Ada was here", metadata={"customer": "Ada"}), converse(agrees=False)
     other = converse(visitor_id="w" * 64)
     other_holder[first.pk] = "Ada called."
     counts = forget_caller(first, cast.alice)
@@ -39,6 +39,7 @@ def test_a_caller_is_forgotten_in_every_call_they_made(converse, cast, other_hol
         assert transcript_of(session.pk) is None and collected_fields_of(session.pk) == []
         session.refresh_from_db()
         assert (session.visitor_id, session.client_ip, session.comment, session.consent) == ("", None, "", None)
+        assert session.metadata == {}
     assert transcript_of(other.pk) and other_holder == {}
 
 
