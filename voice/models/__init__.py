@@ -7,6 +7,7 @@ from voice.models.client_secret import ClientSecret
 from voice.models.crm import CrmConnection, CrmDelivery, CrmDeliveryState
 from voice.models.idempotency import IdempotentRequest
 from voice.models.note import Note, NoteReason, NoteState, NoteWriter
+from voice.models.provider import Provider, ProviderAdapter, ProviderKey
 from voice.models.session import EndReason, Outcome, Session, SessionState, Source, Turn, TurnDetection
 from voice.models.switches import BlockedNetwork, Switches
 from voice.models.tool import AgentTool
@@ -49,6 +50,9 @@ __all__ = [
     "NoteState",
     "NoteWriter",
     "Outcome",
+    "Provider",
+    "ProviderAdapter",
+    "ProviderKey",
     "Rate",
     "Session",
     "SessionState",

@@ -22,8 +22,14 @@ class CatalogueModel(models.Model):
     slug = models.CharField(max_length=80, unique=True, help_text="The name callers and customers use.")
     name = models.CharField(max_length=120)
     kind = models.CharField(max_length=20, choices=ModelKind.choices)
-    adapter = models.CharField(max_length=20, blank=True, help_text="openai or pipeline; empty for helpers.")
-    provider_model = models.CharField(max_length=120, help_text="The provider's own name for it.")
+    adapter = models.CharField(max_length=20, blank=True, help_text="How a call is made; empty for helpers.")
+    provider = models.ForeignKey(
+        "voice.Provider", null=True, blank=True, on_delete=models.PROTECT, related_name="models",
+        help_text="Empty: OpenAI by the settings, or the embedded models.",
+    )  # fmt: skip
+    provider_model = models.CharField(
+        max_length=120, help_text="The provider's own name for it; at Azure the deployment's."
+    )
     status = models.CharField(max_length=20, choices=ModelStatus.choices, default=ModelStatus.AVAILABLE)
     status_note = models.CharField(max_length=200, blank=True)
     expected_back_at = models.DateTimeField(null=True, blank=True)
