@@ -487,4 +487,4 @@ def _link(model: str, pk: int, text: str) -> SafeString:
 
 
 # The admin's autodiscovery reads this module only.
-from billing import purchase_admin, top_up_admin  # noqa: E402, F401
+from billing import paper_admin, purchase_admin, top_up_admin  # noqa: E402, F401

@@ -7,14 +7,24 @@ import pytest
 from django.urls import reverse
 
 from billing import purchases
-from billing.models import Bundle, BundlePrice, Dispute, Purchase, Refund, RefusedDelivery, StripeEvent
+from billing.models import (
+    Bundle,
+    BundlePrice,
+    CreditNote,
+    Dispute,
+    Purchase,
+    Receipt,
+    Refund,
+    RefusedDelivery,
+    StripeEvent,
+)
 from tests.billing.money import an_organisation
 from tests.billing.office import assert_listed_and_shown, assert_only_shown, listing, page, text
 from tests.billing.paying import a_bundle, credits, deliver, deliver_body, start
 
 pytestmark = pytest.mark.django_db
 
-READ_ONLY = [Purchase, Refund, Dispute, StripeEvent, RefusedDelivery]
+READ_ONLY = [Purchase, Refund, Dispute, StripeEvent, RefusedDelivery, Receipt, CreditNote]
 
 
 @pytest.fixture
