@@ -7,20 +7,18 @@ it delivers; tests/voice/notes/test_killed.py kills it at every step, on every b
 import os
 import signal
 import sqlite3
-import subprocess
-import sys
 from contextlib import closing
 from pathlib import Path
 
 import pytest
 
 from tests.browser.call import Call
+from tests.browser.inside import in_product
 from tests.browser.waiting import wait_until
 from tests.fakes import hubspot_server
 from tests.fakes.hubspot_server import TOKEN, FakeHubSpot
 from tests.fakes.webhook_receiver import Act, Answer, WebhookReceiver
 
-ROOT = Path(__file__).parents[2]
 # The embedded note, and a delivery that nobody answers for as long as anybody waits.
 PATIENCE_S = 120
 CONNECT = """
@@ -39,20 +37,6 @@ from outbox import messages, models
 models.OutboxMessage.objects.filter(state="pending").update(next_attempt_at=timezone.now())
 messages.hand_over_due(timezone.now())
 """
-
-
-def in_product(product, program, *arguments):
-    """Run a program with the settings of the running product."""
-    env = os.environ | {
-        "DJANGO_SETTINGS_MODULE": "config.settings",
-        "PARLEY_DATA_DIR": str(product.data_dir),
-        "DEBUG": "true",
-        "SECRET_KEY": "",
-        "DATABASE_URL": "",
-        "CELERY_TASK_ALWAYS_EAGER": "",
-        "PYTHONPATH": str(ROOT),
-    }
-    subprocess.run([sys.executable, "-c", program, *arguments], cwd=ROOT, env=env, check=True, timeout=120)
 
 
 def workers_of(product):

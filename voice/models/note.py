@@ -29,6 +29,7 @@ class NoteReason(models.TextChoices):
 
     NO_CONSENT = "no_consent", "The conversation was not kept, so only what the assistant collected is here."
     NOTHING_KEPT = "nothing_kept", "Nothing of the conversation is kept any more."
+    NOTHING_SAID = "nothing_said", "The caller said nothing."
     NO_CREDIT = "no_credit", "There were not enough credits to have it written."
     NOT_RATED = "not_rated", "The model that writes notes has no price."
     NO_MODEL = "no_model", "No model that can write notes is on offer."

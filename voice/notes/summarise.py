@@ -105,6 +105,9 @@ def write_note(note_id: UUID, read: Read) -> None:
     if not material.turns:
         _finish_without_model(note_id, material, NoteReason.NO_CONSENT)
         return
+    if not any(said.speaker == "caller" for said in material.turns):
+        _finish_without_model(note_id, material, NoteReason.NOTHING_SAID)
+        return
     try:
         _write(_job(note, material))
     except _Never as never:

@@ -6,6 +6,7 @@ import pytest
 from django.utils import timezone
 
 from billing import ledger
+from billing.audit import audit_ledger
 from outbox.messages import Postpone
 from tests.fakes.chat_server import Reply, answering, refusing, valid_answer
 from tests.voice.notes.conftest import messages, take_up, wallet
@@ -327,3 +328,15 @@ def test_forgetting_leaves_no_word_of_a_note(keep, provider, note_of):
     note = Note.objects.get()
     assert "Scully" not in str(note.__dict__)
     assert note.charged_micro == COST_MICRO
+
+
+def test_a_call_in_which_the_caller_said_nothing_costs_no_note(keep, provider, note_of):
+    server = provider(answering(valid_answer()))
+    note = note_of(keep(said=(("agent", "Hello, Rosewood Dental, how can I help?"),)))
+    assert (note.state, note.reason, server.requests) == ("failed", "nothing_said", [])
+
+
+def test_the_ledgers_audit_finds_nothing_wrong_with_notes(keep, provider, note_of):
+    provider(BAD["not_json"], answering(valid_answer()))
+    note_of(keep())
+    assert list(audit_ledger()) == []

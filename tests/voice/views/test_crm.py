@@ -139,6 +139,12 @@ def test_a_delivery_that_was_given_up_is_shown_with_its_reason_and_can_be_sent_a
     assert (delivery.state, delivery.replays) == ("pending", 1)
 
 
+def test_the_list_counts_what_was_delivered_and_what_was_not(desk, dead):
+    shown = page(desk.get(LIST))
+    assert '<td data-label="Given up" class="number">1</td>' in shown
+    assert '<td data-label="Delivered" class="number">0</td>' in shown
+
+
 def test_a_removed_connection_is_gone_with_its_log(desk, connection, dead):
     assert desk.post(url(connection, "remove/"))["Location"] == LIST
     assert not CrmConnection.objects.exists()

@@ -30,7 +30,7 @@ Json = dict[str, Any]
 class HubSpot(Crm):
     kind = "hubspot"
     label = "HubSpot"
-    help_text = "The caller becomes a contact, unless there is one with the same e-mail or phone, with the note on it."
+    help_text = "Each note is put on the caller's contact, which is made unless one has the same e-mail or phone."
     secret_label = "Private app's access token"
 
     def test_connection(self) -> None:
