@@ -31,6 +31,7 @@ app.conf.update(
         "forget-webhook-deliveries": {"task": "voice.tasks.forget_old_webhook_deliveries", "schedule": 86400.0},
         # Not only at night: a machine may sleep then.
         "delete-expired-words": {"task": "voice.tasks.delete_expired_words", "schedule": 3600.0},
+        "forget-api-answers": {"task": "voice.tasks.forget_old_api_answers", "schedule": 3600.0},
         "forget-client-addresses": {"task": "voice.tasks.forget_client_addresses", "schedule": 3600.0},
     },
 )

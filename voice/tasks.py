@@ -6,8 +6,9 @@ from celery import shared_task
 from django.conf import settings
 from django.utils import timezone
 
+from voice.metering.http_requests import settle_abandoned
 from voice.metering.sweep import settle_dead_sessions
-from voice.models import Session, SessionState
+from voice.models import ClientSecret, IdempotentRequest, Session, SessionState
 from voice.transcripts.retention import delete_expired
 from voice.webhooks.delivery import forget_old_deliveries
 
@@ -16,6 +17,7 @@ from voice.webhooks.delivery import forget_old_deliveries
 def sweep_sessions() -> None:
     """Settle what nobody will settle any more."""
     settle_dead_sessions(timezone.now())
+    settle_abandoned(timezone.now())
 
 
 @shared_task  # type: ignore[untyped-decorator]
@@ -36,3 +38,11 @@ def delete_expired_words() -> None:
 def forget_old_webhook_deliveries() -> None:
     """Remove the log of deliveries that are over."""
     forget_old_deliveries(timezone.now())
+
+
+@shared_task  # type: ignore[untyped-decorator]
+def forget_old_api_answers() -> None:
+    """Remove answers that are repeated no longer, and client secrets whose last calls are long over."""
+    now = timezone.now()
+    IdempotentRequest.objects.filter(expires_at__lte=now).delete()
+    ClientSecret.objects.filter(expires_at__lte=now - timedelta(days=7)).delete()

@@ -1,15 +1,18 @@
 """The OpenAPI document, and the same as a page that needs no script of anybody's."""
 
+import re
 from dataclasses import dataclass
 from typing import Any
 
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import render
+from django.utils.html import escape
+from django.utils.safestring import SafeString, mark_safe
 from django.views.decorators.http import require_safe
 
 from voice.api.app import openapi_document
 
-_METHODS = ("get", "post", "delete")
+_METHODS = ("post", "get", "delete")
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +29,7 @@ class Operation:
     method: str
     path: str
     summary: str
-    about: str
+    about: SafeString
     needs_key: bool
     parameters: list[Field]
     media_type: str
@@ -69,7 +72,7 @@ def _operation(whole: dict[str, Any], path: str, method: str, each: dict[str, An
         method=method.upper(),
         path=path,
         summary=each["summary"],
-        about=each.get("description", ""),
+        about=_prose(each.get("description", "")),
         needs_key="security" in each and {} not in each["security"],
         parameters=[
             Field(
@@ -86,6 +89,12 @@ def _operation(whole: dict[str, Any], path: str, method: str, each: dict[str, An
         answer=_fields(whole, answer),
         statuses=[str(code) for code in each["responses"]],
     )
+
+
+def _prose(text: str) -> SafeString:
+    """Return paragraphs of HTML of a docstring's text, with what stands between backticks as code."""
+    html = "".join(f"<p>{escape(part)}</p>" for part in text.split("\n\n") if part)
+    return mark_safe(re.sub("`([^`]*)`", r"<code>\1</code>", html))  # escaped above
 
 
 def _content(part: dict[str, Any]) -> tuple[str, dict[str, Any]]:

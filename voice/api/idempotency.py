@@ -89,11 +89,6 @@ def give_up(claimed: Claim | HttpResponse | None) -> None:
         IdempotentRequest.objects.filter(pk=claimed.row, attempt=claimed.attempt).delete()
 
 
-def forget_old_answers() -> None:
-    """Remove what is kept no longer."""
-    IdempotentRequest.objects.filter(expires_at__lte=timezone.now()).delete()
-
-
 async def _kept_when_over(
     claimed: Claim, response: SourcedStream, source: AsyncGenerator[bytes, None]
 ) -> AsyncGenerator[bytes, None]:

@@ -13,8 +13,8 @@ from django.utils import timezone
 from billing import ledger
 from tests.voice.api.conftest import error_of
 from voice.api import idempotency
-from voice.api.idempotency import forget_old_answers
 from voice.models import ClientSecret, IdempotentRequest, Session
+from voice.tasks import forget_old_api_answers
 
 PATH = "/v1/voice/sessions"
 
@@ -79,7 +79,7 @@ def test_a_key_whose_process_died_is_free_after_a_while(again):
 def test_answers_are_kept_for_a_day(again):
     first = again().json()["id"]
     IdempotentRequest.objects.update(expires_at=timezone.now() - timedelta(seconds=1))
-    forget_old_answers()
+    forget_old_api_answers()
     assert not IdempotentRequest.objects.exists()
     assert again().json()["id"] != first
 
