@@ -16,7 +16,7 @@ def make_spec(url: str, **changes) -> ToolSpec:
         },
         "url": url,
         "timeout_ms": 10_000,
-        "filler": "One moment, I am looking that up.",
+        "filler": "",
         "secret_header": "X-Api-Key",
         "secret": "very secret",
     }
