@@ -39,6 +39,8 @@ class RealtimeServer:
     echo_ms: int = 0
     close_code: int = 1000
     port: int = 0
+    # Speaks as Azure does: its path, its header. With a token, Entra's instead of the key.
+    azure: Literal["", "key", "token"] = ""
     received: list[dict[str, Any]] = field(default_factory=list)
     problems: list[str] = field(default_factory=list)
     handshakes: int = 0
@@ -56,7 +58,7 @@ class RealtimeServer:
                 max_size=None, write_limit=1024 * 1024,
             )  # fmt: skip
         self.port = next(iter(self._server.sockets)).getsockname()[1]
-        self.url = f"ws://127.0.0.1:{self.port}/v1/realtime"
+        self.url = f"ws://127.0.0.1:{self.port}{'/openai' if self.azure else ''}/v1/realtime"
         return self
 
     async def __aexit__(self, *_: object) -> None:
@@ -85,10 +87,12 @@ class RealtimeServer:
 
     def _handshake_problems(self, request: Request) -> list[str]:
         address = urllib.parse.urlsplit(request.path)
+        bearer = None if self.azure == "key" else f"Bearer {self.api_key}"
         wanted = {
-            "path": (address.path, "/v1/realtime"),
+            "path": (address.path, "/openai/v1/realtime" if self.azure else "/v1/realtime"),
             "query": (urllib.parse.parse_qs(address.query), {"model": [self.model]}),
-            "key": (request.headers.get("Authorization"), f"Bearer {self.api_key}"),
+            "key": (request.headers.get("Authorization"), bearer),
+            "Azure's key": (request.headers.get("api-key"), self.api_key if self.azure == "key" else None),
             "caller": (request.headers.get("OpenAI-Safety-Identifier"), self.safety_identifier),
             "beta": (request.headers.get("OpenAI-Beta"), None),
             "subprotocol": (request.headers.get("Sec-WebSocket-Protocol"), None),

@@ -18,12 +18,21 @@ class Capabilities:
 
 
 @dataclass(frozen=True, slots=True)
+class EntraApplication:
+    """Who asks Microsoft Entra for a token; its secret is the endpoint's `api_key`."""
+
+    tenant: str
+    client_id: str
+
+
+@dataclass(frozen=True, slots=True)
 class Endpoint:
     """Everything an adapter needs to dial one model.
 
     `adapter` is a name in registry.py; `model` the name the provider knows; an empty `api_key` means none is needed.
     The fields from `chat_model` on are read by the pipeline only. `costs_nothing`: nobody bills for asking these
-    models, so an answer may be begun before it is ordered, and thrown away.
+    models, so an answer may be begun before it is ordered, and thrown away. `entra` is Azure's; `speech_url` and its
+    key are where Sarvam hears and speaks; `language` is the call's, such as hi or hi-IN, "" to find out.
     """
 
     adapter: str
@@ -37,6 +46,10 @@ class Endpoint:
     text_to_speech_model: str = ""
     voice: str = ""
     costs_nothing: bool = False
+    entra: EntraApplication | None = None
+    speech_url: str = ""
+    speech_api_key: str = field(default="", repr=False)
+    language: str = ""
 
 
 class Upstream(Protocol):

@@ -43,13 +43,18 @@ _picows_log.logger.setLevel(logging.CRITICAL)
 
 async def dial(endpoint: Endpoint, timeout_s: float) -> "OpenAIUpstream":
     """Open the websocket and return the upstream; raise UpstreamRefused, UpstreamTimeout or UpstreamDropped."""
+    return await dial_at(_url(endpoint), _headers(endpoint), endpoint.capabilities, timeout_s)
+
+
+async def dial_at(url: str, headers: dict[str, str], capabilities: Capabilities, timeout_s: float) -> "OpenAIUpstream":
+    """Open a websocket of JSON events anywhere: what is here serves everyone who speaks that. Raises as dial() does."""
     connection = _Connection()
     try:
         async with asyncio.timeout(timeout_s):
             await ws_connect(
                 lambda: connection,
-                _url(endpoint),
-                extra_headers=_headers(endpoint),
+                url,
+                extra_headers=headers,
                 # A redirect would carry the key to another host.
                 max_redirects=0,
                 max_frame_size=MAX_FRAME_BYTES,
@@ -71,7 +76,7 @@ async def dial(endpoint: Endpoint, timeout_s: float) -> "OpenAIUpstream":
     except OSError:
         # No route, no name, nothing listening, no trusted certificate: often gone a second later.
         raise UpstreamDropped("upstream_unreachable", retryable=True) from None
-    return OpenAIUpstream(endpoint.capabilities, connection)
+    return OpenAIUpstream(capabilities, connection)
 
 
 class OpenAIUpstream:

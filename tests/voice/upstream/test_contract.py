@@ -48,6 +48,14 @@ async def openai(steps, answers, refuse):
 
 
 @asynccontextmanager
+async def azure(steps, answers, refuse):
+    async with RealtimeServer(steps, model="our-deployment", azure="key", refuse=401 if refuse else 0) as server:
+        there = Endpoint("azure_openai", "our-deployment", server.url, "sk-test", CAPABILITIES, "hash-of-a-caller")
+        yield lambda: registry.dial(there)
+        server.assert_complete()
+
+
+@asynccontextmanager
 async def pipeline(steps, answers, refuse):
     async with OpenAICompatibleServer(
         answers=answers, api_key="sk-test", models_status=401 if refuse else 200
@@ -57,7 +65,7 @@ async def pipeline(steps, answers, refuse):
         assert not server.problems
 
 
-@pytest.fixture(params=[scripted, openai, pipeline], ids=lambda adapter: adapter.__name__)
+@pytest.fixture(params=[scripted, openai, azure, pipeline], ids=lambda adapter: adapter.__name__)
 def adapter(request):
     return request.param
 
