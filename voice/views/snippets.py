@@ -77,15 +77,13 @@ realtime.on("response.done", () => realtime.close());""",
 import { OpenAIRealtimeWebSocket, RealtimeAgent, RealtimeSession } from "@openai/agents-realtime";
 
 const agent = new RealtimeAgent({ name: "Reception", instructions: "You answer for a dental practice." });
-const transport = new OpenAIRealtimeWebSocket({
-  url: "$ws/v1/realtime?model=$model",
-  useInsecureApiKey: true,
-});
+const url = "$ws/v1/realtime?model=$model";
+const transport = new OpenAIRealtimeWebSocket({ url, useInsecureApiKey: true });
 const session = new RealtimeSession(agent, { transport, model: "$model" });
 
 session.on("error", (event) => console.error(event.error));
 session.on("history_updated", (history) => console.log(history.at(-1)));
-await session.connect({ apiKey: "$key" });
+await session.connect({ apiKey: "$key", url });
 session.sendMessage("Hello!");""",
     ),
     Snippet(
