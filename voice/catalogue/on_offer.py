@@ -4,11 +4,12 @@ from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import date
+from uuid import UUID
 
-from django.conf import settings
 from django.utils import formats, timezone
 
 from accounts.models import Organisation
+from voice.catalogue.providers import missing_key
 from voice.models import CatalogueModel, ModelStatus
 from voice.models.catalogue import ModelKind
 
@@ -36,18 +37,19 @@ class Resolved:
     reason: str
 
 
-def resolve_model(slug: str, organisation: Organisation, today: date | None = None) -> Resolved:
+def resolve_model(slug: str, organisation: Organisation | None, today: date | None = None) -> Resolved:
     """Return what serves a call that asks for `slug`. Raises ModelNotOffered.
 
-    Every organisation is offered the same; `organisation` is here because who asks may one day decide.
+    What differs between organisations is their own keys at a provider; None: anybody.
     """
     today = today or timezone.localdate()
     asked = CatalogueModel.objects.filter(slug=slug, kind=ModelKind.REALTIME).first()
     if asked is None:
         raise ModelNotOffered("model_unknown", slug)
+    organisation_id = organisation.pk if organisation else None
     for model in ladder_of(asked, today):
-        if not why_not(model, today):
-            return Resolved(asked, model, reason_for(asked, model, why_not(asked, today)))
+        if not why_not(model, today, organisation_id):
+            return Resolved(asked, model, reason_for(asked, model, why_not(asked, today, organisation_id)))
     raise ModelNotOffered("model_unavailable", slug)
 
 
@@ -72,15 +74,16 @@ def writers_of(slug: str, today: date | None = None) -> list[CatalogueModel]:
     return [candidate for candidate in ladder_of(model, today) if not why_not(candidate, today)]
 
 
-def why_not(model: CatalogueModel, today: date) -> str:
-    """Return why a model cannot serve today, as the end of a sentence that begins with its name; "" when it can."""
+def why_not(model: CatalogueModel, today: date, organisation_id: UUID | None = None) -> str:
+    """Return why a model cannot serve today, as the end of a sentence that begins with its name; "" when it can.
+
+    With an organisation, its own keys count beside the operator's.
+    """
     if _is_gone(model, today):
         return "has been shut down"
     if model.status == ModelStatus.MAINTENANCE:
         return f"is under maintenance{_until(model)}"
-    if model.adapter == "openai" and not settings.OPENAI_API_KEY:
-        return "needs an OpenAI key, and this server has none"
-    return ""
+    return missing_key(model, organisation_id)
 
 
 def ladder_of(asked: CatalogueModel, today: date) -> Iterator[CatalogueModel]:

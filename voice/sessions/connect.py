@@ -1,13 +1,15 @@
 """Which address serves a model, and dialling it."""
 
 import hashlib
+from collections.abc import Callable
 
 import structlog
 from django.conf import settings
 
-from voice.models import Agent, CatalogueModel, Session
+from voice.catalogue.providers import keys_of, provider_of
+from voice.models import Agent, CatalogueModel, Provider, ProviderAdapter, Session
 from voice.upstream import registry
-from voice.upstream.base import Capabilities, Endpoint, Upstream
+from voice.upstream.base import Capabilities, Endpoint, EntraApplication, Upstream
 from voice.upstream.errors import UpstreamError
 
 log = structlog.get_logger(__name__)
@@ -21,6 +23,14 @@ _LOCAL_SPEECH_TO_TEXT = "moonshine-tiny-en"
 _LOCAL_TEXT_TO_SPEECH = "piper-joe"
 _LOCAL_VOICE = "joe"
 
+# Where a provider is that has no address of its own; Azure's has always one.
+_BUILT_IN_ADDRESS: dict[str, Callable[[], str]] = {
+    ProviderAdapter.OPENAI: lambda: settings.OPENAI_REALTIME_URL,
+    ProviderAdapter.AZURE_OPENAI: lambda: "",
+    ProviderAdapter.PIPELINE: lambda: settings.OPENAI_API_URL,
+    ProviderAdapter.SARVAM: lambda: settings.OPENAI_API_URL,
+}
+
 
 def endpoint_of(model: CatalogueModel, agent: Agent, session: Session) -> Endpoint:
     """Return where and how to dial the model that serves a session."""
@@ -32,6 +42,9 @@ def endpoint_of(model: CatalogueModel, agent: Agent, session: Session) -> Endpoi
         context_tokens=model.context_tokens,
         max_output_tokens=model.max_output_tokens,
     )
+    provider = provider_of(model)
+    if provider is not None:
+        return _endpoint_at(provider, model, agent, session, capabilities)
     if model.adapter == "pipeline":
         return Endpoint(
             adapter="pipeline",
@@ -53,6 +66,29 @@ def endpoint_of(model: CatalogueModel, agent: Agent, session: Session) -> Endpoi
         capabilities=capabilities,
         safety_identifier=_safety_identifier(session),
         voice=_voice_of(model, session.voice or agent.voice),
+    )
+
+
+def _endpoint_at(
+    provider: Provider, model: CatalogueModel, agent: Agent, session: Session, capabilities: Capabilities
+) -> Endpoint:
+    keys = keys_of(provider, session.organisation_id)
+    is_entra = provider.adapter == ProviderAdapter.AZURE_OPENAI and provider.entra_tenant
+    return Endpoint(
+        adapter=provider.adapter,
+        model=model.provider_model,
+        base_url=provider.base_url or _BUILT_IN_ADDRESS[provider.adapter](),
+        api_key=keys.api_key,
+        capabilities=capabilities,
+        safety_identifier=_safety_identifier(session),
+        chat_model=provider.chat_model or model.provider_model,
+        speech_to_text_model=provider.speech_to_text_model,
+        text_to_speech_model=provider.text_to_speech_model,
+        voice=_voice_of(model, session.voice or agent.voice),
+        entra=EntraApplication(provider.entra_tenant, provider.entra_client_id) if is_entra else None,
+        speech_url=provider.speech_url,
+        speech_api_key=keys.speech_api_key,
+        language=session.language,
     )
 
 
