@@ -1,5 +1,3 @@
-import time
-
 import pytest
 
 from voice.transcripts.redaction import is_card_number, redacted
@@ -73,9 +71,12 @@ def test_the_words_around_stay_as_they_were():
 
 
 @pytest.mark.parametrize(
-    "nasty", ["1 " * 20_000, "a@" * 20_000, "a." * 20_000 + "@", "one " * 20_000, "a at b dot " * 5_000]
+    "nasty", ["1 " * 20_000, "a@" * 20_000, "a." * 20_000 + "@", "one " * 20_000, "double " * 20_000]
 )
-def test_no_text_takes_long(nasty):
-    began = time.process_time()
-    redacted(nasty)
-    assert time.process_time() - began < 5
+def test_what_only_begins_like_a_number_or_an_address_is_read_once_and_stays(nasty):
+    """Patterns that go back and forth over such a text would not come back at all."""
+    assert redacted(nasty) == nasty
+
+
+def test_a_long_text_is_redacted_to_its_end():
+    assert redacted("ada at example dot com, " * 5_000) == "[mail address], " * 5_000
