@@ -4,25 +4,47 @@ from datetime import date
 from typing import Any
 
 from django import forms
-from django.contrib import admin
-from django.core.exceptions import ValidationError
+from django.contrib import admin, messages
+from django.core.exceptions import PermissionDenied, ValidationError
 from django.db.models import Exists, OuterRef, QuerySet
-from django.http import HttpRequest
+from django.http import HttpRequest, HttpResponseNotAllowed, HttpResponseRedirect
+from django.http.response import HttpResponseBase
+from django.shortcuts import get_object_or_404
+from django.urls import URLPattern, path, reverse
 from django.utils import formats, timezone
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 
 from billing.formatting import format_credits, format_money
 from config.model_admin import InlineFormSet, ModelAdmin, ModelForm, ReadOnly, TabularInline
+from voice.admin.base import log_changes
 from voice.admin.fields import CreditsField, LinesField, MomentField
 from voice.catalogue.rate_card import Kind
 from voice.metering.provider_cost import MICRO_PER_USD_MICRO
-from voice.models import CatalogueModel, Rate
+from voice.models import CatalogueModel, ProviderAdapter, Rate
+from voice.models.catalogue import ModelKind
+from voice.sessions.trial import try_model
 
 # Days before a shutdown: time to try the successor, and time to hurry.
 _SOON_DAYS = 90
 _VERY_SOON_DAYS = 30
-_ADAPTERS = [("", "None: a helper"), ("openai", "openai"), ("pipeline", "pipeline")]
+_ADAPTERS = [("", "None: a helper"), *ProviderAdapter.choices]
+# What needs no provider of its own.
+_BUILT_IN = {"", "openai", "pipeline"}
+# Why a model did not answer, for whoever can do something about it.
+_TRIAL_SAYS = {
+    "upstream_unauthorized": "it does not accept the key",
+    "upstream_model_not_found": "it knows no such model, or the address is wrong",
+    "upstream_rate_limited": "the quota of this minute or of the account is used up",
+    "upstream_unavailable": "it is in trouble itself",
+    "upstream_refused": "it refuses the connection: the address may be wrong",
+    "upstream_unreachable": "nothing answers at its address",
+    "upstream_connect_timeout": "it did not answer within 10 seconds",
+    "upstream_timeout": "it did not answer within 10 seconds",
+    "upstream_garbage": "what answers there does not speak the protocol",
+    "upstream_closed": "it hung up at once",
+    "upstream_dropped": "the connection was lost at once",
+}
 
 
 class CatalogueModelForm(ModelForm[CatalogueModel]):
@@ -51,6 +73,17 @@ class CatalogueModelForm(ModelForm[CatalogueModel]):
     def clean_transcription_slug(self) -> str:
         slug: str = self.cleaned_data["transcription_slug"]
         return self._other(slug) if slug else ""
+
+    def clean(self) -> dict[str, Any]:
+        cleaned = super().clean() or self.cleaned_data
+        if provider := cleaned.get("provider"):
+            if cleaned.get("kind") != ModelKind.REALTIME:
+                self.add_error("provider", "Only models for calls are served by a provider of their own.")
+            # One truth: a model is talked to as its provider is.
+            cleaned["adapter"] = provider.adapter
+        elif cleaned.get("adapter") not in _BUILT_IN:
+            self.add_error("provider", "Choose the provider: nothing of that kind is built in.")
+        return cleaned
 
     def _other(self, slug: str) -> str:
         """Return the slug of another model of the catalogue. Raises ValidationError."""
@@ -176,17 +209,38 @@ class CatalogueModelAdmin(ModelAdmin[CatalogueModel]):
     form = CatalogueModelForm
     list_display = ["called", "status", "status_note", "expected_back_at", "shutdown", "stand_ins"]
     list_editable = ["status", "status_note", "expected_back_at"]
-    list_filter = ["status", "kind", "adapter"]
+    list_filter = ["status", "kind", "provider", "adapter"]
+    change_form_template = "admin/parley/model.html"
     search_fields = ["slug", "name", "provider_model"]
     ordering = ["kind", "slug"]
     inlines = [RateInline, LaterRateInline]
     fieldsets = [
-        (None, {"fields": ["slug", "name", "kind", "adapter", "provider_model"]}),
+        (None, {"fields": ["slug", "name", "kind", "provider", "adapter", "provider_model"]}),
         ("On offer", {"fields": ["status", "status_note", "expected_back_at"]}),
         ("What comes after it", {"fields": ["shutdown_on", "successor_slug", "fallback_slugs"]}),
         ("Billing and captions", {"fields": ["rated_as_slug", "transcription_slug"]}),
         ("Limits", {"fields": ["context_tokens", "max_output_tokens", "sees_images", "is_reasoning", "voices"]}),
     ]
+
+    def get_urls(self) -> list[URLPattern]:
+        trying = path("<path:model_id>/try/", self.admin_site.admin_view(self.try_it), name="voice_model_try")
+        return [trying, *super().get_urls()]
+
+    def try_it(self, request: HttpRequest, model_id: str) -> HttpResponseBase:
+        """Dial the model as a call would, and say what came of it; written down, for it talks to somebody else."""
+        if request.method != "POST":
+            return HttpResponseNotAllowed(["POST"])
+        if not self.has_change_permission(request):
+            raise PermissionDenied
+        model = get_object_or_404(CatalogueModel, slug=model_id, kind=ModelKind.REALTIME)
+        trial = try_model(model)
+        if trial.code:
+            why = _TRIAL_SAYS.get(trial.code, f"it answers “{trial.code}”")
+            self.message_user(request, f"{model.name} cannot be used now: {why}.", messages.ERROR)
+        else:
+            self.message_user(request, f"{model.name} answers: session.created after {trial.took_ms} ms.")
+        log_changes(request, [model], f"Tried: {trial.code or f'answered after {trial.took_ms} ms'}.")
+        return HttpResponseRedirect(reverse("admin:voice_cataloguemodel_change", args=[model.pk]))
 
     def get_readonly_fields(self, request: HttpRequest, obj: CatalogueModel | None = None) -> list[str]:
         # Agents, sessions and usage name it.
