@@ -34,11 +34,11 @@ def put_receipt_issued(
 
 
 def put_credit_note_issued(
-    organisation_id: UUID, *, refund_id: UUID, number: str, amount_minor: int, currency: str, path: str
+    organisation_id: UUID, *, cause: str, number: str, amount_minor: int, currency: str, path: str
 ) -> None:
-    """`path` is the credit note's page, from PUBLIC_URL's root."""
+    """`cause` is what there is one credit note for; `path` is the note's page, from PUBLIC_URL's root."""
     values = {"number": number, "amount_minor": amount_minor, "currency": currency, "path": path}
-    _put(organisation_id, "credit_note_issued", f"credit_note:{refund_id}", values)
+    _put(organisation_id, "credit_note_issued", f"credit_note:{cause}", values)
 
 
 def put_payment_failed(organisation_id: UUID, *, purchase_id: UUID, amount_minor: int, currency: str) -> None:

@@ -46,13 +46,16 @@ class CreditNoteAdmin(PaperAdmin, ModelAdmin[CreditNote]):
     list_display = ["full_number", "issued_at", "organisation", "total", "receipt", "void"]
     list_filter = ["series", "currency"]
     date_hierarchy = "issued_at"
-    list_select_related = ["refund", "receipt__purchase__organisation"]
-    search_fields = ["=number", "=refund__id", "=refund__stripe_refund_id", "receipt__purchase__organisation__name"]
-    search_help_text = "Number without its series, refund's id or organisation's name."
-    fields = ["full_number", "refund", "receipt", "void", *_PARTS]
+    list_select_related = ["refund", "dispute", "receipt__purchase__organisation"]
+    search_fields = [
+        "=number", "=refund__id", "=refund__stripe_refund_id", "=dispute__stripe_dispute_id",
+        "receipt__purchase__organisation__name",
+    ]  # fmt: skip
+    search_help_text = "Number without its series, refund's or dispute's id, or organisation's name."
+    fields = ["full_number", "refund", "dispute", "receipt", "void", *_PARTS]
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[CreditNote]:
-        return super().get_queryset(request).select_related("refund")
+        return super().get_queryset(request).select_related("refund", "dispute")
 
     @admin.display(description="organisation", ordering="receipt__purchase__organisation__name")
     def organisation(self, note: CreditNote) -> str:

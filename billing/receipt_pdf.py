@@ -43,7 +43,7 @@ def credit_note_pdf(note: CreditNote) -> bytes:
     dates = f"Issued {_day(note.issued_at)} for receipt {note.receipt.full_number} of {_day(note.receipt.issued_at)}"
     about = f"Payment reference {note.receipt.purchase_id}"
     if note.is_void:
-        about = f"VOID: this refund failed, and the receipt stands as if it had not been made. {about}"
+        about = f"VOID: the money did not go back after all, and the receipt stands as if it had never left. {about}"
     return bytes(_Page(note, _Words("Credit note", dates, "Total given back", about)).output())
 
 

@@ -22,7 +22,7 @@ from billing.exceptions import (
 )
 from billing.models import Dispute, DisputeStatus, Purchase, PurchaseStatus, Refund, RefundStatus
 from billing.models.purchase import DISPUTE_TAKEN, REFUND_TAKEN
-from billing.signals import announce, refund_succeeded
+from billing.signals import announce, dispute_lost, refund_succeeded
 from billing.stripe import payments
 from billing.stripe.payments import StripeDispute, StripeRefund
 
@@ -156,7 +156,8 @@ def settle_dispute(purchase_id: UUID, dispute: StripeDispute) -> Dispute:
         was_taken, is_taken = row.status in DISPUTE_TAKEN, status in DISPUTE_TAKEN
         if not was_taken:
             # An inquiry may become a dispute of another amount; once it is taken, the same is what comes back.
-            row.amount_minor, row.credits_micro = dispute.amount_minor, _at_stake_micro(purchase, dispute)
+            row.amount_minor = _at_stake_minor(purchase, dispute)
+            row.credits_micro = purchase.share_micro(row.amount_minor)
         row.status, row.reason = status, dispute.reason
         row.save()
         if is_taken and not was_taken:
@@ -164,6 +165,8 @@ def settle_dispute(purchase_id: UUID, dispute: StripeDispute) -> Dispute:
         elif was_taken and not is_taken:
             _return(purchase, row.credits_micro, "dispute", f"stripe:dp:{dispute.id}")
         _restate(purchase)
+        if status == DisputeStatus.LOST:
+            announce(dispute_lost, dispute_id=row.pk)
         return row
 
 
@@ -211,11 +214,11 @@ def _asked_for(purchase: Purchase, refund: StripeRefund) -> Refund | None:
     return Refund.objects.filter(pk=refund_id, purchase=purchase, stripe_refund_id=None).first()
 
 
-def _at_stake_micro(purchase: Purchase, dispute: StripeDispute) -> int:
-    """A bank may dispute in another currency; then nothing can be compared, and all of it is at stake."""
+def _at_stake_minor(purchase: Purchase, dispute: StripeDispute) -> int:
+    """A bank may dispute in another currency; then nothing can be compared, and all that was charged is at stake."""
     if dispute.currency != purchase.currency:
-        return purchase.credits_micro
-    return purchase.share_micro(dispute.amount_minor)
+        return purchase.amount_minor
+    return min(dispute.amount_minor, purchase.amount_minor)
 
 
 def _take(purchase: Purchase, credits_micro: int, kind: Kind, key: str) -> None:

@@ -24,6 +24,9 @@ payment_failed = Signal()
 # refund_id: UUID. Sent as payment_succeeded is, when the money is known to have gone back.
 refund_succeeded = Signal()
 
+# dispute_id: int. Sent as payment_succeeded is, when the bank has decided for the buyer.
+dispute_lost = Signal()
+
 # organisation_id: UUID, threshold_micro: int, balance_micro: int. Sent once a crossing, as payment_succeeded is: inside
 # the transaction that writes down that what is left (`balance_micro`: the balance less what running calls have used)
 # fell under the threshold.

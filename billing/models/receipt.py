@@ -6,7 +6,7 @@ from django.utils import timezone
 
 from billing.models.append_only import AppendOnlyModel
 from billing.models.bundle import Currency
-from billing.models.purchase import Purchase, Refund, RefundStatus
+from billing.models.purchase import Dispute, DisputeStatus, Purchase, Refund, RefundStatus
 
 
 class ReceiptSeries(models.Model):
@@ -75,7 +75,7 @@ class NumberedPaper(AppendOnlyModel):
 class Receipt(NumberedPaper):
     """One paid purchase: later changes of names, prices or tax numbers leave it alone.
 
-    What is refunded later is not written here: each refund has a credit note.
+    What goes back later is not written here: each refund and each lost dispute has a credit note.
     """
 
     purchase = models.OneToOneField(Purchase, on_delete=models.PROTECT, related_name="receipt")
@@ -86,15 +86,27 @@ class Receipt(NumberedPaper):
 
 
 class CreditNote(NumberedPaper):
-    """What one refund gave back of a receipt. A refund that fails later leaves its note void, never deleted."""
+    """What one refund, or one lost dispute, gave back of a receipt.
 
-    refund = models.OneToOneField(Refund, on_delete=models.PROTECT, related_name="credit_note")
+    A refund that fails later, or a dispute that is won on appeal, leaves its note void, never deleted.
+    """
+
+    refund = models.OneToOneField(Refund, null=True, on_delete=models.PROTECT, related_name="credit_note")
+    dispute = models.OneToOneField(Dispute, null=True, on_delete=models.PROTECT, related_name="credit_note")
     receipt = models.ForeignKey(Receipt, on_delete=models.PROTECT, related_name="credit_notes")
 
     class Meta(NumberedPaper.Meta):
-        pass
+        constraints = [
+            *NumberedPaper.Meta.constraints,
+            models.CheckConstraint(
+                condition=Q(refund__isnull=False, dispute__isnull=True) | Q(refund__isnull=True, dispute__isnull=False),
+                name="creditnote_has_one_cause",
+            ),
+        ]
 
     @property
     def is_void(self) -> bool:
-        """The money never reached the card, so the receipt stands as if it had not been refunded."""
-        return self.refund.status == RefundStatus.FAILED
+        """The money never reached the card, or came back, so the receipt stands as if it had not gone."""
+        if self.refund is not None:
+            return self.refund.status == RefundStatus.FAILED
+        return self.dispute is not None and self.dispute.status == DisputeStatus.WON

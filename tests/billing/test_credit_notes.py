@@ -1,18 +1,18 @@
-"""Credit notes: one a refund that reached the card, numbered without gaps, giving back tax with its price."""
+"""Credit notes: one a refund or a lost dispute, numbered without gaps, giving back tax with its price."""
 
 import re
 
 import pytest
-from django.db import transaction
+from django.db import IntegrityError, transaction
 from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 from hypothesis.extra.django import TestCase
 
 from billing import credit_notes, purchases, receipts, refunds
-from billing.credit_notes import CreditNoteNotDue, find_credit_note, issue_credit_note
+from billing.credit_notes import CreditNoteNotDue, find_credit_note, issue_credit_note, issue_for_dispute
 from billing.exceptions import AppendOnly
-from billing.models import CreditNote, Purchase, Receipt, Refund
+from billing.models import CreditNote, Dispute, Purchase, Receipt, Refund
 from billing.receipt_pdf import credit_note_pdf
 from billing.tasks import issue_missing_papers
 from outbox.models import OutboxMessage
@@ -167,6 +167,59 @@ def test_a_refund_that_fails_later_leaves_it_void_and_its_tax_can_be_given_back_
     assert CreditNote.objects.get().is_void
     again = refunds.refund(Purchase.objects.get(), bought.amount_minor, reason="again", actor="olga")
     assert not again.credit_note.is_void and again.credit_note.tax_minor == bought.tax_minor
+
+
+def settle_dispute(stripe, bought, dispute, status):
+    stripe.change_dispute(dispute["id"], status)
+    return refunds.settle_dispute(bought.pk, refunds.payments.fetch_dispute(dispute["id"]))
+
+
+def test_a_lost_dispute_is_followed_by_its_credit_note_at_once(stripe, bought):
+    dispute = stripe.dispute(bought.stripe_payment_intent_id, 10_000)
+    assert not CreditNote.objects.filter(dispute__isnull=False).exists()
+    row = settle_dispute(stripe, bought, dispute, "lost")
+    assert (row.credit_note.total_minor, row.credit_note.refund) == (10_000, None)
+    assert row.credit_note.lines[0]["description"].startswith("Dispute lost: ")
+    assert OutboxMessage.objects.filter(key__contains=f"credit_note:dispute:{row.pk}").exists()
+
+
+def test_an_open_dispute_has_no_credit_note(stripe, bought):
+    dispute = stripe.dispute(bought.stripe_payment_intent_id, 10_000)
+    row = refunds.settle_dispute(bought.pk, refunds.payments.fetch_dispute(dispute["id"]))
+    with pytest.raises(CreditNoteNotDue):
+        issue_for_dispute(row.pk)
+
+
+def test_a_dispute_won_on_appeal_leaves_its_note_void(stripe, bought, rosewood):
+    dispute = stripe.dispute(bought.stripe_payment_intent_id, bought.amount_minor)
+    settle_dispute(stripe, bought, dispute, "lost")
+    settle_dispute(stripe, bought, dispute, "won")
+    note = CreditNote.objects.get()
+    assert note.is_void
+    assert find_credit_note(rosewood.pk, note.full_number).is_void
+
+
+def test_a_dispute_in_another_currency_gives_back_all_that_was_charged(stripe, bought):
+    dispute = stripe.dispute(bought.stripe_payment_intent_id, 6, currency="usd")
+    row = settle_dispute(stripe, bought, dispute, "lost")
+    assert row.credit_note.total_minor == row.amount_minor == bought.amount_minor
+
+
+def test_the_sweep_writes_the_note_of_a_dispute_that_a_fault_left_out(rosewood):
+    purchase = make_purchase(rosewood)
+    for number, status in enumerate(["open", "lost", "won"]):
+        Dispute.objects.create(
+            stripe_dispute_id=f"dp_{number}", purchase=purchase, amount_minor=100, credits_micro=0, status=status
+        )
+    issue_missing_papers()
+    assert [note.dispute.status for note in CreditNote.objects.all()] == ["lost"]
+
+
+def test_a_note_for_nothing_in_particular_is_refused_by_the_database(rosewood):
+    note = issue_credit_note(make_refund(make_purchase(rosewood), 100).pk)
+    values = {field.attname: getattr(note, field.attname) for field in CreditNote._meta.fields}
+    with pytest.raises(IntegrityError), transaction.atomic():
+        CreditNote.objects.create(**values | {"id": None, "number": 2, "refund_id": None})
 
 
 class TestAnyWayOfRefunding(TestCase):

@@ -31,7 +31,7 @@ def purchase(request: MemberRequest, purchase_id: UUID) -> HttpResponse:
         "purchase": found,
         "receipt": receipts.receipts_of(request.organisation.pk).filter(purchase=found).first(),
         "refunds": found.refunds.select_related("credit_note"),
-        "disputes": found.disputes.all(),
+        "disputes": found.disputes.select_related("credit_note"),
     }
     return render(request, "billing/purchase.html", context)
 
