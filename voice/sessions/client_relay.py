@@ -44,6 +44,9 @@ _LAST_USAGE_S = 2.0
 _WAITING_MAX = 16
 # Instructions a model may have of its own where a client gives none.
 _OWN_WORDS_TOKENS = 400
+# A client may have its speech written down by a dearer model than the usual one, whose minute is set aside anyway: as
+# much again as a minute of the dearest costs.
+_DEARER_TRANSCRIPTION_TOKENS = 2000
 # G.711 has 8 bytes a millisecond where PCM has 48.
 _PCM_BYTES_A_G711_BYTE = 6
 
@@ -343,7 +346,7 @@ class ClientRelay:
     async def _on_transcribed(self, event: dict[str, Any], now: float) -> dict[str, Any]:
         slug = self._session.transcription_slug or self._call.transcription_slug
         self.gate.record_transcription(str(event["item_id"]), event.get("usage"), slug)
-        self.gate.cover_listening()
+        self.gate.cover_listening(0 if slug == self._call.transcription_slug else _DEARER_TRANSCRIPTION_TOKENS)
         return event
 
     async def _on_response_created(self, event: dict[str, Any], now: float) -> dict[str, Any]:

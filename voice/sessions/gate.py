@@ -54,7 +54,12 @@ class Order:
 
 @dataclass(frozen=True, slots=True)
 class _Cover:
-    """What is heard and written down is to be covered, though no response was asked for."""
+    """What is heard and written down is to be covered, though no response was asked for.
+
+    `extra_tokens` are set aside besides what the call's usual transcription needs.
+    """
+
+    extra_tokens: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,9 +126,9 @@ class ResponseGate:
             self._wanted = None
             self.place(wanted)
 
-    def cover_listening(self) -> None:
+    def cover_listening(self, extra_tokens: int = 0) -> None:
         """See to it that writing down the next turn is paid for, where none is answered."""
-        self._jobs.put_nowait(_Cover())
+        self._jobs.put_nowait(_Cover(extra_tokens))
 
     def record_response(self, response: Mapping[str, Any]) -> None:
         self._jobs.put_nowait(_Record(partial(self._meter.record_response, response, self._model), ends_turn=True))
@@ -157,10 +162,11 @@ class ResponseGate:
                 await self._record(records)
             self._doing = [job for job in self._doing if not isinstance(job, _Record)]
             for job in self._doing:
-                if isinstance(job, Order):
-                    await self._cover_and_ask(job)
-                else:
-                    await self._allowance(lambda: 0, output_tokens=0)
+                match job:
+                    case Order():
+                        await self._cover_and_ask(job)
+                    case _Cover(extra_tokens):
+                        await self._allowance(partial(int, extra_tokens), output_tokens=0)
             if not self._doing and any(record.ends_turn for record in records):
                 await self._cover_ahead()
             self._doing = []
