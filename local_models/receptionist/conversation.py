@@ -1,6 +1,5 @@
 """One telephone conversation: a state that every turn moves on, and the wording that goes with it."""
 
-import json
 import re
 from collections.abc import Callable
 from dataclasses import replace
@@ -14,11 +13,11 @@ from local_models.receptionist.instructions import Brief
 from local_models.receptionist.listening import Heard, listen
 from local_models.receptionist.messages import Message, Reply, Tool, ToolCall
 from local_models.receptionist.normalise import plain
+from local_models.receptionist.results import SPOKEN_RESULT_MAX_CHARS, read_result
 from local_models.receptionist.slots import Slot
 from local_models.receptionist.tasks import Task, Tasks, match, read_tasks
 from local_models.receptionist.troubleshooting import Outcome, Walk
 
-SPOKEN_RESULT_MAX_CHARS = 240
 # After this many turns in a row that made no sense, other ways of saying it are offered.
 MISSES_BEFORE_HELP = 2
 _SHARED_KINDS = {"name", "phone", "email", "address"}
@@ -97,10 +96,10 @@ class Conversation:
         """Take a tool's result and tell the caller."""
         if self._expect is Expect.ENDED:
             return Reply("")
+        failed, said = read_result(text)
         if self._form is None:
             self._expect = Expect.MORE
-            return self._speak(phrases.ANYTHING_ELSE)
-        failed, said = _read_result(text)
+            return self._speak(f"{said} {phrases.ANYTHING_ELSE}".strip())
         return self._speak(self._failed(self._form, said) if failed else self._succeeded(self._form, said))
 
     def told(self, text: str) -> Reply:
@@ -705,46 +704,3 @@ def _done_sentence(form: Form) -> str:
     ]
     for_when = f" for {' at '.join(when)}" if when else ""
     return f"You're all set: your {form.task.noun} is noted{for_when}."
-
-
-def _read_result(text: str) -> tuple[bool, str]:
-    """Return whether a tool failed, and what it gave to say."""
-    try:
-        result = json.loads(text)
-    except ValueError:
-        return bool(re.match(r"\s*(?:error|failed|failure)\b", text, re.IGNORECASE)), ""
-    if not isinstance(result, dict):
-        return result is False, ""
-    status = str(result.get("status") or "").lower()
-    flags = [result.get(key) for key in ("ok", "success", "booked", "available", "confirmed")]
-    failed = (
-        bool(result.get("error"))
-        or False in flags
-        or status in ("error", "failed", "failure", "unavailable", "conflict", "rejected")
-    )
-    message = next(
-        (result[key] for key in ("message", "say", "detail", "reason", "error") if isinstance(result.get(key), str)), ""
-    )
-    said = _sentence(message)
-    reference = next(
-        (
-            result[key]
-            for key in ("reference", "confirmation_number", "confirmation", "code")
-            if isinstance(result.get(key), str | int)
-        ),
-        None,
-    )
-    if (
-        not failed
-        and reference
-        and len(str(reference)) <= 12
-        and not isinstance(reference, bool)
-        and str(reference) not in said
-    ):
-        said = f"{said or 'It is done.'} Your reference is {reference}."
-    return failed, said
-
-
-def _sentence(text: str) -> str:
-    text = " ".join(text.split())[:SPOKEN_RESULT_MAX_CHARS].strip()
-    return text if not text or text.endswith((".", "!", "?")) else text + "."

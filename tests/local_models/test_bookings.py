@@ -1,5 +1,7 @@
 """How the receptionist books, as callers experience it."""
 
+import json
+
 import pytest
 
 from local_models.receptionist.messages import ToolCall
@@ -302,6 +304,35 @@ def test_it_says_what_the_tool_says():
     said = phone.say("I'd like an appointment", "Sarah Johnson", "42 Maple Street", "Friday at nine a.m.", "yes")
     assert "Dr. Lee will see you." in said
     assert "K42" in said
+
+
+ORDER = tool("look_up_order", {"order_number": text("The number of the order")}, description="Where an order is.")
+SHOP = "You help customers of Nimbus Lamps."
+
+
+@pytest.mark.parametrize(
+    ("answer", "said"),
+    [
+        ("It leaves tomorrow", "It leaves tomorrow."),
+        ({"status": "shipped", "arrivesOn": "Friday", "ok": True}, "Status: shipped, Arrives on: Friday."),
+        ({"message": "It is on its way", "carrier": "DHL"}, "It is on its way."),
+        (["one lamp", "two chairs"], "one lamp and two chairs."),
+    ],
+)
+def test_it_says_what_a_customers_server_answered(answer, said):
+    phone = Telephone(ORDER, instructions=SHOP, result=json.dumps({"status": "ok", "answer": answer}))
+    assert said in phone.say("Where is my order?", "A 1 0 1 7", "yes")
+
+
+def test_it_says_why_a_customers_server_refused_and_not_how():
+    told = {
+        "status": "error",
+        "message": "The tool answered with an error (HTTP 404).",
+        "answer": {"error": "No such order"},
+    }
+    said = Telephone(ORDER, instructions=SHOP, result=json.dumps(told)).say("Where is my order?", "A 1 0 1 7", "yes")
+    assert "No such order." in said
+    assert "HTTP" not in said
 
 
 def test_a_time_the_tool_refuses_is_asked_for_again():
