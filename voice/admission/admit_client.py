@@ -28,7 +28,8 @@ from voice.admission.opening import (
     words_of,
 )
 from voice.admission.refusals import Refusal
-from voice.models import Agent, Session, Source, Switches
+from voice.models import Agent, Session, Source, Switches, TranscriptPolicy
+from voice.transcripts.consent import Consent, consent_of
 
 log = structlog.get_logger(__name__)
 
@@ -43,10 +44,13 @@ _FIRST_OUTPUT_TOKENS = 1024
 class Asked:
     """What a client wants of a call, already checked; what is empty is the agent's, or the installation's own.
 
-    `agent`: an agent's public key or id.
+    `agent`: an agent's public key or id. `consent` is what the caller answered to the wording `consent_version`, which
+    the client showed them, about keeping their words; only an agent keeps any.
     """
 
     agent: str = ""
+    consent: bool | None = None
+    consent_version: str = ""
     language: str = ""
     system_prompt: str = ""
     voice: str = ""
@@ -138,6 +142,7 @@ def _take_place(call: _Call, now: datetime) -> Session:
 
 def _session_of(call: _Call, now: datetime) -> Session:
     asked, agent, model = call.asked, call.agent, call.served.model
+    consent = consent_of(agent, asked.consent, asked.consent_version, now) if agent else Consent(TranscriptPolicy.NEVER)
     return Session(
         id=uuid4(),
         organisation=call.organisation,
@@ -158,6 +163,10 @@ def _session_of(call: _Call, now: datetime) -> Session:
         system_prompt=asked.system_prompt or ("" if agent else DEFAULT_PROMPT),
         voice=asked.voice,
         turn_detection=asked.turn_detection,
+        transcript_policy=consent.policy,
+        consent=consent.answer,
+        consent_version=consent.version,
+        consent_at=consent.at,
         max_duration_s=call.max_duration_s,
         created_at=now,
         ticket_expires_at=now + timedelta(seconds=settings.TICKET_LIFETIME_S),

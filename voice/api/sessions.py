@@ -211,6 +211,8 @@ def _start_for_key(request: HttpRequest, holder: Holder, wanted: SessionStart) -
     _check_model(wanted.llm_model)
     asked = Asked(
         agent=wanted.agent or "",
+        consent=wanted.consent,
+        consent_version=wanted.consent_version,
         language=wanted.language,
         system_prompt=wanted.system_prompt.strip(),
         voice=wanted.voice if isinstance(wanted.voice, str) else "",

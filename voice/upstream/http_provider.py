@@ -4,8 +4,8 @@ import asyncio
 import functools
 import ssl
 import weakref
-from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterator, Mapping
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import urlsplit
@@ -41,30 +41,28 @@ class ProviderRefused(UpstreamError):
 async def posted(provider: Provider, path: str, **request: Any) -> AsyncIterator[httpx.Response]:
     """Send a request and hand over its answer unread; leaving, or being cancelled, hangs up.
 
-    Raises ProviderRefused for every status but 200, UpstreamTimeout, UpstreamDropped; also while the answer is read.
+    Raises ProviderRefused for every status but 200, UpstreamTimeout, UpstreamDropped.
     """
     headers = {"Authorization": f"Bearer {provider.api_key}"} if provider.api_key else {}
     with_headers: Mapping[str, Any] = {"headers": headers, **request}
-    try:
+    with _failures_named():
         async with _client(provider).stream("POST", provider.base_url.rstrip("/") + path, **with_headers) as answer:
             if answer.status_code != httpx.codes.OK:
                 body = b"".join([piece async for piece in bounded(answer, _MAX_ERROR_BYTES)])
                 raise ProviderRefused(answer.status_code, body, answer.headers.get("retry-after", ""))
             yield answer
-    except httpx.TimeoutException:
-        raise UpstreamTimeout("upstream_timeout", retryable=True) from None
-    except (httpx.HTTPError, httpx.InvalidURL, httpx.StreamError):
-        raise UpstreamDropped("upstream_unreachable", retryable=True) from None
 
 
 async def bounded(answer: httpx.Response, max_bytes: int) -> AsyncIterator[bytes]:
-    """Yield an answer's bytes as they come. Raises UpstreamError beyond `max_bytes`."""
+    """Yield an answer's bytes as they come. Raises UpstreamError beyond `max_bytes`, and when they stop coming."""
     received = 0
-    async for piece in answer.aiter_bytes():
-        received += len(piece)
-        if received > max_bytes:
-            raise UpstreamError("upstream_flooded", retryable=False)
-        yield piece
+    # Named here as well: a stream is read long after `posted` has handed it over.
+    with _failures_named():
+        async for piece in answer.aiter_bytes():
+            received += len(piece)
+            if received > max_bytes:
+                raise UpstreamError("upstream_flooded", retryable=False)
+            yield piece
 
 
 async def lines_of(answer: httpx.Response, *, max_bytes: int, max_line_bytes: int) -> AsyncIterator[bytes]:
@@ -78,6 +76,16 @@ async def lines_of(answer: httpx.Response, *, max_bytes: int, max_line_bytes: in
             raise UpstreamError("upstream_flooded", retryable=False)
     if rest:
         yield rest.rstrip(b"\r")
+
+
+@contextmanager
+def _failures_named() -> Iterator[None]:
+    try:
+        yield
+    except httpx.TimeoutException:
+        raise UpstreamTimeout("upstream_timeout", retryable=True) from None
+    except (httpx.HTTPError, httpx.InvalidURL, httpx.StreamError):
+        raise UpstreamDropped("upstream_unreachable", retryable=True) from None
 
 
 # Connections belong to the event loop they were opened on; a server has one for its whole life, a test one of its own.

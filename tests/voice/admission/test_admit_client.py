@@ -194,7 +194,7 @@ def test_a_live_call_grows_only_within_its_keys_budget(holder, organisation):
     mine = holder(monthly_budget_micro=3 * hold_micro)
     session = admit_client(mine)
     prices = _prices(session)
-    allowed = cover_next_response(session.id, prices, context_tokens=1000, wanted_output_tokens=1500)
+    allowed = cover_next_response(session.id, prices, context_tokens=1000, wanted_output_tokens=1500).allowance
     session.refresh_from_db()
     assert allowed.max_output_tokens == 1500
     assert hold_micro < session.spend_cap_micro == ledger.hold_state(session.hold_id).amount_micro <= 3 * hold_micro
@@ -221,7 +221,9 @@ def test_a_budget_that_is_lifted_in_mid_call_limits_it_no_more(holder):
     mine = holder(monthly_budget_micro=hold_micro)
     session = admit_client(mine)
     ApiKey.objects.filter(pk=mine.api_key_id).update(monthly_budget_micro=None)
-    allowed = cover_next_response(session.id, _prices(session), context_tokens=2000, wanted_output_tokens=4000)
+    allowed = cover_next_response(
+        session.id, _prices(session), context_tokens=2000, wanted_output_tokens=4000
+    ).allowance
     assert allowed.max_output_tokens == 4000
 
 

@@ -251,6 +251,16 @@ async def test_a_stream_that_breaks_off_says_so_and_is_paid_as_far_as_it_came(st
     assert row.is_estimated and row.captured_micro > 0
 
 
+async def test_a_provider_that_hangs_up_in_mid_stream_is_told_of_in_the_stream(stream, provider):
+    answer = streamed("Half an answer", usage=None)
+    answer.headers["Content-Length"] = "9999"
+    await sync_to_async(provider)(answer)
+    text = await text_of(await stream())
+    assert "Half an answer" in text
+    assert json.loads(text.strip().rpartition("data: ")[2])["error"]["code"] == "upstream_unavailable"
+    assert (await ApiRequest.objects.aget()).is_estimated
+
+
 async def test_a_repeated_stream_is_replayed_and_charged_once(new_key, provider):
     key = await sync_to_async(new_key)()
     server = await sync_to_async(provider)(streamed("Once."))

@@ -18,6 +18,7 @@ from voice.metering.records import Used, record_usage
 from voice.models import EndReason, Session, SessionState, Transcript
 from voice.models.transcript import TranscriptTurn
 from voice.sessions import control, records
+from voice.transcripts.consent import records_words
 
 PATH = "/v1/voice/sessions"
 EVERYTHING = {
@@ -64,6 +65,16 @@ def test_the_answer_shows_the_call_as_it_was_understood(call):
 def test_an_agent_of_ones_own_may_be_named(call, agent):
     shown = call("POST", PATH, {"agent": agent.public_key}).json()["session"]
     assert (shown["agent"], shown["voice"]) == (str(agent.id), agent.voice)
+
+
+@pytest.mark.parametrize(
+    ("policy", "answer", "kept"), [("ask", True, True), ("ask", None, False), ("never", True, False)]
+)
+def test_words_are_kept_where_the_agent_asks_and_the_caller_agreed(call, agent, policy, answer, kept):
+    type(agent).objects.update(transcript_policy=policy)
+    body = {"agent": agent.public_key, **({} if answer is None else {"consent": answer})}
+    assert call("POST", PATH, body).status_code == 201
+    assert records_words(Session.objects.get()) is kept
 
 
 def test_a_typed_call_is_asked_for_as_the_widget_does(call):
