@@ -38,6 +38,13 @@ models.OutboxMessage.objects.filter(state="pending").update(next_attempt_at=time
 messages.hand_over_due(timezone.now())
 """
 
+FORGET = """
+import sys, uuid, django
+django.setup()
+from voice.transcripts.deletion import delete_words
+delete_words([uuid.UUID(sys.argv[1])])
+"""
+
 
 def workers_of(product):
     """Return the process ids of the running product's own Celery workers."""
@@ -102,7 +109,9 @@ def booked(chromium, product, crms):
     session = product.row("SELECT * FROM voice_session ORDER BY created_at DESC LIMIT 1")
     kill_a_worker_that_delivers(product, crms)
     deliver_everything(product)
-    return session
+    yield session
+    # Other tests say the same, and look for it everywhere.
+    in_product(product, FORGET, session["id"])
 
 
 def kill_a_worker_that_delivers(product, crms):
