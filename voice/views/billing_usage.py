@@ -1,4 +1,4 @@
-"""What calls used day by day, split by agent or by model: the billing page's chart and its table."""
+"""What calls and requests used day by day, split by agent or by model: the billing page's chart and its table."""
 
 from collections import defaultdict
 from dataclasses import dataclass
@@ -9,13 +9,16 @@ from django.db.models import F, Sum
 from django.db.models.functions import TruncDate
 from django.utils import timezone
 
-from voice.models import UsageRecord
+from voice.models import ApiRequest, UsageRecord
 from voice.views.billing_chart import Bar, stacked_bars
 
 USAGE_DAYS = 30
 # What eyes can tell apart in one bar; the rest is added up.
 _MOST_SERIES = 5
 _REST = "Others"
+_NO_AGENT = "Deleted agent"
+# Requests of a customer's code that are no call, and have no agent.
+_TEXT_AND_SPEECH = "Text and speech by API"
 _NAMES = {"agent": F("session__agent__name"), "model": F("model_slug")}
 
 
@@ -59,7 +62,7 @@ class Usage:
 
 
 def usage_of(organisation_id: UUID, by: str) -> Usage:
-    """Return what was captured for the organisation's calls, split by "agent" or "model"."""
+    """Return what was captured for the organisation's calls and requests, split by "agent" or "model"."""
     today = timezone.localdate()
     first = today - timedelta(days=USAGE_DAYS - 1)
     amounts = _amounts(organisation_id, by, first)
@@ -90,7 +93,16 @@ def _amounts(organisation_id: UUID, by: str, first: date) -> dict[tuple[date, st
     )
     amounts: dict[tuple[date, str], int] = defaultdict(int)
     for day, name, amount_micro in rows:
-        amounts[day, name or "Deleted agent"] += amount_micro
+        amounts[day, name or _NO_AGENT] += amount_micro
+    requests = (
+        ApiRequest.objects.filter(organisation_id=organisation_id, created_at__gte=since, captured_micro__gt=0)
+        .order_by()
+        .annotate(day=TruncDate("created_at"), series=F("model_served"))
+        .values_list("day", "series")
+        .annotate(amount_micro=Sum("captured_micro"))
+    )
+    for day, model, amount_micro in requests:
+        amounts[day, model if by == "model" else _TEXT_AND_SPEECH] += amount_micro
     return amounts
 
 

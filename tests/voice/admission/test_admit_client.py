@@ -1,6 +1,9 @@
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
+from threading import Barrier
 
 import pytest
+from django.db import connections
 from django.utils import timezone
 
 from accounts.api_keys import create_key, revoke_key
@@ -225,6 +228,26 @@ def test_a_budget_that_is_lifted_in_mid_call_limits_it_no_more(holder):
         session.id, _prices(session), context_tokens=2000, wanted_output_tokens=4000
     ).allowance
     assert allowed.max_output_tokens == 4000
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.db_concurrency
+def test_a_keys_budget_is_not_passed_together(holder):
+    hold_micro = ledger.hold_state(admit_client(holder()).hold_id).amount_micro
+    mine, barrier = holder(monthly_budget_micro=3 * hold_micro), Barrier(6)
+
+    def one(_):
+        barrier.wait()
+        try:
+            admit_client(mine)
+            return ""
+        except Refusal as refusal:
+            return refusal.code
+        finally:
+            connections.close_all()
+
+    with ThreadPoolExecutor(6) as pool:
+        assert sorted(pool.map(one, range(6))) == [""] * 3 + ["api_key_budget_reached"] * 3
 
 
 def _prices(session):

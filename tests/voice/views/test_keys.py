@@ -7,6 +7,8 @@ from accounts.exceptions import KeyRefused
 from accounts.models import ApiKey
 from billing.ledger import MICRO
 from tests.factories import make_agent, make_session
+from voice.models import ApiRequest
+from voice.views.billing_usage import usage_of
 
 PATH = "/console/code/"
 
@@ -85,6 +87,19 @@ def test_what_a_key_has_spent_this_month_is_shown(alice, cast):
     make_session(make_agent(cast.organisation), api_key=key, captured_micro=12_500_000)
     page = alice.get(PATH).content.decode()
     assert "12.5" in page and "of 50" in page
+
+
+@pytest.mark.parametrize(("by", "name"), [("model", "gpt-4.1"), ("agent", "Text and speech by API")])
+def test_what_code_wrote_is_among_what_was_used(cast, by, name):
+    ApiRequest.objects.create(
+        organisation=cast.organisation,
+        kind="chat",
+        model_asked="gpt-4.1",
+        model_served="gpt-4.1",
+        captured_micro=500_000,
+    )
+    usage = usage_of(cast.organisation.pk, by)
+    assert [(series.name, series.total_micro) for series in usage.series] == [(name, 500_000)]
 
 
 def test_the_lines_are_filled_with_the_key_and_the_address(alice, cast):
