@@ -76,8 +76,7 @@ def reads_of(question: Question, turn_tokens: int, window_tokens: int) -> Iterat
         if is_cut:
             kept = max(0, min(kept_tokens, most_tokens - turn_tokens)) // turn_tokens
         # Nothing was read before the first answer, and a cut changes what the cache had remembered.
-        is_new = index == 0 or (is_cut and question.history is not History.NONE)
-        yield Read(kept, 0 if is_new else question.cached_percent)
+        yield Read(kept, 0 if index == 0 or is_cut else question.cached_percent)
         kept += 1
 
 
@@ -111,8 +110,6 @@ def _limits(question: Question, window_tokens: int) -> tuple[int, int]:
     """The most that may be kept beside the instructions, and what is left of it after a cut."""
     window_tokens = max(0, window_tokens - instructions_tokens(question))
     match question.history:
-        case History.NONE:
-            return 0, 0
         case History.RECENT:
             return min(RECENT_TOKENS, window_tokens), min(RECENT_KEPT_TOKENS, window_tokens)
         case History.WHOLE:

@@ -4,13 +4,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
+from voice import history
+
 
 class History(StrEnum):
-    """How much of the conversation the model reads again before each answer; an agent may be set to the first two."""
+    """How much of the conversation the model reads again before each answer: what an agent may be set to."""
 
-    WHOLE = "whole"
-    RECENT = "recent"
-    NONE = "none"
+    WHOLE = history.WHOLE
+    RECENT = history.RECENT
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,11 +17,7 @@ from voice.pricing.quote import CURRENCIES, NothingForSale, Quote, quote_of
 from voice.views.billing_chart import Bar, stacked_bars
 from voice.views.receipt import ReceiptLine
 
-_HISTORIES = [
-    (History.WHOLE, "The whole call"),
-    (History.RECENT, "The latest part"),
-    (History.NONE, "Nothing"),
-]
+_HISTORIES = [(History.WHOLE, "The whole call"), (History.RECENT, "What was said lately")]
 # What is asked first; the rest is folded away.
 _FIRST = ("minutes_per_call", "calls_a_month", "peak_calls", "agent_talk_percent")
 
@@ -42,7 +38,7 @@ class WorksheetForm(forms.Form):
         self.fields["history"] = forms.ChoiceField(
             label="Read again before each answer",
             choices=_HISTORIES,
-            help_text="Parley's calls keep the whole call in mind.",
+            help_text="Each agent has this choice, under Remembers; the whole call unless you change it.",
         )
         self.fields["model"] = forms.ChoiceField(label="Model", choices=models)
         self.fields["currency"] = forms.ChoiceField(

@@ -34,10 +34,6 @@ def test_the_first_answer_finds_nothing_in_the_cache():
     assert (first.cached_percent, second.cached_percent) == (0, 90)
 
 
-def test_without_history_nothing_is_kept():
-    assert {read.kept for read in reads(history=History.NONE)} == {0}
-
-
 def test_a_full_recent_history_is_cut_to_four_fifths_and_read_anew():
     kept = reads(minutes_per_call=10, history=History.RECENT)
     cut = next(index for index, read in enumerate(kept) if index and read.kept <= kept[index - 1].kept)
