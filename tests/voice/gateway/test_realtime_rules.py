@@ -1,13 +1,17 @@
 """What a Realtime client may send: read once, passed on as it came, refused in words that name the member."""
 
 import base64
+import contextlib
 import json
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from voice.gateway import realtime_rules
 from voice.gateway.realtime_rules import RequestRefused, Terms, parse, read, tokens_of_item
 from voice.sessions.client import Appended, ResponseWanted, Said, SessionWanted
+from voice.sessions.client_session import Bounds, ClientSession
 
 TERMS = Terms(
     model="gpt-realtime-mini",
@@ -307,3 +311,49 @@ def test_an_item_is_counted_from_above(item, at_least):
 
 def test_an_item_that_is_none_is_refused():
     assert refused(event("conversation.item.create", item="hello")).param == "item"
+
+
+# Anything.
+
+_scalars = st.none() | st.booleans() | st.integers(-5, 5000) | st.floats(allow_nan=False) | st.text(max_size=8)
+_NAMES = """
+    type event_id session response item audio input output voice turn_detection transcription model tools instructions
+    max_output_tokens content text image_url conversation prompt reasoning id create_response
+"""
+_names = st.sampled_from(_NAMES.split())
+_anything = st.recursive(
+    _scalars, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(_names, inner, max_size=5), max_leaves=12
+)
+_kinds = st.sampled_from(
+    ["session.update", "response.create", "conversation.item.create", "input_audio_buffer.append", "response.cancel"]
+)
+
+
+@given(_kinds, st.dictionaries(_names, _anything, max_size=5))
+def test_whatever_is_sent_is_read_or_refused(kind, fields):
+    frame = json.dumps({**fields, "type": kind}).encode()
+    try:
+        read(frame, TERMS)
+    except RequestRefused as problem:
+        assert problem.refusal.code and problem.refusal.message
+
+
+@given(st.binary(max_size=60))
+def test_whatever_bytes_come_are_read_or_refused(frame):
+    with contextlib.suppress(RequestRefused):
+        read(frame, TERMS)
+
+
+@given(_anything)
+def test_a_session_that_is_taken_can_be_shown(wanted):
+    session = {"type": "realtime", "audio": {"input": wanted}}
+    try:
+        taken = read(json.dumps({"type": "session.update", "session": session}).encode(), TERMS)
+    except RequestRefused:
+        return
+    view = ClientSession(Bounds("m", 32_000, 4096, 2**33, False, True))
+    change = view.change(taken.session)
+    view.accepted(change, dict(change.upstream))
+    turn_detection = (change.upstream["audio"]["input"] or {}).get("turn_detection")
+    assert turn_detection is None or turn_detection["create_response"] is False
+    view.shown(dict(change.upstream))
