@@ -56,6 +56,19 @@ test("a call goes through microphone, captcha and connecting before it is live",
   }
 });
 
+test("a call whose network is held up reconnects, and goes on where it was", () => {
+  const heldUp = run(listening(), [{ type: "network", heldUp: true }]);
+  assert.equal(stateOf(heldUp), "reconnecting");
+  assert.ok(isActive(heldUp));
+  assert.equal(stateOf(run(heldUp, [{ type: "network", heldUp: false }])), "listening");
+  assert.equal(stateOf(run(heldUp, [{ type: "closed", code: "network_lost" }])), "failed");
+});
+
+test("a network that is away before or after a call changes nothing", () => {
+  assert.equal(stateOf(run(newSession(), [{ type: "network", heldUp: true }])), "idle");
+  assert.equal(stateOf(run(listening(), [said(ENDED)], [{ type: "network", heldUp: true }])), "ended");
+});
+
 test("a typed conversation asks for no microphone", () => {
   const session = reduce(newSession(), { type: "start", voice: false, explained: false }, 0);
   assert.equal(stateOf(session), "solving");

@@ -14,7 +14,7 @@
   const COMMANDS = ["start", "end", "mute", "sendText"];
   // A frame that stays silent this long was not let in: by this page's policy, or because it is not on the agent's list.
   const READY_MS_MAX = 15_000;
-  const PANEL = { width: 400, height: 640, gap: 16, launcher: 56 };
+  const PANEL = { width: 400, height: 680, gap: 16, launcher: 56 };
   const DEFAULTS = { form: "floating", position: "right", label: "Talk", accent: "#0b6b57", onAccent: "#ffffff" };
   // Set through the CSSOM, which a page's style-src does not forbid.
   const STYLE = `
@@ -234,10 +234,10 @@
       return this;
     }
 
-    /** Begin a call. `voice`: false types from the start. `consent`: the answer, where the page has asked the caller itself. */
-    start({ voice = true, consent } = {}) {
+    /** Begin a call. `voice`: false types from the start. Whether words may be kept is asked in the frame: nobody answers it for the caller. */
+    start({ voice = true } = {}) {
       this.open();
-      return this.command("start", { voice, consent });
+      return this.command("start", { voice });
     }
 
     end() {

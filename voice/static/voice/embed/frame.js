@@ -45,4 +45,8 @@ if (parentOrigin && window.parent !== window) {
     document.querySelector("[data-role=close]")?.addEventListener("click", () => tell("close"));
   }
   tell("ready", JSON.parse(look));
+  if (!call) {
+    // No call can start: the page's own buttons have to know.
+    tell("state", { state: "maintenance", session_id: "", asks: false });
+  }
 }

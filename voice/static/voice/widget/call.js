@@ -59,6 +59,8 @@ export class Call {
     this.wakeLock = new WakeLock();
     this.forgetCall();
     obeyPage(this);
+    window.addEventListener("offline", () => this.followNetwork(true));
+    window.addEventListener("online", () => this.followNetwork(false));
     window.addEventListener("pagehide", () => isActive(this.session) && this.leave());
     this.render();
   }
@@ -223,7 +225,7 @@ export class Call {
     this.dispatch({ type: "admitted", session_id: admitted.id });
     this.connection = new Connection({
       onMessage: (message) => this.receive(message),
-      onAudio: (pcm) => this.playback?.push(pcm),
+      onAudio: (pcm) => this.hearAgent(pcm),
       onClose: (code) => this.dispatch({ type: "closed", code }),
     });
     this.modelReason = admitted.model_reason;
@@ -243,7 +245,20 @@ export class Call {
 
   // During the call
 
+  hearAgent(pcm) {
+    this.followNetwork(false);
+    this.playback?.push(pcm);
+  }
+
+  // The socket outlives a short break of the network: until it gives up, the call goes on where it was.
+  followNetwork(heldUp) {
+    if (this.session.phase === "live" && heldUp !== this.session.heldUp) {
+      this.dispatch({ type: "network", heldUp });
+    }
+  }
+
   receive(message) {
+    this.followNetwork(false);
     const handlers = {
       "session.started": () => this.started(message),
       "state.changed": () => this.followTurns(message.state),
@@ -321,6 +336,9 @@ export class Call {
       this.echo.record(this.microphoneLevel, this.playback.level());
     }
     this.connection.sendAudio(pcm);
+    if (this.connection.isHeldUp) {
+      this.followNetwork(true);
+    }
   }
 
   reportPlayback(report) {

@@ -36,6 +36,11 @@ export class Connection {
     return this.socket?.readyState === WebSocket.OPEN;
   }
 
+  /** Whether what we said lies waiting: the network lets nothing through. */
+  get isHeldUp() {
+    return this.isOpen && this.socket.bufferedAmount >= UNSENT_BYTES_MAX;
+  }
+
   send(message) {
     if (this.isOpen) {
       this.socket.send(protocol.serialise(message));
@@ -43,7 +48,7 @@ export class Connection {
   }
 
   sendAudio(pcm) {
-    if (this.isOpen && this.socket.bufferedAmount < UNSENT_BYTES_MAX) {
+    if (this.isOpen && !this.isHeldUp) {
       this.socket.send(pcm);
     }
   }

@@ -38,6 +38,7 @@ const IDLE = Object.freeze({
   explaining: false,
   voice: true,
   ending: false,
+  heldUp: false, // whether the network lets nothing through at the moment
   muted: false,
   holdToTalk: false,
   assistant: "listening", // what the server last said it does
@@ -75,6 +76,9 @@ export function stateOf(session) {
   }
   if (session.phase !== "live") {
     return session.phase;
+  }
+  if (session.heldUp) {
+    return "reconnecting";
   }
   return session.muted && session.shown === "listening" ? "muted" : session.shown;
 }
@@ -192,6 +196,7 @@ const EVENTS = {
   playback: (session, event, now_ms) =>
     session.phase === "live" && session.playing !== event.playing ? settleLabel({ ...session, playing: event.playing }, now_ms) : session,
   tick: (session, _event, now_ms) => (session.phase === "live" ? settleLabel(session, now_ms) : session),
+  network: (session, event) => (session.phase === "live" ? { ...session, heldUp: event.heldUp } : session),
   muted: (session, event) => (session.phase === "live" ? { ...session, muted: event.muted } : session),
   hold_to_talk: (session, event) => ({ ...session, holdToTalk: event.enabled }),
   notice: (session, event) => (isActive(session) ? withNotice(session, event) : session),

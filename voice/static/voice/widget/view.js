@@ -32,6 +32,9 @@ function hintFor(session, isPressed) {
   if (session.ending) {
     return strings.HINTS.ending;
   }
+  if (state === "reconnecting") {
+    return strings.HINTS.reconnecting;
+  }
   if (!session.voice) {
     return state === "listening" ? strings.HINTS.typed : "";
   }
@@ -323,7 +326,9 @@ export class View {
     }
     this.followedState = state;
     this.wasAsked = asked;
-    this.announce("state", { state, session_id: session.session_id, asks: asked !== "" });
+    // Google's box waits for a press; ours needs nobody.
+    const mustTick = state === "solving" && this.config.captcha === "recaptcha";
+    this.announce("state", { state, session_id: session.session_id, asks: asked !== "" || mustTick });
   }
 
   // What the caller needs first in a call that has just begun. Nobody is taken away from elsewhere on the page to speak.
@@ -376,7 +381,7 @@ export class View {
   }
 }
 
-const isActivePhase = (state) => ["listening", "thinking", "working", "speaking", "muted"].includes(state);
+const isActivePhase = (state) => ["listening", "thinking", "working", "speaking", "muted", "reconnecting"].includes(state);
 
 function icon(name) {
   const namespace = "http://www.w3.org/2000/svg";
