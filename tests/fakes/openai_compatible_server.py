@@ -46,6 +46,8 @@ class OpenAICompatibleServer:
     ms_per_char: int = 10
     api_key: str = ""
     models_status: int = 200
+    # Told at the end of an answer to who asks for it.
+    chat_usage: Any = None
     requests: list[tuple[str, Any]] = field(default_factory=list)
     problems: list[str] = field(default_factory=list)
     hang_ups: int = 0
@@ -169,6 +171,9 @@ class OpenAICompatibleServer:
             else:
                 await _delta(writer, {"content": piece})
         await _delta(writer, {}, finish_reason)
+        if self.bodies("/chat/completions")[-1].get("stream_options") == {"include_usage": True}:
+            chunk = {"object": "chat.completion.chunk", "choices": [], "usage": self.chat_usage}
+            await _chunk(writer, b"data: " + json.dumps(chunk).encode() + b"\n\n")
         await _chunk(writer, b"data: [DONE]\n\n")
         return await _end(writer)
 

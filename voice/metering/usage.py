@@ -61,7 +61,9 @@ def _output_of(usage: Mapping[str, Any]) -> Quantities:
     rest = _beyond(usage.get("output_tokens"), text + audio)
     # Reasoning is text. Whether a provider counts it within text_tokens or beside it, it is charged once.
     reasoning = min(rest, _count(details.get("reasoning_tokens")))
-    return {Kind.TEXT_OUT: text + reasoning, Kind.AUDIO_OUT: audio + rest - reasoning}
+    # A voice of another provider than the words' bills what it was given to say.
+    characters = _count(details.get("characters"))
+    return {Kind.TEXT_OUT: text + reasoning, Kind.AUDIO_OUT: audio + rest - reasoning, Kind.CHARACTERS: characters}
 
 
 def _beyond(total: Any, counted: int) -> int:

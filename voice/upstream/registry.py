@@ -5,12 +5,14 @@ from collections.abc import Awaitable, Callable
 from voice.upstream import azure_openai, openai
 from voice.upstream.base import Endpoint, Upstream
 from voice.upstream.errors import UpstreamRefused
+from voice.upstream.pipeline import sarvam
 from voice.upstream.pipeline import upstream as pipeline
 
 _DIALLERS: dict[str, Callable[[Endpoint, float], Awaitable[Upstream]]] = {
     "openai": openai.dial,
     "azure_openai": azure_openai.dial,
     "pipeline": pipeline.dial,
+    "sarvam": sarvam.dial,
 }
 
 

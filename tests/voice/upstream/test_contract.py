@@ -7,6 +7,7 @@ import pytest
 
 from tests.fakes.openai_compatible_server import Act, OpenAICompatibleServer
 from tests.fakes.realtime_server import RealtimeServer
+from tests.fakes.sarvam_server import SarvamServer
 from tests.fakes.scripted_upstream import CAPABILITIES, ScriptedUpstream, Step, spoken_answer
 from tests.voice.upstream import ga_rules
 from tests.voice.upstream.client import Client
@@ -65,7 +66,20 @@ async def pipeline(steps, answers, refuse):
         assert not server.problems
 
 
-@pytest.fixture(params=[scripted, openai, azure, pipeline], ids=lambda adapter: adapter.__name__)
+@asynccontextmanager
+async def sarvam(steps, answers, refuse):
+    async with (
+        OpenAICompatibleServer(answers=answers, api_key="sk-test") as chat,
+        SarvamServer(refuse=403 if refuse else 0) as speech,
+    ):
+        there = Endpoint(
+            "sarvam", "gpt-4.1", chat.url, "sk-test", CAPABILITIES, speech_url=speech.url, speech_api_key="sk-sarvam"
+        )
+        yield lambda: registry.dial(there)
+        assert not chat.problems + speech.problems
+
+
+@pytest.fixture(params=[scripted, openai, azure, pipeline, sarvam], ids=lambda adapter: adapter.__name__)
 def adapter(request):
     return request.param
 

@@ -15,7 +15,16 @@ import httpx
 from voice.audio import SAMPLE_RATE, bytes_of
 from voice.upstream.base import Endpoint
 from voice.upstream.errors import UpstreamDropped, UpstreamError, UpstreamTimeout, refusal_of
-from voice.upstream.pipeline.parts import ChatDelta, ChatRequest, Finished, Parts, TextDelta, ToolCall
+from voice.upstream.pipeline.parts import (
+    ChatDelta,
+    ChatModel,
+    ChatRequest,
+    ChatTokens,
+    Finished,
+    Parts,
+    TextDelta,
+    ToolCall,
+)
 
 # A caller waits for every one of these answers: what takes longer than this is not worth hearing.
 _TIMEOUT = httpx.Timeout(15.0, connect=5.0)
@@ -55,6 +64,12 @@ class OpenAICompatibleServer:
             _TextToSpeech(http, endpoint.text_to_speech_model),
         )
 
+    def counting_chat_model(self) -> ChatModel:
+        """Return the chat model, asked to say how many tokens it read and wrote."""
+        endpoint = self._endpoint
+        model = endpoint.chat_model or endpoint.model
+        return _ChatModel(self._http, model, counts=True, is_reasoning=endpoint.capabilities.reasoning)
+
     async def check(self) -> None:
         """Raise UpstreamError when the server is not there or does not know us; also warms a connection."""
         with _failures_named():
@@ -87,22 +102,32 @@ class _SpeechToText:
 
 
 class _ChatModel:
-    def __init__(self, http: httpx.AsyncClient, model: str) -> None:
-        self._http, self._model = http, model
+    def __init__(
+        self, http: httpx.AsyncClient, model: str, *, counts: bool = False, is_reasoning: bool = False
+    ) -> None:
+        self._http, self._model, self._counts, self._is_reasoning = http, model, counts, is_reasoning
 
     async def answer(self, request: ChatRequest) -> AsyncGenerator[ChatDelta, None]:
         body = {
             "model": self._model,
             "messages": list(request.messages),
-            "max_tokens": request.max_tokens,
             "stream": True,
         }
+        if self._is_reasoning:
+            # A caller does not wait for thoughts, and these models refuse the older name of the limit.
+            body |= {"max_completion_tokens": request.max_tokens, "reasoning_effort": "none"}
+        else:
+            body |= {"max_tokens": request.max_tokens}
+        if self._counts:
+            body |= {"stream_options": {"include_usage": True}}
         if request.tools:
             body |= {"tools": list(request.tools), "tool_choice": request.tool_choice}
         calls = _ToolCalls()
-        finish_reason = None
+        finish_reason, tokens = None, None
         async with _streamed(self._http, "/chat/completions", json=body) as answer:
-            async for choice in _choices(answer):
+            async for chunk in _chunks(answer):
+                tokens = _tokens_of(chunk) or tokens
+                choice = _first_choice(chunk)
                 delta = _member(choice, "delta", dict) or {}
                 if text := _member(delta, "content", str):
                     yield TextDelta(text)
@@ -113,7 +138,7 @@ class _ChatModel:
             raise UpstreamDropped("upstream_dropped", retryable=True)
         for call in calls.complete():
             yield call
-        yield Finished(cut_off=finish_reason == "length")
+        yield Finished(finish_reason == "length", tokens)
 
 
 class _TextToSpeech:
@@ -156,8 +181,8 @@ class _ToolCalls:
         return [ToolCall(call["id"], call["name"], call["arguments"] or "{}") for call in calls]
 
 
-async def _choices(answer: httpx.Response) -> AsyncIterator[dict[str, Any]]:
-    """Yield the first choice of every chunk of a streamed completion."""
+async def _chunks(answer: httpx.Response) -> AsyncIterator[dict[str, Any]]:
+    """Yield every chunk of a streamed completion."""
     async for line in _lines(answer):
         if not line.startswith(b"data:"):
             continue
@@ -168,9 +193,21 @@ async def _choices(answer: httpx.Response) -> AsyncIterator[dict[str, Any]]:
         if "error" in chunk:
             # An error in mid-stream comes after a 200; what it says is the provider's business, not the caller's.
             raise refusal_of(500)
-        choices = _member(chunk, "choices", list) or []
-        if choices and isinstance(choices[0], dict):
-            yield choices[0]
+        yield chunk
+
+
+def _first_choice(chunk: dict[str, Any]) -> dict[str, Any]:
+    choices = _member(chunk, "choices", list) or []
+    return choices[0] if choices and isinstance(choices[0], dict) else {}
+
+
+def _tokens_of(chunk: dict[str, Any]) -> ChatTokens | None:
+    usage = _member(chunk, "usage", dict)
+    if usage is None:
+        return None
+    read, written = _member(usage, "prompt_tokens", int) or 0, _member(usage, "completion_tokens", int) or 0
+    details = _member(usage, "prompt_tokens_details", dict) or {}
+    return ChatTokens(read, min(_member(details, "cached_tokens", int) or 0, read), written)
 
 
 async def _lines(answer: httpx.Response) -> AsyncIterator[bytes]:

@@ -20,10 +20,20 @@ class ToolCall:
 
 
 @dataclass(frozen=True, slots=True)
+class ChatTokens:
+    """What a chat model counted itself; `cached` is part of `read`."""
+
+    read: int
+    cached: int
+    written: int
+
+
+@dataclass(frozen=True, slots=True)
 class Finished:
     """The end of an answer; `cut_off` when the chat model ran into its own token limit."""
 
     cut_off: bool
+    tokens: ChatTokens | None = None
 
 
 ChatDelta = TextDelta | ToolCall | Finished
@@ -56,6 +66,9 @@ class TextToSpeech(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Parts:
+    """`bills_words`: the chat model bills its own tokens and the voice its characters, so usage counts these."""
+
     speech_to_text: SpeechToText
     chat_model: ChatModel
     text_to_speech: TextToSpeech
+    bills_words: bool = False

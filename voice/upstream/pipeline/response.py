@@ -1,6 +1,7 @@
 """One response of a pipeline: asks the chat model, speaks clause by clause, and tells of it in GA events."""
 
 import asyncio
+import json
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from contextlib import aclosing
 from typing import Any
@@ -10,9 +11,9 @@ from voice.upstream.errors import UpstreamError
 from voice.upstream.pipeline.clauses import ClauseCutter
 from voice.upstream.pipeline.conversation import Conversation, Item, chat_tool_choice, chat_tools, fitting, messages_of
 from voice.upstream.pipeline.output import Output
-from voice.upstream.pipeline.parts import ChatRequest, Finished, Parts, TextDelta, ToolCall
+from voice.upstream.pipeline.parts import ChatDelta, ChatRequest, ChatTokens, Finished, Parts, TextDelta, ToolCall
 from voice.upstream.pipeline.requests import InvalidRequest, Order
-from voice.upstream.pipeline.usage import Piece, text_tokens_of, usage_of
+from voice.upstream.pipeline.usage import Piece, text_tokens_of, usage_in_words, usage_of
 
 # Short deltas let a caller interrupt, and a slow line show, without a second of audio on its way already.
 _DELTA_BYTES = bytes_of(100)
@@ -64,6 +65,10 @@ class Response:
         self._voice = voice
         self._read_before = read_before
         self._emit = emit
+        self._asked: ChatRequest | None = None
+        self._written = ""
+        self._chat_tokens: ChatTokens | None = None
+        self._characters = 0
         self._is_audio = session["output_modalities"] == ["audio"]
         self._output = Output(
             response_id=response_id,
@@ -125,16 +130,27 @@ class Response:
 
     async def _read_chat(self, request: ChatRequest, pieces: "asyncio.Queue[_Piece]") -> None:
         """Read ahead of the voice, so that the next clause is there when this one has been spoken."""
+        self._asked = request
         cutter = ClauseCutter()
         try:
             async with aclosing(self._parts.chat_model.answer(request)) as answer:
                 async for delta in answer:
+                    self._count(delta)
                     if not isinstance(delta, TextDelta):
                         await _put_all(pieces, [*cutter.flush(), delta])
                     else:
                         await _put_all(pieces, cutter.feed(delta.text) if self._is_audio else [delta.text])
         except UpstreamError as error:
             await _put_all(pieces, [*cutter.flush(), error])
+
+    def _count(self, delta: ChatDelta) -> None:
+        """Remember what is billed of it, whether or not the caller gets to hear it."""
+        if isinstance(delta, TextDelta):
+            self._written += delta.text
+        elif isinstance(delta, ToolCall):
+            self._written += delta.name + delta.arguments
+        else:
+            self._chat_tokens = delta.tokens
 
     async def _put_out(self, piece: str | ToolCall | UpstreamError) -> None:
         if isinstance(piece, UpstreamError):
@@ -154,6 +170,7 @@ class Response:
         if not any(letter.isalnum() for letter in clause):
             return
         speed = self._session["audio"]["output"]["speed"]
+        self._characters += len(clause.strip())
         speech = self._parts.text_to_speech.speak(clause.strip(), voice=self._voice, speed=speed)
         async with aclosing(speech):
             async for pcm in speech:
@@ -174,12 +191,21 @@ class Response:
             raise _OutOfTokens
 
     def _usage(self) -> dict[str, Any]:
+        if self._parts.bills_words:
+            return usage_in_words(self._chat_tokens or self._estimated_tokens(), self._characters)
         return usage_of(
             self.read,
             self._read_before,
             output_text_tokens=text_tokens_of(self._output.text),
             output_audio_tokens=output_tokens_of(self._output.audio_bytes),
         )
+
+    def _estimated_tokens(self) -> ChatTokens:
+        """Count by the rule of thumb what a chat model that was cut short did not get to say."""
+        if self._asked is None:
+            return ChatTokens(0, 0, 0)
+        read = json.dumps([*self._asked.messages, *self._asked.tools], ensure_ascii=False)
+        return ChatTokens(text_tokens_of(read), 0, text_tokens_of(self._written))
 
     def _described(self, status: str, details: dict[str, Any] | None, usage: dict[str, Any] | None) -> dict[str, Any]:
         output = self._session["audio"]["output"]

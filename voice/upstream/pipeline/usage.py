@@ -10,6 +10,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from voice.upstream.pipeline.parts import ChatTokens
+
 BYTES_PER_TEXT_TOKEN = 4
 
 
@@ -49,6 +51,23 @@ def usage_of(
             "cached_tokens_details": {"text_tokens": cached_text, "audio_tokens": cached_audio, "image_tokens": 0},
         },
         "output_token_details": {"text_tokens": output_text_tokens, "audio_tokens": output_audio_tokens},
+    }
+
+
+def usage_in_words(tokens: ChatTokens, characters: int) -> dict[str, Any]:
+    """Return the `usage` of a response whose chat model bills its own tokens, and its voice by the character."""
+    nothing = {"audio_tokens": 0, "image_tokens": 0}
+    return {
+        "total_tokens": tokens.read + tokens.written,
+        "input_tokens": tokens.read,
+        "output_tokens": tokens.written,
+        "input_token_details": {
+            "text_tokens": tokens.read,
+            **nothing,
+            "cached_tokens": tokens.cached,
+            "cached_tokens_details": {"text_tokens": tokens.cached, **nothing},
+        },
+        "output_token_details": {"text_tokens": tokens.written, "audio_tokens": 0, "characters": characters},
     }
 
 
