@@ -7,7 +7,9 @@ class VoiceConfig(AppConfig):
     name = "voice"
 
     def ready(self) -> None:
-        from voice import after_call  # noqa: F401  does what follows a conversation
-        from voice import note_work  # noqa: F401  writes and delivers its note
-        from voice import receivers  # noqa: F401  ends live calls when an organisation is suspended
+        from voice import (
+            after_call,  # noqa: F401  does what follows a conversation
+            note_work,  # noqa: F401  writes and delivers its note
+            receivers,  # noqa: F401  ends live calls when an organisation is suspended
+        )
         from voice.metering import provider_cost  # noqa: F401  tells billing's audit what usage costs

@@ -20,9 +20,7 @@ class AgentTool(models.Model):
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     agent = models.ForeignKey(Agent, on_delete=models.CASCADE, related_name="tools")
     name = models.CharField(max_length=40, help_text="What the model calls it by, such as look_up_order.")
-    description = models.TextField(
-        max_length=1000, help_text="When to use it, and what it answers; for the model."
-    )
+    description = models.TextField(max_length=1000, help_text="When to use it, and what it answers; for the model.")
     parameters = models.JSONField(default=dict)
     url = models.CharField("address", max_length=2000)
     secret_header = models.CharField(max_length=100, blank=True, help_text="For example Authorization.")
