@@ -74,20 +74,22 @@ def memory_available_bytes() -> int | None:
     return int(values["MemAvailable"].split()[0]) * 1024 if "MemAvailable" in values else None
 
 
-def check_port(host: str, port: int) -> None:
-    """Raise Halt unless a server can listen on host:port."""
+def check_port(host: str, port: int, *, setting: str = "PORT") -> None:
+    """Raise Halt unless a server can listen on host:port, which `setting` chose."""
     try:
         _listen(host, port)
     except socket.gaierror as error:
         raise Halt(f"HOST is {host!r}, which is no address of this machine: use 127.0.0.1 or 0.0.0.0.") from error
     except PermissionError as error:
-        raise Halt(f"Port {port} is reserved for the system: choose one above 1023, for example PORT=8000.") from error
+        raise Halt(
+            f"Port {port} is reserved for the system: choose one above 1023, for example {setting}=8000."
+        ) from error
     except OSError as error:
         if error.errno == errno.EADDRNOTAVAIL:
             raise Halt(f"HOST is {host!r}, which is no address of this machine: use 127.0.0.1 or 0.0.0.0.") from error
         raise Halt(
             f"Port {port} is taken by another program: stop that one, or choose another port with "
-            f"PORT={free_port(host)} ./parley run."
+            f"{setting}={free_port(host)} ./parley run."
         ) from error
 
 

@@ -56,6 +56,14 @@ def test_doctor_finds_nothing_wrong_with_a_good_machine(tree):
     assert "This machine can run Parley." in output
 
 
+def test_whoever_chose_a_taken_port_is_told_where_they_chose_it():
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        with pytest.raises(Halt, match=r"LOCAL_MODELS_PORT=\d+ \./parley run"):
+            machine.check_port("127.0.0.1", taken.getsockname()[1], setting="LOCAL_MODELS_PORT")
+
+
 def test_doctor_fails_on_a_taken_port(tree):
     with socket.create_server(("127.0.0.1", tree.port)):
         code, output = tree.finish("doctor")
