@@ -41,7 +41,14 @@ class LookForm(forms.ModelForm):  # type: ignore[type-arg]
         }
 
     # What an owner may put in place of the language file's words: the field's name for "section.key".
-    TEXTS = {"idle": "states.idle", "talk": "buttons.talk"}
+    TEXTS = {
+        "idle": "states.idle",
+        "talk": "buttons.talk",
+        "type_instead": "buttons.typeInstead",
+        "end": "buttons.end",
+        "placeholder": "page.type_a_message",
+        "how_was_it": "page.how_was_it",
+    }
 
     language = forms.ChoiceField(label="Language of its buttons", required=False)
     idle = forms.CharField(
@@ -49,6 +56,16 @@ class LookForm(forms.ModelForm):  # type: ignore[type-arg]
     )
     talk = forms.CharField(
         label="On the button that starts a call", max_length=24, required=False, help_text="Empty: “Talk”."
+    )
+    type_instead = forms.CharField(
+        label="On the button for those who type", max_length=24, required=False, help_text="Empty: “Type instead”."
+    )
+    end = forms.CharField(label="On the button that hangs up", max_length=24, required=False, help_text="Empty: “End”.")
+    placeholder = forms.CharField(
+        label="In the field to type in", max_length=40, required=False, help_text="Empty: “Type a message”."
+    )
+    how_was_it = forms.CharField(
+        label="Above the stars", max_length=60, required=False, help_text="Empty: “How was this call?”."
     )
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
@@ -58,6 +75,11 @@ class LookForm(forms.ModelForm):  # type: ignore[type-arg]
         language.choices = [("", "As the agent speaks, or English"), *languages().items()]
         for name, text in self.TEXTS.items():
             self.initial[name] = self.instance.texts.get(text, "")
+
+    @property
+    def words(self) -> list[forms.BoundField]:
+        """The fields for the owner's own words."""
+        return [self[name] for name in self.TEXTS]
 
     @property
     def look_fields(self) -> dict[str, Any]:

@@ -101,6 +101,25 @@ def test_what_is_chosen_there_is_kept(alice, agent):
     assert WidgetLook.objects.values("label", "accent", "theme", "position").get(agent=agent) == chosen
 
 
+def test_the_owners_words_stand_in_the_frame(alice, agent):
+    words = {
+        "idle": "Hello there",
+        "talk": "Ask",
+        "type_instead": "Write",
+        "placeholder": "Write here",
+        "how_was_it": "Well?",
+    }
+    alice.post(console(agent), {"theme": "auto", "position": "right", **words})
+    page = frame(alice, agent).content.decode()
+    assert all(word in page for word in words.values())
+    assert "Ready when you are" not in page
+
+
+def test_the_console_shows_the_words_that_were_chosen(alice, agent):
+    alice.post(console(agent), {"theme": "auto", "position": "right", "end": "Hang up now"})
+    assert 'value="Hang up now"' in alice.get(console(agent)).content.decode()
+
+
 def test_what_is_no_colour_is_refused_with_a_reason(alice, agent):
     answer = alice.post(console(agent), {"accent": "red", "theme": "auto", "position": "left"})
     assert answer.status_code == 422
