@@ -156,8 +156,8 @@ def web_command(plan: Plan) -> list[str]:
             text.replace(":", r"\:") for text in (plan.host, str(plan.key), str(plan.certificate))
         )
         endpoint = f"ssl:{plan.port}:interface={interface}:privateKey={key}:certKey={certificate}"
-        return ["daphne", "-e", endpoint, *options, "config.asgi:application"]
-    return ["daphne", "-b", *where, *options, "config.asgi:application"]
+        return ["config.daphne_server", "-e", endpoint, *options, "config.asgi:application"]
+    return ["config.daphne_server", "-b", *where, *options, "config.asgi:application"]
 
 
 def worker_command(plan: Plan) -> list[str]:

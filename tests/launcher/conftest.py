@@ -125,6 +125,7 @@ class Tree:
         self.write("manage.py", FAKE_MANAGE)
         self.write("requirements.txt", "django\n")
         self.write("local_models/requirements.txt", "piper-tts\n")
+        self.write("config/daphne_server.py", 'NAME = "web"\n' + FAKE_SERVER)
         self.write("local_models/__main__.py", 'NAME = "models"\n' + FAKE_SERVER)
         self.build_venv()
 
@@ -135,7 +136,6 @@ class Tree:
         )
         for name, text in {
             "pip": FAKE_PIP,
-            "daphne": 'NAME = "web"\n' + FAKE_SERVER,
             "celery": FAKE_WORKER,
             "pytest": FAKE_PYTEST,
         }.items():

@@ -174,7 +174,7 @@ async def _close(send: Send, close_code: int) -> None:
 
 
 async def _refuse_handshake(scope: Mapping[str, Any], send: Send, code: str) -> None:
-    """Answer the handshake itself: in HTTP's words where the server can (uvicorn), else with a bare 403 (Daphne)."""
+    """Answer the handshake itself: in HTTP's words, or with a bare 403 where the server (Daphne with TLS) cannot."""
     refusal = AdmissionRefusal(code)
     if "websocket.http.response" not in (scope.get("extensions") or {}):
         await send({"type": "websocket.close"})
