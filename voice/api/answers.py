@@ -27,5 +27,12 @@ IDEMPOTENT: dict[str, Any] = {
         }
     ]
 }
+
+
+def also(media_type: str) -> dict[str, Any]:
+    """Return what the document says of a success that may also be text of this type."""
+    return {"responses": {200: {"content": {media_type: {"schema": {"type": "string"}}}}}}
+
+
 # Visitors' browsers need no token; a customer's code does.
 OPTIONAL_KEY: dict[str, Any] = {"security": [{}, {"ApiKey": []}]}

@@ -15,7 +15,7 @@ from pydantic import Field
 from accounts.client_ip import client_ip_of
 from voice.admission.admit_request import Need, admit_request, model_for
 from voice.admission.key_holders import Holder
-from voice.api.answers import IDEMPOTENT, WITH_BODY, answers
+from voice.api.answers import IDEMPOTENT, WITH_BODY, also, answers
 from voice.api.callers import ApiKey, holder_of
 from voice.api.errors import InvalidRequest, error_body
 from voice.api.providers import failure_of, provider_of, show_model
@@ -106,7 +106,7 @@ class _Job:
     summary="Complete a chat",
     auth=ApiKey(),
     response=answers({200: dict[str, Any]}, 402, 403, 404, 502, *WITH_BODY),
-    openapi_extra=IDEMPOTENT,
+    openapi_extra={**IDEMPOTENT, **also("text/event-stream")},
 )
 async def chat_completions(request: HttpRequest, wanted: ChatWanted) -> HttpResponseBase:
     """Text from `gpt-4.1` and others; a realtime model is voice-only. Without a provider's key our own model answers.

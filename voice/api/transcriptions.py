@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from accounts.client_ip import client_ip_of
 from voice.admission.admit_request import Need, admit_request, model_for
 from voice.admission.key_holders import Holder
-from voice.api.answers import IDEMPOTENT, WITH_BODY, answers
+from voice.api.answers import IDEMPOTENT, WITH_BODY, also, answers
 from voice.api.callers import ApiKey, holder_of
 from voice.api.edge import require_text
 from voice.api.errors import InvalidRequest
@@ -62,7 +62,7 @@ class _Job:
     summary="Write speech down",
     auth=ApiKey(),
     response=answers({200: dict[str, Any]}, 402, 403, 404, 502, *WITH_BODY),
-    openapi_extra=IDEMPOTENT,
+    openapi_extra={**IDEMPOTENT, **also("text/plain")},
 )
 async def transcriptions(
     request: HttpRequest, file: File[UploadedFile], wanted: Form[TranscriptionWanted]
