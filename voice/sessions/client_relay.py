@@ -425,5 +425,6 @@ class ClientRelay:
 
     async def close(self) -> None:
         """Stop the running response and put everything on the books; the upstream may be dead already."""
-        await stop_response(self._upstream, self.state, self.gate, self._on_transcribed, within_s=_LAST_USAGE_S)
+        handlers = {TRANSCRIBED: self._on_transcribed}
+        await stop_response(self._upstream, self.state, self.gate, handlers, within_s=_LAST_USAGE_S)
         await self.gate.finish()

@@ -19,7 +19,7 @@ from voice.sessions.call import Call
 from voice.sessions.caller import Audio, Caller, HungUp, Muted, Played, Text
 from voice.sessions.customer_tools import CustomerTools
 from voice.sessions.gate import ResponseGate
-from voice.sessions.last_usage import NOT_UNDERSTOOD, TRANSCRIBED, stop_response
+from voice.sessions.last_usage import NOT_TRANSCRIBED, NOT_UNDERSTOOD, TRANSCRIBED, stop_response
 from voice.sessions.limits import Limits, Step
 from voice.sessions.playback import Heard, Playback
 from voice.sessions.prompt import instructions_of, say_exactly, session_of
@@ -38,7 +38,7 @@ _TICK_S = 0.1
 _STALL_S = 20.0
 # How long a goodbye may still be playing after the assistant asked to hang up.
 _GOODBYE_S = 20.0
-# How long the usage of a cancelled response is waited for at the end of a call.
+# How long the usage of a cancelled response, and words still being written down, are waited for at the end of a call.
 _LAST_USAGE_S = 2.0
 # The end of speech is noticed later than it was; a difference beyond this is a clock that cannot be right.
 _NOTICED_LATE_S_MAX = 2.0
@@ -91,6 +91,7 @@ class Relay:
             "input_audio_buffer.speech_stopped": self._on_speech_stopped,
             "input_audio_buffer.committed": self._on_committed,
             TRANSCRIBED: self._on_transcribed,
+            NOT_TRANSCRIBED: self._on_not_transcribed,
             "response.created": self._on_response_created,
             "response.output_audio_transcript.delta": self._on_text_delta,
             "response.output_text.delta": self._on_text_delta,
@@ -187,6 +188,8 @@ class Relay:
 
     async def _on_committed(self, event: Mapping[str, Any], now: float) -> None:
         self._limits.caller_was_active(now)
+        if self._recorder and self._call.transcription_model:
+            self._recorder.caller_said(str(event.get("item_id")))
         self.state.caller_finished_turn()
         self.gate.ask()
 
@@ -194,6 +197,10 @@ class Relay:
         self.gate.record_transcription(str(event["item_id"]), event.get("usage"), self._call.transcription_slug)
         if self._recorder:
             self._recorder.caller_final(str(event["item_id"]), str(event.get("transcript") or ""))
+
+    async def _on_not_transcribed(self, event: Mapping[str, Any], now: float) -> None:
+        if self._recorder:
+            self._recorder.caller_not_understood(str(event.get("item_id")))
 
     async def _on_response_created(self, event: Mapping[str, Any], now: float) -> None:
         self.state.response_created(event)
@@ -317,9 +324,19 @@ class Relay:
     async def close(self) -> None:
         """Stop the running response and put everything on the books; the upstream may be dead already."""
         await self._tools.stop()
-        await stop_response(self._upstream, self.state, self.gate, self._on_transcribed, within_s=_LAST_USAGE_S)
+        await stop_response(
+            self._upstream,
+            self.state,
+            self.gate,
+            {TRANSCRIBED: self._on_transcribed, NOT_TRANSCRIBED: self._on_not_transcribed},
+            within_s=_LAST_USAGE_S,
+            owes_words=self._owes_words,
+        )
         self._note_what_was_heard(time.monotonic())
         await self.gate.finish()
+
+    def _owes_words(self) -> bool:
+        return self._recorder is not None and self._recorder.awaits_words
 
     def _note_what_was_heard(self, now: float) -> None:
         playing = self.playback.playing(now)

@@ -29,6 +29,7 @@ class Recorder:
     def __init__(self) -> None:
         self._texts: dict[str, str] = {}
         self._is_final: set[str] = set()
+        self._awaited: set[str] = set()
         self._chars = 0
 
     def agent_delta(self, item_id: str, text: str) -> None:
@@ -40,8 +41,22 @@ class Recorder:
         if item_id not in self._is_final and text:
             self._set(item_id, text)
 
+    def caller_said(self, item_id: str) -> None:
+        """The caller has finished a turn, whose words come when they are written down, or never."""
+        if item_id not in self._texts:
+            self._awaited.add(item_id)
+
     def caller_final(self, item_id: str, text: str) -> None:
+        self._awaited.discard(item_id)
         self._set(item_id, text)
+
+    def caller_not_understood(self, item_id: str) -> None:
+        self._awaited.discard(item_id)
+
+    @property
+    def awaits_words(self) -> bool:
+        """Whether something that was said is still being written down."""
+        return bool(self._awaited)
 
     def interrupted(self, item_id: str) -> None:
         """What the model goes on to write of this answer is not spoken any more."""

@@ -331,6 +331,84 @@ async def test_a_response_whose_usage_never_comes_is_estimated_from_what_was_del
         assert call.meter.estimated[0]["audio_bytes"] == SECOND
 
 
+def transcribed(item_id, words):
+    kind = "conversation.item.input_audio_transcription.completed"
+    return {"type": kind, "item_id": item_id, "transcript": words, "usage": {"type": "duration", "seconds": 1}}
+
+
+async def hang_up(call) -> asyncio.Task:
+    for part in call.parts.values():
+        part.cancel()
+    closing = asyncio.create_task(call.relay.close())
+    await call.settle_down()
+    return closing
+
+
+async def test_the_last_words_are_waited_for_when_the_caller_hangs_up_before_they_are_written_down():
+    async with live_call(records_words=True) as call:
+        await call.response_starts("r1")
+        await call.response_ends("r1")
+        await call.caller_speaks("u1")
+        closing = await hang_up(call)
+        assert not closing.done()
+        call.upstream.emit(transcribed("u1", "Half past nine, then."))
+        await closing
+        assert [turn.text for turn in call.relay.words()] == ["Half past nine, then."]
+
+
+async def test_the_last_words_are_waited_for_after_the_usage_of_the_last_response():
+    async with live_call(records_words=True) as call:
+        await call.response_starts("r1")
+        await call.caller_speaks("u1")
+        closing = await hang_up(call)
+        await call.response_ends("r1", status="cancelled")
+        call.upstream.emit(transcribed("u1", "Thank you, goodbye."))
+        await closing
+        assert [turn.text for turn in call.relay.words()] == ["Thank you, goodbye."]
+        assert call.meter.recorded == ["r1"]
+
+
+async def test_words_that_could_not_be_written_down_are_not_waited_for():
+    async with live_call(records_words=True) as call:
+        await call.caller_speaks("u1")
+        closing = await hang_up(call)
+        assert not closing.done()
+        kind = "conversation.item.input_audio_transcription.failed"
+        call.upstream.emit({"type": kind, "item_id": "u1", "error": {"code": "audio_unintelligible"}})
+        await closing
+        assert call.relay.words() == []
+
+
+async def test_words_that_never_come_do_not_hold_up_the_end(monkeypatch):
+    monkeypatch.setattr(relay_module, "_LAST_USAGE_S", 0.05)
+    async with live_call(records_words=True) as call:
+        await call.caller_speaks("u1")
+        await (await hang_up(call))
+        assert call.relay.words() == []
+
+
+async def test_words_that_nobody_keeps_are_not_waited_for():
+    async with live_call() as call:
+        await call.response_starts("r1")
+        await call.response_ends("r1")
+        await call.caller_speaks("u1")
+        assert (await hang_up(call)).done()
+
+
+async def test_an_answer_that_begins_while_the_last_words_are_waited_for_is_cancelled_and_recorded():
+    async with live_call(records_words=True) as call:
+        await call.response_starts("r1")
+        await call.response_ends("r1")
+        await call.caller_speaks("u1")
+        closing = await hang_up(call)
+        await call.response_starts("r2")
+        assert call.upstream.sent_types()[-1] == "response.cancel"
+        call.upstream.emit(transcribed("u1", "Goodbye."))
+        await call.response_ends("r2", status="cancelled")
+        await closing
+        assert call.meter.recorded == ["r1", "r2"]
+
+
 async def test_turns_are_kept_with_what_was_heard_of_them():
     async with live_call() as call:
         await call.response_starts("r1", "a1", bytes(SECOND))
