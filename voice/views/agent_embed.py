@@ -54,15 +54,13 @@ class LookForm(forms.ModelForm):  # type: ignore[type-arg]
     idle = forms.CharField(
         label="Before a call", max_length=60, required=False, help_text="Empty: “Ready when you are”."
     )
-    talk = forms.CharField(
-        label="On the button that starts a call", max_length=24, required=False, help_text="Empty: “Talk”."
-    )
+    talk = forms.CharField(label="To start a call", max_length=24, required=False, help_text="Empty: “Talk”.")
     type_instead = forms.CharField(
-        label="On the button for those who type", max_length=24, required=False, help_text="Empty: “Type instead”."
+        label="To type instead", max_length=24, required=False, help_text="Empty: “Type instead”."
     )
-    end = forms.CharField(label="On the button that hangs up", max_length=24, required=False, help_text="Empty: “End”.")
+    end = forms.CharField(label="To hang up", max_length=24, required=False, help_text="Empty: “End”.")
     placeholder = forms.CharField(
-        label="In the field to type in", max_length=40, required=False, help_text="Empty: “Type a message”."
+        label="Field to type in", max_length=40, required=False, help_text="Empty: “Type a message”."
     )
     how_was_it = forms.CharField(
         label="Above the stars", max_length=60, required=False, help_text="Empty: “How was this call?”."
