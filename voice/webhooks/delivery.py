@@ -15,10 +15,10 @@ from django.utils import timezone
 from outbox import messages as outbox
 from voice import outgoing
 from voice.models import DisabledBecause, WebhookAttempt, WebhookDelivery, WebhookEndpoint, WebhookState
+from voice.outgoing.signing import signed_headers
 from voice.webhooks import mail, schedule
 from voice.webhooks.endpoints import switch_off
 from voice.webhooks.events import KIND, TEST_EVENT, body_of, put_delivery, put_work
-from voice.webhooks.signing import signed_headers
 
 log = structlog.get_logger(__name__)
 

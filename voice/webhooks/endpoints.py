@@ -10,7 +10,7 @@ from django.utils import timezone
 
 from accounts.models import Organisation
 from voice.models import DisabledBecause, WebhookEndpoint
-from voice.webhooks.signing import new_secret
+from voice.outgoing.signing import new_secret
 
 log = structlog.get_logger(__name__)
 

@@ -11,11 +11,11 @@ from outbox.models import OutboxMessage, OutboxState
 from tests import factories
 from tests.fakes.webhook_receiver import Act, Answer, WebhookReceiver
 from voice.models import DisabledBecause, EventType, WebhookDelivery, WebhookEndpoint, WebhookState
+from voice.outgoing.signing import signed_headers
 from voice.webhooks import delivery as deliveries
 from voice.webhooks import schedule
 from voice.webhooks.endpoints import add_endpoint, change_endpoint, new_secret_of, switch_off, switch_on
 from voice.webhooks.events import emit
-from voice.webhooks.signing import signed_headers
 
 
 @pytest.fixture

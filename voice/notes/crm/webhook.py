@@ -11,7 +11,7 @@ from uuid import uuid4
 from voice import outgoing
 from voice.notes.crm.base import Crm, Permanent, Progress, Temporary, retry_after_s, send
 from voice.notes.reading import CalledNote
-from voice.webhooks.signing import new_secret, signed_headers
+from voice.outgoing.signing import new_secret, signed_headers
 
 NOTE_TYPE = "crm.note"
 TEST_TYPE = "crm.test"

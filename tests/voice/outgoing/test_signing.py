@@ -4,7 +4,7 @@ import base64
 import hashlib
 import hmac
 
-from voice.webhooks.signing import new_secret, signed_headers
+from voice.outgoing.signing import new_secret, signed_headers
 
 # The example of the Standard Webhooks specification's reference libraries.
 SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
