@@ -32,6 +32,12 @@ def test_credits_are_granted_by_the_organisations_name_whatever_its_case(alice):
     assert Entry.objects.get(description="A workshop").actor == "olga@example.com"
 
 
+def test_a_slug_means_its_organisation_even_where_another_is_called_so(alice):
+    Organisation.objects.filter(pk=alice.pk).update(slug="plumbing")
+    Organisation.objects.create(name="Plumbing")
+    assert "Alice's Plumbing" in grant("plumbing")
+
+
 def test_an_organisation_without_a_wallet_is_given_one():
     bob = Organisation.objects.create(name="Bob's")
     grant("Bob's")

@@ -23,7 +23,7 @@ class Command(BaseCommand):
     help = "Gives an organisation credits. Repeating it gives them again, unless the --key is the same."
 
     def add_arguments(self, parser: ArgumentParser) -> None:
-        parser.add_argument("organisation", help="The organisation's id, or its name.")
+        parser.add_argument("organisation", help="The organisation's slug, name or id.")
         parser.add_argument("amount", help="In credits: 12.5.")
         parser.add_argument("--reason", required=True, help="The customer can read this in the wallet's history.")
         parser.add_argument("--days", type=int, help="How long they last, 0: for ever. As GRANTED_CREDITS_LAST_DAYS.")
@@ -56,17 +56,17 @@ class Command(BaseCommand):
         self.stdout.write(f"Granted {given} credits to {organisation.name}. The balance became {balance}.")
 
 
-def find_organisation(name_or_id: str) -> Organisation:
-    """Return the one organisation with this id or exact name, whatever its case. Raises CommandError."""
+def find_organisation(word: str) -> Organisation:
+    """Return the one organisation with this id, slug or exact name, whatever its case. Raises CommandError."""
     try:
-        found = list(Organisation.objects.filter(pk=uuid.UUID(name_or_id)))
+        found = list(Organisation.objects.filter(pk=uuid.UUID(word)))
     except ValueError:
-        found = list(Organisation.objects.filter(name__iexact=name_or_id)[:10])
+        found = list(Organisation.objects.filter(slug=word) or Organisation.objects.filter(name__iexact=word)[:10])
     match found:
         case [organisation]:
             return organisation
         case []:
-            raise CommandError(f"There is no organisation {name_or_id!r}.")
+            raise CommandError(f"There is no organisation {word!r}.")
     raise CommandError("Several are called so, name one by its id: " + ", ".join(str(each.pk) for each in found))
 
 
