@@ -77,10 +77,10 @@ class CatalogueModelForm(ModelForm[CatalogueModel]):
     def clean(self) -> dict[str, Any]:
         cleaned = super().clean() or self.cleaned_data
         if provider := cleaned.get("provider"):
-            if cleaned.get("kind") != ModelKind.REALTIME:
-                self.add_error("provider", "Only models for calls are served by a provider of their own.")
+            if cleaned.get("kind") not in (ModelKind.REALTIME, ModelKind.TRANSCRIPTION):
+                self.add_error("provider", "Only models of calls are served by a provider of their own.")
             # One truth: a model is talked to as its provider is.
-            cleaned["adapter"] = provider.adapter
+            cleaned["adapter"] = provider.adapter if cleaned.get("kind") == ModelKind.REALTIME else ""
         elif cleaned.get("adapter") not in _BUILT_IN:
             self.add_error("provider", "Choose the provider: nothing of that kind is built in.")
         return cleaned

@@ -21,7 +21,7 @@ EMBEDDED = {
     ModelKind.SPEECH: (EMBEDDED_SPEECH, "piper-joe"),
 }
 _EMBEDDED_SLUGS = {slug for slug, _ in EMBEDDED.values()}
-# Streams of a live call only: the provider serves them over a websocket of their own.
+# Streams of a live call only: the provider serves them over a websocket of their own, as all the other providers do.
 _STREAM_ONLY = {"gpt-live-transcribe", "gpt-realtime-whisper"}
 _NO_KEY = "needs an OpenAI key, and this server has none"
 
@@ -45,7 +45,7 @@ def resolve_http_model(slug: str, kind: ModelKind, today: date | None = None) ->
     """
     today = today or timezone.localdate()
     asked = CatalogueModel.objects.filter(slug=slug).first()
-    if asked is None or slug in _STREAM_ONLY:
+    if asked is None or slug in _STREAM_ONLY or asked.provider_id is not None:
         raise ModelNotOffered("model_unknown", slug)
     if asked.kind != kind:
         is_realtime = asked.kind == ModelKind.REALTIME
@@ -61,12 +61,13 @@ def resolve_http_model(slug: str, kind: ModelKind, today: date | None = None) ->
 
 def http_models_of(kind: ModelKind) -> list[str]:
     """Return the names that a request of this kind may ask for."""
-    slugs = CatalogueModel.objects.filter(kind=kind).exclude(slug__in=_STREAM_ONLY).values_list("slug", flat=True)
-    return list(slugs)
+    models = CatalogueModel.objects.filter(kind=kind, provider=None).exclude(slug__in=_STREAM_ONLY)
+    return list(models.values_list("slug", flat=True))
 
 
 def _candidates(asked: CatalogueModel, today: date) -> Iterator[CatalogueModel]:
-    yield from (model for model in ladder_of(asked, today) if model.slug not in _STREAM_ONLY)
+    ladder = ladder_of(asked, today)
+    yield from (model for model in ladder if model.slug not in _STREAM_ONLY and model.provider_id is None)
     # Whatever the operator's lists say, what needs no key is the last resort.
     embedded = CatalogueModel.objects.filter(slug=EMBEDDED[ModelKind(asked.kind)][0]).first()
     if embedded is not None:

@@ -62,7 +62,15 @@ def transcription_of(served: CatalogueModel, today: date | None = None) -> Catal
     model = CatalogueModel.objects.filter(slug=served.transcription_slug, kind=ModelKind.TRANSCRIPTION).first()
     if model is None:
         return None
-    return next((candidate for candidate in ladder_of(model, today) if not why_not(candidate, today)), None)
+    # A provider's key has been looked at for whoever calls; what hears beside the model is asked with the same.
+    return next(
+        (
+            candidate
+            for candidate in ladder_of(model, today)
+            if not (_why_down(candidate, today) if _is_beside(candidate, served) else why_not(candidate, today))
+        ),
+        None,
+    )
 
 
 def writers_of(slug: str, today: date | None = None) -> list[CatalogueModel]:
@@ -79,11 +87,19 @@ def why_not(model: CatalogueModel, today: date, organisation_id: UUID | None = N
 
     With an organisation, its own keys count beside the operator's.
     """
+    return _why_down(model, today) or missing_key(model, organisation_id)
+
+
+def _why_down(model: CatalogueModel, today: date) -> str:
     if _is_gone(model, today):
         return "has been shut down"
     if model.status == ModelStatus.MAINTENANCE:
         return f"is under maintenance{_until(model)}"
-    return missing_key(model, organisation_id)
+    return ""
+
+
+def _is_beside(model: CatalogueModel, served: CatalogueModel) -> bool:
+    return model.provider_id is not None and model.provider_id == served.provider_id
 
 
 def ladder_of(asked: CatalogueModel, today: date) -> Iterator[CatalogueModel]:

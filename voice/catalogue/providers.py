@@ -8,7 +8,6 @@ import structlog
 from django.conf import settings
 from django.db.models import Q, QuerySet
 
-from accounts.models import Organisation
 from config.encryption import NotDecryptable
 from voice.models import CatalogueModel, Provider, ProviderAdapter, ProviderKey
 
@@ -62,11 +61,12 @@ def missing_key(model: CatalogueModel, organisation_id: UUID | None) -> str:
     return "" if all(needed) else f"needs a key for {provider.name}, and this server has none"
 
 
-def offered_to(models: QuerySet[CatalogueModel], organisation: Organisation | None) -> QuerySet[CatalogueModel]:
+def offered_to(models: QuerySet[CatalogueModel], organisation_id: UUID | None) -> QuerySet[CatalogueModel]:
     """Leave out the models of providers that nobody has set up; those of the settings stay, for what stands in."""
     has_key = Q(provider__needs_key=False) | ~Q(provider__api_key="") | ~Q(provider__speech_api_key="")
-    if organisation is not None:
-        has_key |= Q(provider__in=ProviderKey.objects.filter(organisation=organisation).values("provider"))
+    if organisation_id is not None:
+        own = ProviderKey.objects.filter(organisation_id=organisation_id)
+        has_key |= Q(provider__in=own.values("provider"))
     return models.filter(Q(provider=None) | has_key)
 
 

@@ -25,10 +25,23 @@ SPEECH_VOICES = (
 )  # fmt: skip
 REALTIME_VOICES = ("alloy", "ash", "ballad", "cedar", "coral", "echo", "marin", "sage", "shimmer", "verse")
 
+# bulbul:v3's, the first one its default.
+SARVAM_VOICES = (
+    "shubh", "aditya", "ritu", "priya", "neha", "rahul", "pooja", "rohan", "simran", "kavya", "amit", "dev", "ishita",
+    "shreya", "ratan", "varun", "manan", "sumit", "roopa", "kabir", "aayan", "ashutosh", "advait", "anand", "tanya",
+    "tarun", "sunny", "mani", "gokul", "vijay", "shruti", "suhani", "mohit", "kavitha", "rehan", "soham", "rupali",
+)  # fmt: skip
+
+AZURE = "Azure OpenAI"
+SARVAM = "Sarvam"
+SARVAM_TRANSCRIBE = "sarvam-saaras-v3"
+
 _OLD_REALTIME_ENDS = date(2027, 1, 20)
 _GPT_4_1_ENDS = date(2027, 1, 14)
 _TTS_ENDS = date(2027, 1, 6)
 _TRANSCRIBE_ENDS = date(2027, 2, 26)
+# Azure keeps dates of its own.
+_AZURE_MINI_ENDS = date(2027, 6, 15)
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +60,28 @@ class SeedModel:
     sees_images: bool = False
     is_reasoning: bool = False
     voices: tuple[str, ...] = ()
+    # A name in PROVIDERS; "": the built-in ones of the settings.
+    provider: str = ""
+    # "": the slug.
+    provider_model: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class SeedProvider:
+    """Without keys: until an operator types one, its models are not offered."""
+
+    name: str
+    adapter: str
+    speech_url: str = ""
+    speech_to_text_model: str = ""
+    text_to_speech_model: str = ""
+
+
+PROVIDERS = (
+    # Its address is the operator's own resource.
+    SeedProvider(AZURE, "azure_openai"),
+    SeedProvider(SARVAM, "sarvam", "wss://api.sarvam.ai", "saaras:v3", "bulbul:v3"),
+)
 
 
 def _realtime(slug: str, name: str, fallbacks: tuple[str, ...], successor: str = "") -> SeedModel:
@@ -69,6 +104,24 @@ def _realtime(slug: str, name: str, fallbacks: tuple[str, ...], successor: str =
     )
 
 
+def _sarvam(slug: str, name: str, chat_model: str, successor: str = "") -> SeedModel:
+    """Sarvam's ears and voice around a chat model of OpenAI's."""
+    return SeedModel(
+        slug=slug,
+        name=name,
+        kind=ModelKind.REALTIME,
+        adapter="sarvam",
+        shutdown_on=_GPT_4_1_ENDS if successor else None,
+        successor_slug=successor,
+        fallback_slugs=("gpt-realtime-2.1-mini", EMBEDDED),
+        transcription_slug=SARVAM_TRANSCRIBE,
+        is_reasoning=not successor,
+        voices=SARVAM_VOICES,
+        provider=SARVAM,
+        provider_model=chat_model,
+    )
+
+
 def _transcription(slug: str, name: str, successor: str = "") -> SeedModel:
     ends = _TRANSCRIBE_ENDS if successor else None
     return SeedModel(slug, name, ModelKind.TRANSCRIPTION, shutdown_on=ends, successor_slug=successor)
@@ -81,6 +134,18 @@ MODELS = (
     _realtime("gpt-realtime", "GPT Realtime", ("gpt-realtime-2.1", "gpt-realtime-mini"), successor="gpt-realtime-2.1"),
     _realtime("gpt-realtime-2.1-mini", "GPT Realtime 2.1 mini", ("gpt-realtime-mini",)),
     _realtime("gpt-realtime-2.1", "GPT Realtime 2.1", ("gpt-realtime", "gpt-realtime-2.1-mini")),
+    SeedModel(
+        "azure-gpt-realtime-mini", "GPT Realtime mini at Azure", ModelKind.REALTIME, adapter="azure_openai",
+        shutdown_on=_AZURE_MINI_ENDS, successor_slug="gpt-realtime-2.1-mini",
+        fallback_slugs=("gpt-realtime-2.1-mini", "gpt-realtime-mini", EMBEDDED),
+        transcription_slug="gpt-4o-mini-transcribe", sees_images=True, voices=REALTIME_VOICES, provider=AZURE,
+        provider_model="gpt-realtime-mini",
+    ),
+    _sarvam("sarvam-gpt-4.1", "Sarvam with GPT-4.1", "gpt-4.1", successor="sarvam-gpt-6-luna"),
+    _sarvam("sarvam-gpt-6-luna", "Sarvam with GPT-6 Luna", "gpt-6-luna"),
+    SeedModel(
+        SARVAM_TRANSCRIBE, "Sarvam Saaras v3", ModelKind.TRANSCRIPTION, provider=SARVAM, provider_model="saaras:v3"
+    ),
     # Captions of a live call: of the two streaming successors, the one that takes turn detection and languages.
     _transcription("gpt-4o-mini-transcribe", "GPT-4o mini Transcribe", successor="gpt-live-transcribe"),
     _transcription("gpt-4o-transcribe", "GPT-4o Transcribe", successor="gpt-live-transcribe"),
@@ -133,6 +198,7 @@ _LARGE = (4_000_000, 400_000, 16_000_000, 32_000_000, 400_000, 64_000_000, 5_000
 _LARGE_2 = (4_000_000, 400_000, 24_000_000, 32_000_000, 400_000, 64_000_000, 5_000_000, 500_000, None)
 _PRICES: dict[str, tuple[int | None, ...]] = {
     "gpt-realtime-mini": _MINI,
+    "azure-gpt-realtime-mini": _MINI,
     "gpt-realtime-2.1-mini": _MINI,
     "gpt-realtime": _LARGE,
     "gpt-realtime-2.1": _LARGE_2,
@@ -147,6 +213,31 @@ _PRICES: dict[str, tuple[int | None, ...]] = {
     "gpt-live-transcribe": (None, None, None, None, None, None, None, None, 283_333_334),
     "gpt-realtime-whisper": (None, None, None, None, None, None, None, None, 283_333_334),
 }  # fmt: skip
+
+# Sarvam's list is in rupees, as transcribed in September 2026: 30 for an hour of hearing, billed by the second, and 30
+# for 10 000 characters spoken. At 88 rupees a dollar, rounded up.
+_RUPEES_A_DOLLAR = 88
+_HEARING_USD_MICRO = -(-30 * 10**12 // (3600 * _RUPEES_A_DOLLAR))
+_SPEAKING_USD_MICRO = -(-30 * 10**12 // (10_000 * _RUPEES_A_DOLLAR))
+
+
+def _sarvam_prices(text_in: int, text_cached: int, text_out: int) -> dict[Kind, int]:
+    """The chat model's tokens and the voice's characters; what is counted as audio only when a usage never came.
+
+    A second of speech is twenty tokens and hardly ever more than twenty characters, and what a caller said in a second
+    is fewer tokens of text than its ten of audio: so estimates, and what is held before a response, are high enough.
+    """
+    return {
+        Kind.TEXT_IN: text_in, Kind.TEXT_CACHED_IN: text_cached, Kind.TEXT_OUT: text_out, Kind.AUDIO_IN: text_in,
+        Kind.AUDIO_CACHED_IN: text_cached, Kind.AUDIO_OUT: _SPEAKING_USD_MICRO, Kind.CHARACTERS: _SPEAKING_USD_MICRO,
+    }  # fmt: skip
+
+
+_SARVAM_PRICES = {
+    "sarvam-gpt-4.1": _sarvam_prices(2_000_000, 500_000, 8_000_000),
+    "sarvam-gpt-6-luna": _sarvam_prices(100_000, 10_000, 500_000),
+    SARVAM_TRANSCRIBE: {Kind.SECONDS: _HEARING_USD_MICRO},
+}
 
 # The published sheet of the default model: round numbers instead of the list price and 35 % more.
 _PUBLISHED_MICRO = {
@@ -163,9 +254,10 @@ class SeedRate:
     list_price_usd_micro_per_million: int
 
 
+_BY_SLUG = {slug: dict(zip(_COLUMNS, prices, strict=True)) for slug, prices in _PRICES.items()} | _SARVAM_PRICES
 RATES = tuple(
     SeedRate(slug, kind, _PUBLISHED_MICRO.get((slug, kind), usd_micro * MICRO_PER_USD_MICRO), usd_micro)
-    for slug, prices in _PRICES.items()
-    for kind, usd_micro in zip(_COLUMNS, prices, strict=True)
+    for slug, prices in _BY_SLUG.items()
+    for kind, usd_micro in prices.items()
     if usd_micro is not None
 )

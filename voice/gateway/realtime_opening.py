@@ -93,7 +93,8 @@ def _begin(session: Session, held_session: Mapping[str, Any]) -> Opened:
         context_tokens=terms.context_tokens,
         max_output_tokens=most,
         expires_at=int(time.time()) + longest_s,
-        reasons=served.is_reasoning,
+        # A pipeline's chat model is told not to think, whatever a session says.
+        reasons=served.is_reasoning and served.adapter in _TRUNCATING,
         truncates=served.adapter in _TRUNCATING,
         # Elsewhere the upstream's own model writes down what is said, whichever was named.
         transcription_slugs=transcriptions if served.adapter in _TRUNCATING else {},
@@ -152,6 +153,8 @@ def _transcription_models(served: CatalogueModel) -> dict[str, str]:
     for model in CatalogueModel.objects.filter(kind=ModelKind.TRANSCRIPTION):
         # What stands in for another model is no provider's.
         is_known = not model.rated_as_slug or model.slug == served.transcription_slug
+        # Another provider's ears cannot be had beside this one's model.
+        is_known = is_known and model.provider_id in (None, served.provider_id)
         if is_known and not why_not(model, today) and _has_price(model, today):
             found[model.provider_model[:MODEL_CHARS_MAX]] = model.slug
     return found

@@ -6,6 +6,7 @@ from django.utils import timezone
 from accounts.models import Organisation
 from billing import bundles
 from voice.catalogue.on_offer import transcription_of
+from voice.catalogue.providers import offered_to
 from voice.catalogue.rates import prices_of
 from voice.models import CatalogueModel, ModelStatus
 from voice.models.catalogue import ModelKind
@@ -19,12 +20,15 @@ _A_COUNTRY = {"INR": "IN", "USD": "US"}
 
 
 def models_for_sale() -> list[CatalogueModel]:
-    """Return the realtime models with rates of their own, the default one first; no stand-in, none that is gone."""
+    """Return the realtime models with rates of their own, the default one first; no stand-in, none that is gone.
+
+    Nor one of a provider that has not been set up here.
+    """
     realtime = CatalogueModel.objects.filter(kind=ModelKind.REALTIME, rated_as_slug="", rates__isnull=False)
     today = timezone.localdate()
     kept = [
         model
-        for model in realtime.exclude(status=ModelStatus.RETIRED).distinct()
+        for model in offered_to(realtime, None).exclude(status=ModelStatus.RETIRED).distinct()
         if model.shutdown_on is None or model.shutdown_on > today
     ]
     return sorted(kept, key=lambda model: (model.slug != settings.DEFAULT_REALTIME_MODEL, model.slug))

@@ -5,11 +5,12 @@ from urllib.parse import urlsplit
 
 from django import forms
 from django.core.exceptions import ValidationError
-from django.db.models import Q
+from django.db.models import Q, QuerySet
 from django.utils import timezone
 
 from billing.ledger import MICRO
 from voice.agents import COLLECTED_NAME, LONGEST_DESCRIPTION, MOST_COLLECTED, TAKEN_TASK_NAMES
+from voice.catalogue.providers import offered_to
 from voice.models import Agent, CatalogueModel, ModelStatus, TranscriptPolicy
 from voice.models.catalogue import ModelKind
 
@@ -145,8 +146,8 @@ class AgentForm(forms.ModelForm):  # type: ignore[type-arg]
         self.fields["allowed_origins"].widget.attrs.update(rows=3)
         # Whoever does not say keeps nothing.
         self.fields["transcript_policy"].required = False
-        self._offer("model_slug", _models_on_offer(self.instance.model_slug))
-        self._offer("voice", [(voice, voice.capitalize()) for voice in _voices()])
+        self._offer("model_slug", _models_on_offer(self.instance))
+        self._offer("voice", [(voice, voice.capitalize()) for voice in _voices(self.instance)])
         self._take_from_instance()
 
     def _offer(self, name: str, choices: list[tuple[str, str]]) -> None:
@@ -211,16 +212,21 @@ def _origin_of(line: str) -> str:
     return f"{parts.scheme}://{host}{port}"
 
 
-def _models_on_offer(current: str) -> list[tuple[str, str]]:
+def _models_on_offer(agent: Agent) -> list[tuple[str, str]]:
+    current = agent.model_slug
     is_shut_down = Q(status=ModelStatus.RETIRED) | Q(shutdown_on__lte=timezone.localdate())
-    models = CatalogueModel.objects.filter(kind=ModelKind.REALTIME).exclude(is_shut_down).order_by("name")
+    models = _models_for(agent).exclude(is_shut_down).order_by("name")
     choices = [(model.slug, model.name) for model in models]
     if current and current not in dict(choices):
         choices.append((current, f"{current} (no longer on offer)"))
     return choices
 
 
-def _voices() -> list[str]:
-    lists = CatalogueModel.objects.filter(kind=ModelKind.REALTIME).values_list("voices", flat=True)
+def _models_for(agent: Agent) -> QuerySet[CatalogueModel]:
+    return offered_to(CatalogueModel.objects.filter(kind=ModelKind.REALTIME), agent.organisation_id)
+
+
+def _voices(agent: Agent) -> list[str]:
+    lists = _models_for(agent).values_list("voices", flat=True)
     voices = sorted({str(voice) for voices in lists for voice in voices})
     return voices or [str(Agent._meta.get_field("voice").default)]
