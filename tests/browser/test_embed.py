@@ -3,7 +3,7 @@
 import json
 import sqlite3
 import threading
-from contextlib import closing
+from contextlib import closing, contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
@@ -75,6 +75,22 @@ class Site:
         return Handler
 
 
+@contextmanager
+def demo_agent(product, **fields):
+    """The demo agent with other fields, for as long as it takes."""
+    names = ", ".join(fields)
+    with closing(sqlite3.connect(product.data_dir / "db.sqlite3", timeout=30)) as database:
+        before = database.execute(f"SELECT {names} FROM voice_agent WHERE is_demo").fetchone()
+        change = f"UPDATE voice_agent SET {', '.join(f'{name} = ?' for name in fields)} WHERE is_demo"
+        with database:
+            database.execute(change, list(fields.values()))
+        try:
+            yield
+        finally:
+            with database:
+                database.execute(change, before)
+
+
 @pytest.fixture
 def site(product):
     with closing(sqlite3.connect(product.data_dir / "db.sqlite3", timeout=30)) as database, database:
@@ -141,6 +157,40 @@ def test_a_page_drives_a_call_of_its_own_and_reads_along(page, site):
     assert "Rosewood Dental" in said.inner_text()
     page.get_by_role("button", name="Stop").click()
     wait_until(lambda: "caller_hung_up" in said.inner_text(), 30)
+
+
+def test_a_page_without_a_face_of_ours_still_asks_whether_words_may_be_kept(page, site, product):
+    with demo_agent(product, transcript_policy="ask"):
+        page.goto(f"{site.url}/headless")
+        page.get_by_role("button", name="Ask").click()
+        question = frame_of(page).locator("[data-role=consent-no]")
+        wait_until(lambda: '"asks":true' in page.locator("#said").inner_text())
+        assert page.locator("[data-parley] iframe").bounding_box()["width"] > 300
+        question.click()
+        wait_until(lambda: '"state":"listening"' in page.locator("#said").inner_text(), 60)
+        wait_until(lambda: page.locator("[data-parley] iframe").bounding_box()["width"] <= 1)
+        page.get_by_role("button", name="Stop").click()
+        wait_until(lambda: "caller_hung_up" in page.locator("#said").inner_text(), 30)
+
+
+def test_a_page_is_told_when_no_call_can_start(page, site, product):
+    with demo_agent(product, is_active=False):
+        page.goto(f"{site.url}/headless")
+        wait_until(lambda: '"state":"maintenance"' in page.locator("#said").inner_text())
+
+
+def test_a_caller_sees_no_prices_where_the_owner_hides_them(page, site, product):
+    with demo_agent(product, shows_prices=False):
+        page.goto(site.url)
+        page.get_by_role("button", name="Talk to us").click()
+        frame = frame_of(page)
+        frame.locator("[data-role=type-instead]").click()
+        wait_until(lambda: state_of(page) == "listening", 60)
+        assert not frame.locator("[data-role=credits-pair]").is_visible()
+        frame.locator("[data-role=primary]").click()
+        wait_until(lambda: state_of(page) == "ended", 30)
+        assert not frame.locator("[data-role=receipt]").is_visible()
+        assert not frame.locator("[data-role=ended-cost-pair]").is_visible()
 
 
 def test_a_page_that_is_not_on_the_list_shows_nothing(context, site):

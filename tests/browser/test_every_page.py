@@ -18,6 +18,8 @@ VISITORS_PAGES = [
     "/accounts/confirm-email/nonsense/",
     "/accounts/inactive/",
     "/invitations/nonsense/",
+    "/pricing/",
+    "/docs/api/",
     "/dev/mail/",
     "/dev/stripe/",
     "/nothing/here/",
@@ -34,6 +36,14 @@ MEMBERS_PAGES = [
     "/console/crm/",
     "/console/crm/new/hubspot/",
     "/console/crm/new/webhook/",
+    "/console/webhooks/",
+    "/console/webhooks/new/",
+    "/console/code/",
+    "/console/code/keys/new/",
+    "/console/billing/",
+    "/console/billing/ledger/",
+    "/console/billing/purchases/",
+    "/console/billing/settings/",
     "/console/members/",
     "/console/organisation/",
     "/console/account/",
@@ -82,12 +92,17 @@ def test_a_members_page_is_sound(member, path):
     assert faults_of(member) == []
 
 
-def test_a_new_agents_page_and_its_public_page_are_sound(member):
+def test_a_new_agents_pages_and_its_public_page_are_sound(member):
     member.goto("/console/agents/new/faq/")
     member.get_by_label("Anyone may call it").check()
     member.get_by_role("button", name="Make the agent").click()
     member.wait_for_url(re.compile(r"/console/agents/[0-9a-f-]{36}/"))
     assert faults_of(member) == []
+    agent = member.url
+    for path in ("embed/", "embed/check/?url=nonsense", "tools/", "tools/new/", "edit/"):
+        member.goto(f"{agent}{path}")
+        assert faults_of(member) == [], path
+    member.goto(agent)
     member.get_by_role("link", name="Open", exact=True).click()
     member.wait_for_url("**/talk/**")
     assert faults_of(member) == []
