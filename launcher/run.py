@@ -99,7 +99,7 @@ def choose_models_port() -> int:
     """LOCAL_MODELS_PORT if it is set, else the usual one, else any: nobody but Parley needs to know it."""
     port = places.number("LOCAL_MODELS_PORT", DEFAULT_MODELS_PORT)
     if places.setting("LOCAL_MODELS_PORT"):
-        machine.check_port("127.0.0.1", port)
+        machine.check_port("127.0.0.1", port, setting="LOCAL_MODELS_PORT")
     return port if machine.port_is_free("127.0.0.1", port) else machine.free_port("127.0.0.1")
 
 
