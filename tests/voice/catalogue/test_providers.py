@@ -15,6 +15,7 @@ from voice.models import CatalogueModel, Provider, ProviderKey
 from voice.models.catalogue import ModelKind
 from voice.pricing.offers import models_for_sale
 from voice.sessions.connect import endpoint_of
+from voice.views.agent_form import AgentForm
 
 pytestmark = pytest.mark.usefixtures("catalogue")
 DAY = date(2026, 12, 1)
@@ -133,6 +134,36 @@ def test_sarvam_is_dialled_with_both_addresses_and_the_language_of_the_call(sarv
         "gpt-4.1", "saaras:v3", "bulbul:v3",
     )  # fmt: skip
     assert (made.voice, made.language, made.costs_nothing) == ("kavya", "hi", False)
+
+
+def test_any_openai_compatible_server_can_be_all_three_models(organisation):
+    names = {"chat_model": "llama", "speech_to_text_model": "whisper", "text_to_speech_model": "kokoro"}
+    own = Provider.objects.create(
+        name="Our GPU", adapter="pipeline", base_url="https://gpu.example/v1", api_key="k", **names
+    )
+    CatalogueModel.objects.filter(slug=AZURE).update(provider=own, voices=["af_heart"])
+    made = dialled(AZURE, organisation)
+    assert (made.adapter, made.base_url, made.api_key) == ("pipeline", "https://gpu.example/v1", "k")
+    assert (made.chat_model, made.speech_to_text_model, made.text_to_speech_model) == ("llama", "whisper", "kokoro")
+    # Somebody bills it: no answer is begun that may be thrown away.
+    assert (made.voice, made.costs_nothing) == ("af_heart", False)
+
+
+def test_another_account_at_openai_is_dialled_with_its_own_key(organisation, settings):
+    settings.OPENAI_API_KEY = "sk-first"
+    second = Provider.objects.create(name="Second account", adapter="openai", api_key="sk-second")
+    CatalogueModel.objects.filter(slug="gpt-realtime").update(provider=second)
+    made = dialled("gpt-realtime", organisation)
+    assert (made.base_url, made.api_key) == (settings.OPENAI_REALTIME_URL, "sk-second")
+
+
+def test_an_agents_form_offers_what_is_set_up_with_its_voices(organisation):
+    agent = factories.make_agent(organisation)
+    before = AgentForm(instance=agent).fields
+    set_up("Sarvam", speech_api_key="sk-sarvam")
+    after = AgentForm(instance=agent).fields
+    assert SARVAM not in dict(before["model_slug"].choices) and "kavya" not in dict(before["voice"].choices)
+    assert SARVAM in dict(after["model_slug"].choices) and "kavya" in dict(after["voice"].choices)
 
 
 def test_what_hears_beside_a_model_is_had_with_the_key_its_caller_brought(organisation):
