@@ -220,21 +220,6 @@ def purchase(organisation_id: UUID, amount_micro: int, *, key: str, reference: s
     )
 
 
-def refund(organisation_id: UUID, amount_micro: int, *, key: str, reference: str, description: str) -> EntryView:
-    """Take back refunded credits (negative), or return them when the refund failed (positive).
-
-    The money has left already, so the balance may go below zero. Raises as `grant` does.
-    """
-    return _post(organisation_id, EntryKind.REFUND, amount_micro, key=key, reference=reference, description=description)
-
-
-def dispute(organisation_id: UUID, amount_micro: int, *, key: str, reference: str, description: str) -> EntryView:
-    """Take back disputed credits (negative), or return them when the dispute is won (positive); as `refund`."""
-    return _post(
-        organisation_id, EntryKind.DISPUTE, amount_micro, key=key, reference=reference, description=description
-    )
-
-
 def claw_back(
     organisation_id: UUID,
     amount_micro: int,
@@ -246,8 +231,8 @@ def claw_back(
 ) -> EntryView:
     """Take back what was paid back or is disputed (positive): first what is left of the purchase with `reference`.
 
-    Then other purchases, oldest first, then granted credits, and then the balance goes below zero. Raises as `grant`
-    does, and ValueError for another kind.
+    Then other purchases, oldest first, then granted credits; the money has left already, so then the balance goes below
+    zero. Raises as `grant` does, and ValueError for another kind.
     """
     _check_amount(amount_micro, least=1)
     return _post(

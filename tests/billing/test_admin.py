@@ -119,7 +119,7 @@ def test_a_wallets_page_shows_which_credits_are_left(office, busy):
 
 
 def test_an_entrys_page_and_a_lots_page_lead_to_each_other(office, busy):
-    ledger.refund(busy.id, -50, key="r", reference="", description="")
+    ledger.claw_back(busy.id, 50, kind="refund", key="r", reference="", description="")
     entry, lot = Entry.objects.get(key="r"), Lot.objects.order_by("pk").first()
     entry_took_from = entry.draws.get().lot
     assert page(entry_took_from) in text(office.get(page(entry)))

@@ -133,7 +133,7 @@ def test_usage_that_was_drawn_from_nothing_is_found(busy):
 
 def test_a_debt_paid_back_twice_is_found(busy):
     organisation = an_organisation("Bob's")
-    ledger.refund(organisation.id, -30, key="r", reference="", description="")
+    ledger.claw_back(organisation.id, 30, kind="refund", key="r", reference="", description="")
     entry = give(organisation, 50)
     run_sql("UPDATE billing_draw SET amount_micro = 40 WHERE entry_id = %s", entry.id)
     run_sql("UPDATE billing_lot SET remaining_micro = 10 WHERE entry_id = %s", entry.id)

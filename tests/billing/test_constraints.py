@@ -141,7 +141,7 @@ def test_an_entry_brings_one_lot(wallet):
 
 
 def test_an_entry_draws_from_a_lot_once_and_something(wallet):
-    entry = ledger.refund(wallet.organisation_id, -5, key="r", reference="", description="")
+    entry = ledger.claw_back(wallet.organisation_id, 5, kind="refund", key="r", reference="", description="")
     lot = Lot.objects.get(wallet=wallet)
     assert refused(Draw(lot=lot, entry_id=entry.id, amount_micro=5).save, "one_draw|lot_id")
     assert refused(Draw(lot=lot, entry_id=lot.entry_id, amount_micro=0).save, "draw_amount_positive")

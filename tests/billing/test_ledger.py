@@ -86,15 +86,15 @@ def test_a_purchase_names_what_was_bought(alice):
     assert (entry.kind, entry.reference) == ("purchase", "purchase:7")
 
 
-@pytest.mark.parametrize("move", [ledger.refund, ledger.dispute])
-def test_money_that_has_left_already_takes_the_balance_below_zero(alice, move):
-    move(alice.id, -150, key="r", reference="purchase:7", description="")
+@pytest.mark.parametrize("kind", ["refund", "dispute"])
+def test_money_that_has_left_already_takes_the_balance_below_zero(alice, kind):
+    ledger.claw_back(alice.id, 150, kind=kind, key="r", reference="purchase:7", description="")
     assert balance(alice) == (-50, 0, -50)
 
 
-@pytest.mark.parametrize("move", [ledger.refund, ledger.dispute])
-def test_a_failed_refund_and_a_won_dispute_give_the_credits_back(alice, move):
-    move(alice.id, 30, key="r", reference="purchase:7", description="")
+@pytest.mark.parametrize("kind", ["refund", "dispute"])
+def test_a_failed_refund_and_a_won_dispute_give_the_credits_back(alice, kind):
+    ledger.give_back(alice.id, 30, kind=kind, key="r", reference="purchase:7", description="")
     assert balance(alice) == (130, 0, 130)
 
 
@@ -178,7 +178,7 @@ def test_a_hold_beyond_what_is_available_is_refused_and_says_the_numbers(alice):
 
 
 def test_a_wallet_below_zero_opens_no_hold(alice):
-    ledger.refund(alice.id, -101, key="r", reference="", description="")
+    ledger.claw_back(alice.id, 101, kind="refund", key="r", reference="", description="")
     with pytest.raises(InsufficientCredits):
         hold(alice, 1)
 
@@ -294,7 +294,7 @@ def test_an_extension_prolongs_but_never_shortens_a_hold(alice):
 
 def test_a_hold_can_be_prolonged_after_a_refund_took_the_rest_away(alice):
     state = hold(alice, 60)
-    ledger.refund(alice.id, -100, key="r", reference="", description="")
+    ledger.claw_back(alice.id, 100, kind="refund", key="r", reference="", description="")
     ledger.extend_hold(state.id, to_amount_micro=60, expires_at=LATER + timedelta(hours=1))
     assert Hold.objects.get(id=state.id).expires_at > LATER
 
@@ -427,7 +427,7 @@ def test_what_can_be_held_is_what_is_available_or_what_the_month_allows(alice):
 
 
 def test_of_a_wallet_below_zero_nothing_can_be_held(alice):
-    ledger.refund(alice.id, -150, key="r", reference="", description="")
+    ledger.claw_back(alice.id, 150, kind="refund", key="r", reference="", description="")
     assert ledger.spendable_of(alice.id) == ledger.Spendable(0, "wallet")
 
 
@@ -487,7 +487,7 @@ def test_what_a_hold_did_not_cover_is_not_charged(alice):
 def test_a_call_that_was_held_before_a_refund_is_still_charged(alice):
     state = hold(alice, 60)
     ledger.capture(state.id, 25, key="r1")
-    ledger.refund(alice.id, -100, key="r", reference="", description="")
+    ledger.claw_back(alice.id, 100, kind="refund", key="r", reference="", description="")
     ledger.settle_hold(state.id)
     assert balance(alice) == (-25, 0, -25)
 

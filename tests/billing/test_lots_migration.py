@@ -42,12 +42,12 @@ def move(organisation):
     for number in (1, 2, 3):
         ledger.purchase(organisation.id, 40, key=a_key(), reference=f"purchase:{number}", description="")
     spend(organisation, 110)
-    ledger.refund(organisation.id, -20, key=a_key(), reference="purchase:2", description="")
+    ledger.claw_back(organisation.id, 20, kind="refund", key=a_key(), reference="purchase:2", description="")
     give(organisation, 30)
-    ledger.dispute(organisation.id, -40, key=a_key(), reference="purchase:3", description="")
+    ledger.claw_back(organisation.id, 40, kind="dispute", key=a_key(), reference="purchase:3", description="")
     ledger.adjust(organisation.id, -15, key=a_key(), reason="Too much", actor="olga")
-    ledger.refund(organisation.id, -100, key=a_key(), reference="purchase:1", description="")
-    ledger.dispute(organisation.id, 40, key=a_key(), reference="purchase:3", description="")
+    ledger.claw_back(organisation.id, 100, kind="refund", key=a_key(), reference="purchase:1", description="")
+    ledger.give_back(organisation.id, 40, kind="dispute", key=a_key(), reference="purchase:3", description="")
     ledger.adjust(organisation.id, 150, key=a_key(), reason="Sorry", actor="olga")
     spend(organisation, 20)
 
