@@ -245,7 +245,7 @@ def test_a_refusal_for_want_of_credits_is_none_of_the_caps(paying_alice, handed_
     assert handed_over == []
 
 
-def test_the_mail_says_which_limit_was_reached(mailoutbox, paying_alice):
+def test_the_mail_says_which_limit_was_reached(paying_alice, mailoutbox):
     record_cap_reached(str(paying_alice.id))
     emails.send(OutboxMessage.objects.get().payload)
     assert mailoutbox[0].subject == "Alice's Plumbing has reached its monthly limit of 0.00006 credits"
