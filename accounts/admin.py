@@ -14,6 +14,7 @@ from django.template.response import TemplateResponse
 
 from accounts.models import Invitation, Membership, Organisation, User
 from accounts.organisations import delete_account, is_needed, resume_organisation, suspend_organisation
+from config.model_admin import ModelAdmin, TabularInline
 
 
 class ReasonForm(forms.Form):
@@ -26,7 +27,7 @@ class NewUserForm(AdminUserCreationForm):  # type: ignore[type-arg]
         fields = ("email",)
 
 
-class MembershipInline(admin.TabularInline):  # type: ignore[type-arg]
+class MembershipInline(TabularInline[Membership, Any]):
     model = Membership
     extra = 0
     autocomplete_fields = ["user", "organisation"]
@@ -75,7 +76,7 @@ class OrganisationState(admin.SimpleListFilter):
 
 
 @admin.register(Organisation)
-class OrganisationAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
+class OrganisationAdmin(ModelAdmin[Organisation]):
     list_display = ["name", "country", "members", "active", "suspended_reason", "created_at"]
     list_filter = [OrganisationState, "is_house", "country", "created_at"]
     search_fields = ["name", "id", "memberships__user__email"]
@@ -140,7 +141,7 @@ class OrganisationAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
 
 
 @admin.register(Membership)
-class MembershipAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
+class MembershipAdmin(ModelAdmin[Membership]):
     list_display = ["user", "organisation", "role", "created_at"]
     list_filter = ["role", "created_at"]
     list_select_related = ["user", "organisation"]
@@ -150,7 +151,7 @@ class MembershipAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
 
 
 @admin.register(Invitation)
-class InvitationAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
+class InvitationAdmin(ModelAdmin[Invitation]):
     """Read and withdraw only: making one needs the secret that goes out by mail."""
 
     list_display = ["email", "organisation", "role", "invited_by", "created_at", "expires_at", "accepted_at"]
