@@ -16,6 +16,7 @@ from billing.exceptions import (
 )
 from billing.models import Entry, Purchase
 from billing.signals import payment_failed, payment_succeeded
+from outbox.models import OutboxMessage
 from tests.billing.money import an_organisation
 from tests.billing.paying import PAGES, a_bundle, credits, start
 
@@ -465,3 +466,24 @@ def test_a_receiver_that_fails_undoes_no_payment(stripe, buyer, ann):
     finally:
         payment_succeeded.disconnect(fail)
     assert credits(buyer) == 500
+
+
+def test_a_receiver_that_fails_keeps_no_other_from_writing(stripe, buyer, ann):
+    def write_and_fail(**_):
+        OutboxMessage.objects.create(kind="theirs", key="theirs", payload={})
+        raise ValueError
+
+    def write(**_):
+        OutboxMessage.objects.create(kind="ours", key="ours", payload={})
+
+    for each in (write_and_fail, write):
+        payment_succeeded.connect(each)
+    try:
+        purchase = start(buyer, ann)
+        stripe.pay(purchase.stripe_checkout_id)
+        purchases.apply_checkout(purchase.stripe_checkout_id)
+    finally:
+        for each in (write_and_fail, write):
+            assert payment_succeeded.disconnect(each)
+    kept = OutboxMessage.objects.filter(kind__in=["theirs", "ours"])
+    assert list(kept.values_list("kind", flat=True)) == ["ours"]

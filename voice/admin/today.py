@@ -9,8 +9,9 @@ from django.db.models import Count, Q, Sum
 from django.utils import timezone
 
 from accounts.models import User
-from voice.metering.provider_cost import list_prices, provider_cost_micro
-from voice.models import EndReason, Session, SessionState, Switches, UsageRecord
+from billing import margin
+from voice.metering.provider_cost import margins_since
+from voice.models import EndReason, Session, SessionState, Switches
 
 # Adding up a busy day reads all its usage; several operators with the page open must not do that at every look.
 _MONEY_KEPT_S = 15
@@ -20,7 +21,10 @@ _SILENT_AFTER = timedelta(minutes=1)
 
 @dataclass(frozen=True, slots=True)
 class Money:
-    """A day's usage, in micro-credits: what was charged for it, what could not be, and what the providers charge us."""
+    """A day's usage, of calls, notes and requests, in micro-credits.
+
+    What was charged for it, what could not be, and what the providers charge us.
+    """
 
     charged_micro: int
     uncollected_micro: int
@@ -91,11 +95,8 @@ def _money_since(start: datetime) -> Money:
 
 
 def _add_up(start: datetime) -> Money:
-    usage = UsageRecord.objects.filter(created_at__gte=start)
-    totals = usage.aggregate(charged=Sum("captured_micro"), uncollected=Sum("uncollected_micro"))
-    lines = usage.order_by().values_list("model_slug", "lines").iterator(chunk_size=2000)
-    cost_micro = provider_cost_micro(lines, list_prices(timezone.localdate(start)))
-    return Money(totals["charged"] or 0, totals["uncollected"] or 0, cost_micro)
+    day = margin.total("today", margins_since(start))
+    return Money(day.charged_micro, day.uncollected_micro, day.cost_micro)
 
 
 def _end_reasons(ended: Any) -> list[EndReasonCount]:

@@ -9,7 +9,7 @@ from django.utils import timezone
 
 from billing import margin
 from billing.margin import Margin
-from voice.models import ApiRequest, Rate, UsageRecord
+from voice.models import ApiRequest, Note, Rate, UsageRecord
 
 # 1 credit is a US cent: a millionth of a dollar is a hundred micro-credits.
 MICRO_PER_USD_MICRO = 100
@@ -62,3 +62,11 @@ def _usage_since(since: datetime) -> Iterator[tuple[str, list[dict[str, Any]], i
     yield from calls.values_list("model_slug", *money).iterator(chunk_size=_CHUNK)
     requests = ApiRequest.objects.filter(created_at__gte=since).order_by()
     yield from requests.values_list("model_served", *money).iterator(chunk_size=_CHUNK)
+    notes = Note.objects.filter(created_at__gte=since).exclude(usage=[]).order_by()
+    for answers, charged_micro, created_at in notes.values_list("usage", "charged_micro", "created_at").iterator(
+        chunk_size=_CHUNK
+    ):
+        for number, answer in enumerate(answers, start=1):
+            # The answer that became the note is the last one, and the only one that is ever charged.
+            is_charged = number == len(answers)
+            yield answer["model_slug"], answer["lines"], charged_micro if is_charged else 0, 0, created_at

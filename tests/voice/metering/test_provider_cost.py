@@ -8,7 +8,7 @@ from django.utils import timezone
 from billing.margin import Margin
 from tests.factories import MICRO, make_session, make_usage
 from voice.metering.provider_cost import list_prices, margins_since, provider_cost_micro
-from voice.models import ApiRequest, CatalogueModel, Rate, UsageRecord
+from voice.models import ApiRequest, CatalogueModel, Note, Rate, UsageRecord
 
 A_CENT = ("audio_in", 1000, 1_500_000_000, 1_500_000)
 
@@ -93,3 +93,16 @@ def test_requests_that_are_no_calls_count_too(session):
         captured_micro=1_500_000,
     )
     assert margins_since(a_week_ago()) == [Margin("gpt-realtime-mini", 1_500_000, 0, 1 * MICRO)]
+
+
+def test_notes_count_with_every_answer_and_only_the_last_is_charged(session):
+    line = dict(zip(("kind", "quantity", "micro_per_million", "amount_micro"), A_CENT, strict=True))
+    answer = {"model_slug": "gpt-realtime-mini", "usage": {}, "lines": [line], "amount_micro": 1_500_000}
+    Note.objects.create(
+        session=session,
+        organisation=session.organisation,
+        usage=[answer, answer],
+        cost_micro=3_000_000,
+        charged_micro=1_500_000,
+    )
+    assert margins_since(a_week_ago()) == [Margin("gpt-realtime-mini", 1_500_000, 0, 2 * MICRO)]
