@@ -123,6 +123,9 @@ def find_chromium() -> str | None:
 
 
 def find_node() -> str | None:
-    """The machine's Node.js, or the one inside the Playwright package once the test tools are installed."""
+    """The Node.js inside the Playwright package, once the test tools are installed; else the machine's own.
+
+    In that order, because Debian's is too old to know a module by its text.
+    """
     bundled = places.venv_dir().glob("[Ll]ib*/**/site-packages/playwright/driver/node*")
-    return shutil.which("node") or next((str(path) for path in bundled if path.is_file()), None)
+    return next((str(path) for path in bundled if path.is_file()), None) or shutil.which("node")
