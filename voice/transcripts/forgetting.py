@@ -4,11 +4,11 @@ from typing import Any
 from uuid import UUID
 
 from django.db import transaction
-from django.db.models import QuerySet
+from django.db.models import Min, QuerySet
 from django.utils.crypto import salted_hmac
 
 from accounts.models import User
-from voice.models import Session, TranscriptAudit
+from voice.models import Session, TranscriptAudit, WebhookDelivery
 from voice.transcripts import audit
 from voice.transcripts.deletion import Counts, delete_words
 from voice.transcripts.export import as_dict, collected_as_dicts
@@ -67,12 +67,27 @@ def _not_forgotten(session: Session) -> QuerySet[Session]:
 @transaction.atomic
 def _forget(session_ids: list[UUID]) -> Counts:
     counts = delete_words(session_ids)
+    _blank_deliveries(session_ids)
     calls = Session.objects.filter(pk__in=session_ids)
     # The consent too: the end of a live call asks the row whether its words may be kept (store.py).
     changed = calls.update(
         visitor_id="", client_ip=None, metadata={}, consent=None, consent_version="", consent_at=None
     )
     return {"calls": changed, **counts}
+
+
+def _blank_deliveries(session_ids: list[UUID]) -> None:
+    """Take what a customer's code said of its caller out of the webhooks' log, and out of what is still to be sent."""
+    calls = Session.objects.filter(pk__in=session_ids)
+    about = WebhookDelivery.objects.filter(
+        organisation__in=calls.values("organisation"),
+        created_at__gte=calls.aggregate(first=Min("created_at"))["first"],
+        data__session_id__in=[str(session_id) for session_id in session_ids],
+    )
+    told = [delivery for delivery in about.only("data") if delivery.data.get("metadata")]
+    for delivery in told:
+        delivery.data = {**delivery.data, "metadata": {}}
+    WebhookDelivery.objects.bulk_update(told, ["data"], batch_size=_BATCH)
 
 
 def _add(totals: Counts, counts: Counts) -> None:

@@ -6,7 +6,7 @@ import pytest
 from django.db import connection
 
 from tests.factories import make_agent, make_session
-from voice.models import Session, TranscriptAudit, TranscriptTurn
+from voice.models import Session, TranscriptAudit, TranscriptTurn, WebhookDelivery, WebhookEndpoint
 from voice.transcripts import holders as holders_module
 from voice.transcripts import store
 from voice.transcripts.deletion import delete_conversation
@@ -41,6 +41,29 @@ def test_a_caller_is_forgotten_in_every_call_they_made(converse, cast, other_hol
         assert (session.visitor_id, session.client_ip, session.comment, session.consent) == ("", None, "", None)
         assert session.metadata == {}
     assert transcript_of(other.pk) and other_holder == {}
+
+
+def test_what_a_customers_code_said_of_the_caller_is_gone_from_the_webhooks_log(converse, cast):
+    endpoint = WebhookEndpoint.objects.create(
+        organisation=cast.organisation, url="https://hooks.example.com/", secret="whsec_YQ=="
+    )
+    forgotten, other = converse(metadata={"customer": "Ada"}), converse(visitor_id="w" * 64)
+    for session in (forgotten, other):
+        emit_to(endpoint, session)
+    forget_caller(forgotten, cast.alice)
+    kept = {delivery.key: delivery.data for delivery in WebhookDelivery.objects.all()}
+    assert kept[str(forgotten.pk)] == {"session_id": str(forgotten.pk), "metadata": {}}
+    assert kept[str(other.pk)]["metadata"] == {"customer": "Ada"}
+
+
+def emit_to(endpoint, session):
+    WebhookDelivery.objects.create(
+        organisation=endpoint.organisation,
+        endpoint=endpoint,
+        key=str(session.pk),
+        event_type="voice_session.ended",
+        data={"session_id": str(session.pk), "metadata": {"customer": "Ada"}},
+    )
 
 
 def test_money_stays_when_a_caller_is_forgotten(converse, cast):
