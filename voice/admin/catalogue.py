@@ -19,6 +19,7 @@ from billing.formatting import format_credits, format_money
 from config.model_admin import InlineFormSet, ModelAdmin, ModelForm, ReadOnly, TabularInline
 from voice.admin.base import log_changes
 from voice.admin.fields import CreditsField, LinesField, MomentField
+from voice.catalogue.providers import missing_key
 from voice.catalogue.rate_card import Kind
 from voice.metering.provider_cost import MICRO_PER_USD_MICRO
 from voice.models import CatalogueModel, ProviderAdapter, Rate
@@ -233,6 +234,10 @@ class CatalogueModelAdmin(ModelAdmin[CatalogueModel]):
         if not self.has_change_permission(request):
             raise PermissionDenied
         model = get_object_or_404(CatalogueModel, slug=model_id, kind=ModelKind.REALTIME)
+        back = HttpResponseRedirect(reverse("admin:voice_cataloguemodel_change", args=[model.pk]))
+        if missing := missing_key(model, None):
+            self.message_user(request, f"{model.name} {missing}.", messages.ERROR)
+            return back
         trial = try_model(model)
         if trial.code:
             why = _TRIAL_SAYS.get(trial.code, f"it answers “{trial.code}”")
@@ -240,7 +245,7 @@ class CatalogueModelAdmin(ModelAdmin[CatalogueModel]):
         else:
             self.message_user(request, f"{model.name} answers: session.created after {trial.took_ms} ms.")
         log_changes(request, [model], f"Tried: {trial.code or f'answered after {trial.took_ms} ms'}.")
-        return HttpResponseRedirect(reverse("admin:voice_cataloguemodel_change", args=[model.pk]))
+        return back
 
     def get_readonly_fields(self, request: HttpRequest, obj: CatalogueModel | None = None) -> list[str]:
         # Agents, sessions and usage name it.

@@ -104,9 +104,10 @@ class ProviderAdmin(ModelAdmin[Provider]):
     list_display = ["name", "adapter", "host", "has_key", "model_count"]
     list_filter = ["adapter"]
     search_fields = ["name"]
+    readonly_fields = ["has_key"]
     inlines = [OrganisationKeyInline]
     fieldsets = [
-        (None, {"fields": ["name", "adapter", "base_url", "needs_key", "new_api_key"]}),
+        (None, {"fields": ["name", "adapter", "base_url", "needs_key", "has_key", "new_api_key"]}),
         ("Azure with Microsoft Entra instead of a key", {"fields": ["entra_tenant", "entra_client_id"]}),
         ("Pipelines", {"fields": ["chat_model", "speech_to_text_model", "text_to_speech_model"]}),
         ("Speech at another place than chat", {"fields": ["speech_url", "new_speech_api_key"]}),
@@ -123,9 +124,10 @@ class ProviderAdmin(ModelAdmin[Provider]):
     def host(self, provider: Provider) -> str:
         return urlsplit(provider.base_url or provider.speech_url).netloc or "as the settings say"
 
-    @admin.display(description="key", boolean=True)
+    @admin.display(description="has a key", boolean=True)
     def has_key(self, provider: Any) -> bool:
-        return bool(provider.is_keyed)
+        # One that is being added has no row yet.
+        return bool(getattr(provider, "is_keyed", False))
 
     @admin.display(description="models")
     def model_count(self, provider: Any) -> int:

@@ -102,8 +102,10 @@ def scripted():
 
 
 @pytest.fixture
-def dials(monkeypatch):
+def dials(monkeypatch, settings):
     """Let dialling come to an upstream or an error; returns the endpoints dialled."""
+
+    settings.OPENAI_API_KEY = "sk-test"
 
     def arrange(outcome):
         dialled = []
@@ -145,6 +147,12 @@ def test_trying_a_model_says_in_plain_words_why_not(desk, dials, error, why):
     dials(error)
     [said] = try_it(desk)
     assert said.startswith(f"GPT Realtime mini cannot be used now: {why}")
+
+
+def test_a_model_without_its_key_is_not_dialled(desk, dials, scripted):
+    dialled = dials(scripted)
+    assert try_it(desk, "sarvam-gpt-4.1") == ["Sarvam with GPT-4.1 needs a key for Sarvam, and this server has none."]
+    assert dialled == []
 
 
 def test_trying_a_model_is_written_down(desk, dials, operator):

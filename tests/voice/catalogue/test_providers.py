@@ -9,12 +9,16 @@ from tests import factories
 from voice.catalogue.http_models import http_models_of, resolve_http_model
 from voice.catalogue.on_offer import ModelNotOffered, resolve_model, transcription_of
 from voice.catalogue.providers import Keys, keys_of, offered_to
-from voice.catalogue.rate_card import Kind
+from voice.catalogue.rate_card import Kind, worst_case_micro
 from voice.catalogue.rates import rate_card
+from voice.metering.rating import rate
+from voice.metering.usage import quantities_of_response
 from voice.models import CatalogueModel, Provider, ProviderKey
 from voice.models.catalogue import ModelKind
 from voice.pricing.offers import models_for_sale
 from voice.sessions.connect import endpoint_of
+from voice.upstream.pipeline.parts import ChatTokens
+from voice.upstream.pipeline.usage import usage_in_words
 from voice.views.agent_form import AgentForm
 
 pytestmark = pytest.mark.usefixtures("catalogue")
@@ -198,3 +202,18 @@ def test_sarvams_rupees_are_dollars_rounded_up():
     # 3 000 rupees a million characters are $34.090909…; 30 an hour are $94.696969… a million seconds.
     assert speaking.rate_of(Kind.CHARACTERS) == 34_090_910 * 135
     assert hearing.rate_of(Kind.SECONDS) == 94_696_970 * 135
+
+
+def test_a_response_of_sarvams_is_charged_by_its_words_and_characters():
+    used = usage_in_words(ChatTokens(read=1_000, cached=600, written=50), characters=200)
+    charged = rate(quantities_of_response(used), rate_card(SARVAM, DAY))
+    words = (400 * 2_000_000 + 600 * 500_000 + 50 * 8_000_000) * 135
+    assert charged.total_micro == -(-(words + 200 * 34_090_910 * 135) // 1_000_000)
+
+
+def test_what_is_held_for_a_response_of_sarvams_covers_a_quick_speaker():
+    """Eighteen characters a second fill the same tokens with words and sound that the hold was made for."""
+    card = rate_card(SARVAM, DAY)
+    spoken = usage_in_words(ChatTokens(read=2_000, cached=0, written=18 * 40 // 4), characters=18 * 40)
+    held_micro = worst_case_micro(card, context_tokens=2_000, max_output_tokens=20 * 40 + 18 * 40 // 4)
+    assert rate(quantities_of_response(spoken), card).total_micro <= held_micro
