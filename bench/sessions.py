@@ -14,6 +14,8 @@ from bench.processes import NotStarted, Started, last_line
 # A call whose audio comes this much late is no conversation any more.
 HELD_ADDED_MS = 100.0
 _SETTLE_S = 1.5
+# Longer than a response: what a turn needs for the first time is not the memory of the sessions added later.
+_WARM_UP_S = 10.0
 _START_WITHIN_S = 30.0
 _HANG_UP_WITHIN_S = 15.0
 _STARTING_AT_ONCE = 4
@@ -106,8 +108,8 @@ class Bench:
     async def _warm_up(self, running: Running) -> None:
         calls = Calls(running, self._schedule.frame_sizes_ms[0], self._samples)
         try:
-            await calls.grow_to(3)
-            await asyncio.sleep(2 * _SETTLE_S)
+            await calls.grow_to(self._schedule.few)
+            await asyncio.sleep(_WARM_UP_S)
         finally:
             await calls.end()
 

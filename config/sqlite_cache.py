@@ -70,6 +70,12 @@ class SqliteCache(BaseCache):
     def clear(self) -> None:
         self._run("DELETE FROM cache", ())
 
+    def close(self, **_: Any) -> None:
+        """Close this thread's connection; Django asks for it when a request has been answered."""
+        if getattr(self._local, "pid", None) == os.getpid():
+            self._local.connection.close()
+            self._local.connection, self._local.pid = None, None
+
     def _key(self, key: str, version: int | None) -> str:
         return self.make_and_validate_key(key, version)
 

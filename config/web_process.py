@@ -4,6 +4,11 @@ import contextlib
 import ctypes
 import gc
 import sys
+from typing import Any
+
+from asgiref.sync import SyncToAsync
+from django.core.signals import request_finished
+from django.db import connections
 
 # The longest that a ledger thread may keep Python to itself while a frame waits. At Python's own 5 ms, two such threads
 # that take turns make a frame late enough to be heard.
@@ -19,6 +24,17 @@ def prepare() -> None:
     gc.collect()
     gc.freeze()
     _use_one_arena()
+    request_finished.connect(close_connections_of_request)
+
+
+def close_connections_of_request(**_: Any) -> None:
+    """Close what a request's own thread has opened, when it was answered there.
+
+    Under ASGI every request has a thread of its own, and no later one could use what it leaves: megabytes a connection
+    of SQLite's, which only the garbage collector would find, and hold up every call to let go.
+    """
+    if SyncToAsync.thread_sensitive_context.get(None) is not None:
+        connections.close_all()
 
 
 def _use_one_arena() -> None:

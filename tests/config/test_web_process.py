@@ -1,11 +1,17 @@
-"""What the process that serves calls sets for itself."""
+"""What the process that serves calls sets for itself, and what it keeps of the requests it has answered."""
 
 import gc
+import sqlite3
 import sys
 
 import pytest
+from asgiref.sync import ThreadSensitiveContext, sync_to_async
+from django.contrib.auth import get_user_model
+from django.core.signals import request_finished
+from django.db import connection
 
 from config import web_process
+from config.sqlite_cache import SqliteCache
 
 
 @pytest.fixture
@@ -14,6 +20,7 @@ def as_before():
     yield
     sys.setswitchinterval(interval_s)
     gc.unfreeze()
+    request_finished.disconnect(web_process.close_connections_of_request)
 
 
 def test_a_thread_lets_a_frame_pass_within_half_a_millisecond(as_before):
@@ -29,3 +36,41 @@ def test_what_is_loaded_is_not_looked_through_for_garbage_again(as_before):
 def test_without_glibc_there_is_nothing_to_set(as_before, monkeypatch):
     monkeypatch.setattr(web_process.ctypes, "CDLL", lambda _: object())
     web_process.prepare()
+
+
+@pytest.fixture
+def closing():
+    request_finished.connect(web_process.close_connections_of_request)
+    yield
+    request_finished.disconnect(web_process.close_connections_of_request)
+
+
+def answer():
+    """Do what a view does, and what Django does after it; return whether the thread's connection is open still."""
+    get_user_model().objects.count()
+    assert connection.connection is not None
+    request_finished.send(sender=None)
+    return connection.connection is not None
+
+
+@pytest.mark.django_db(transaction=True)
+async def test_a_requests_own_thread_leaves_no_connection(closing):
+    async with ThreadSensitiveContext():
+        assert not await sync_to_async(answer)()
+
+
+@pytest.mark.django_db
+def test_a_thread_that_others_use_keeps_its_connection(closing):
+    assert answer()
+
+
+def test_a_cache_closes_its_connection_and_opens_another(tmp_path):
+    cache = SqliteCache(tmp_path / "cache.sqlite3", {})
+    cache.set("a", 1)
+    before = cache._connection()
+    cache.close()
+    with pytest.raises(sqlite3.ProgrammingError):
+        before.execute("SELECT 1")
+    assert cache.get("a") == 1
+    cache.close()
+    cache.close()
