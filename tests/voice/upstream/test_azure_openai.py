@@ -71,6 +71,7 @@ async def test_garbage_and_frames_that_are_too_long_end_the_connection(hostile):
         upstream = await registry.dial(endpoint(azure))
         with pytest.raises(UpstreamError) as failed:
             await anext(aiter(upstream))
+        await upstream.close()
     assert failed.value.code == "upstream_garbage"
 
 
