@@ -10,10 +10,10 @@ def test_an_appointment_is_booked_by_typing_alone(page, product):
     call.type_instead()
     call.wait_for_answer(0)
     call.type("I would like an appointment for Friday at nine a.m.")
-    call.type("My name is Oluwaseun Adeyemi")
-    read_back = call.type("I live at 17 Brambleberry Lane")
-    assert "Oluwaseun" in read_back
-    assert "Brambleberry" in read_back
+    call.type("My name is Marguerite Delacroix")
+    read_back = call.type("I live at 17 Hazelmere Lane")
+    assert "Marguerite" in read_back
+    assert "Hazelmere" in read_back
     assert "Monday" in call.type("No, make it Monday at ten")
     call.type("Yes")
     call.part("composer").locator("input[name=text]").fill("No, that is all, goodbye")

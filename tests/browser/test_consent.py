@@ -10,7 +10,9 @@ from tests.browser.test_every_page import faults_of
 from tests.browser.test_newcomer import sign_up, verify_by_mail
 from tests.browser.waiting import wait_until
 
+# Said in no other conversation with this product: a declined or deleted one is searched for by its words.
 NAME, STREET = "Oluwaseun Adeyemi", "Brambleberry"
+MEMBERS_NAME = "Ngozi Okonkwo"
 
 
 @pytest.fixture
@@ -148,13 +150,13 @@ def test_a_member_keeps_a_conversation_reads_it_and_deletes_it(page, product):
     assert faults_of(page) == []
     call.part("consent-yes").click()
     call.wait_for_answer(0)
-    call.type(f"My name is {NAME}")
+    call.type(f"My name is {MEMBERS_NAME}")
     call.hang_up()
     page.goto("/console/calls/")
     assert "In writing" in page.locator("tbody tr").first.inner_text()
     page.locator("tbody tr a").first.click()
     page.get_by_role("heading", name="What was said").wait_for()
-    assert f"My name is {NAME}" in page.locator(".turns").inner_text()
+    assert f"My name is {MEMBERS_NAME}" in page.locator(".turns").inner_text()
     assert faults_of(page) == []
     with page.expect_download() as download:
         page.get_by_role("link", name="vtt").click()
@@ -162,5 +164,5 @@ def test_a_member_keeps_a_conversation_reads_it_and_deletes_it(page, product):
     page.get_by_text("Delete what was said").first.click()
     page.get_by_role("button", name="Delete what was said").click()
     page.get_by_text("What was said in this conversation is deleted.").wait_for()
-    assert NAME not in page.locator("main").inner_text()
-    wait_until(lambda: traces_of(NAME, product) == [])
+    assert MEMBERS_NAME not in page.locator("main").inner_text()
+    wait_until(lambda: traces_of(MEMBERS_NAME, product) == [])
