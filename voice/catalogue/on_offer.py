@@ -73,13 +73,16 @@ def transcription_of(served: CatalogueModel, today: date | None = None) -> Catal
     )
 
 
-def writers_of(slug: str, today: date | None = None) -> list[CatalogueModel]:
-    """Return the text models that may write what `slug` is asked for, in the order in which they are tried."""
+def writers_of(slug: str, today: date | None = None, organisation_id: UUID | None = None) -> list[CatalogueModel]:
+    """Return the text models that may write what `slug` is asked for, in the order in which they are tried.
+
+    With an organisation, its own keys count beside the operator's.
+    """
     today = today or timezone.localdate()
     model = CatalogueModel.objects.filter(slug=slug, kind=ModelKind.CHAT).first()
     if model is None:
         return []
-    return [candidate for candidate in ladder_of(model, today) if not why_not(candidate, today)]
+    return [candidate for candidate in ladder_of(model, today) if not why_not(candidate, today, organisation_id)]
 
 
 def why_not(model: CatalogueModel, today: date, organisation_id: UUID | None = None) -> str:

@@ -145,7 +145,7 @@ def _job(note: Note, material: Material) -> _Job:
 def _write(job: _Job) -> None:
     """Ask the models in their order until one answers, twice if its answer is bad. Raises _NotYet, _Never."""
     problem = ""
-    for writer in writers(timezone.localdate()):
+    for writer in writers(timezone.localdate(), job.note.organisation_id):
         try:
             while job.note.answers < ANSWERS_MAX:
                 bad = _ask(job, writer, problem)

@@ -4,17 +4,21 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import date
 from typing import Any
+from uuid import UUID
 
 from django.conf import settings
 
 from voice.catalogue.on_offer import writers_of
+from voice.catalogue.providers import keys_of, provider_of
 from voice.catalogue.seed_data import EMBEDDED_CHAT
-from voice.models import CatalogueModel, NoteWriter
+from voice.models import CatalogueModel, NoteWriter, ProviderAdapter
 from voice.notes.chat import Endpoint
 
 # Far more than a note takes; a model that thinks first needs room for that.
 _TOKENS_OUT_MAX = 1_500
 _TOKENS_THOUGHT_MAX = 6_000
+# Their address is that of an OpenAI-compatible API, where text is asked for.
+_SPEAKS_CHAT = {ProviderAdapter.PIPELINE, ProviderAdapter.SARVAM}
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,13 +37,31 @@ class Writer:
         return {"max_completion_tokens": self.tokens_out_max, "store": False, **thinking}
 
 
-def writers(today: date) -> Iterator[Writer]:
+def writers(today: date, organisation_id: UUID) -> Iterator[Writer]:
     """Yield who can write, best first: the model of NOTES_MODEL or what stands in for it; the embedded one for want of
     a key."""
-    if not settings.NOTES_API_KEY:
+    has_key = bool(settings.NOTES_API_KEY)
+    for model in writers_of(settings.NOTES_MODEL, today, organisation_id):
+        endpoint = _endpoint_of(model, organisation_id)
+        if endpoint is not None:
+            has_key = True
+            yield Writer(model, endpoint, NoteWriter.MODEL)
+    if not has_key:
         for model in writers_of(EMBEDDED_CHAT, today):
             yield Writer(model, Endpoint(settings.LOCAL_MODELS_URL, ""), NoteWriter.EMBEDDED)
-        return
-    for model in writers_of(settings.NOTES_MODEL, today):
-        if model.slug != EMBEDDED_CHAT:
-            yield Writer(model, Endpoint(settings.NOTES_API_URL, settings.NOTES_API_KEY), NoteWriter.MODEL)
+
+
+def _endpoint_of(model: CatalogueModel, organisation_id: UUID) -> Endpoint | None:
+    """Return where a model is asked for text; None where nobody can, or the embedded one is to be its last resort."""
+    if model.slug == EMBEDDED_CHAT:
+        return None
+    provider = provider_of(model)
+    if provider is None:
+        return Endpoint(settings.NOTES_API_URL, settings.NOTES_API_KEY) if settings.NOTES_API_KEY else None
+    if provider.adapter not in _SPEAKS_CHAT and provider.base_url:
+        # An address of Realtime: text is asked for at another, which we are not told.
+        return None
+    if provider.adapter == ProviderAdapter.AZURE_OPENAI:
+        return None
+    url = provider.base_url or settings.OPENAI_API_URL
+    return Endpoint(url.rstrip("/"), keys_of(provider, organisation_id).api_key)

@@ -10,7 +10,7 @@ from billing.audit import audit_ledger
 from outbox.messages import Postpone
 from tests.fakes.chat_server import Reply, answering, refusing, valid_answer
 from tests.voice.notes.conftest import messages, take_up, wallet
-from voice.models import CatalogueModel, Note
+from voice.models import CatalogueModel, Note, Provider, ProviderAdapter, ProviderKey
 from voice.notes import summarise
 from voice.notes.reading import label_of, text_of
 from voice.notes.signals import note_ready
@@ -53,6 +53,28 @@ def test_cached_tokens_are_charged_at_their_own_rate(keep, provider, note_of):
     usage = {"prompt_tokens": 1000, "completion_tokens": 0, "prompt_tokens_details": {"cached_tokens": 400}}
     provider(answering(valid_answer(), usage=usage))
     assert note_of(keep()).charged_micro == 600 * 270 + 400 * 67 + 200
+
+
+def test_a_model_of_a_provider_of_its_own_is_asked_there_with_the_organisations_key(
+    keep, provider, note_of, organisation, settings
+):
+    server = provider(answering(valid_answer()))
+    settings.NOTES_API_KEY, settings.NOTES_API_URL = "", "http://127.0.0.1:1"
+    own = Provider.objects.create(name="Own", adapter=ProviderAdapter.PIPELINE, base_url=server.url, api_key="sk-all")
+    ProviderKey.objects.create(provider=own, organisation=organisation, api_key="sk-ours")
+    CatalogueModel.objects.filter(slug="gpt-4.1").update(provider=own)
+    note = note_of(keep())
+    assert (note.state, note.written_by, server.keys) == ("ready", "model", ["Bearer sk-ours"])
+
+
+def test_the_servers_own_key_is_never_shown_to_another_provider(keep, provider, note_of, settings):
+    server = provider(answering(valid_answer()))
+    azure = Provider.objects.create(
+        name="Azure", adapter=ProviderAdapter.AZURE_OPENAI, base_url=server.url, api_key="sk-azure"
+    )
+    CatalogueModel.objects.filter(slug__in=["gpt-4.1", "gpt-4.1-mini"]).update(provider=azure)
+    note = note_of(keep())
+    assert (note.model_slug, server.keys) == ("gpt-6-luna", ["Bearer sk-test"])
 
 
 def test_the_operator_may_pay_for_notes(keep, provider, note_of, organisation, settings):
