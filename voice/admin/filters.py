@@ -11,6 +11,7 @@ from django.http import HttpRequest
 from django.utils import timezone
 
 from accounts.models import Organisation
+from billing.ledger import MICRO
 from voice.models import Agent, CatalogueModel, Session
 from voice.models.catalogue import ModelKind
 
@@ -57,6 +58,25 @@ class AgentFilter(_BusiestFilter):
     title = "agent"
     parameter_name = column = "agent_id"
     model = Agent
+
+
+class CostFilter(admin.SimpleListFilter):
+    """What a call cost, in steps of ten."""
+
+    title = "credits"
+    parameter_name = "credits"
+    # By the choice's name: at least, and less than, so many credits.
+    steps = {"0-1": (0, 1), "1-10": (1, 10), "10-100": (10, 100), "100-": (100, None)}
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> Iterable[tuple[str, str]]:
+        return [("0-1", "Under 1"), ("1-10", "1 to 10"), ("10-100", "10 to 100"), ("100-", "100 and more")]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
+        if self.value() not in self.steps:
+            return queryset
+        least, below = self.steps[str(self.value())]
+        found = queryset.filter(captured_micro__gte=least * MICRO)
+        return found if below is None else found.filter(captured_micro__lt=below * MICRO)
 
 
 class ModelServedFilter(admin.SimpleListFilter):

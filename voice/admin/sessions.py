@@ -18,7 +18,7 @@ from billing.exceptions import HoldNotFound
 from billing.formatting import format_credits, format_exact_credits
 from config.model_admin import PAGE_ROWS, ModelAdmin, ReadOnly, TabularInline
 from voice.admin.base import confirmation_page, is_confirmed, log_changes
-from voice.admin.filters import AgentFilter, ModelServedFilter, OrganisationFilter
+from voice.admin.filters import AgentFilter, CostFilter, ModelServedFilter, OrganisationFilter
 from voice.admin.networks import BlockForm, block, includes, network_to_block
 from voice.models import Session, SessionState, Turn, UsageRecord
 from voice.sessions import control
@@ -107,7 +107,9 @@ class SessionAdmin(ReadOnly, ModelAdmin[Session]):
     list_display = [
         "when", "organisation", "agent", "status", "duration", "cost", "uncollected", "answered_by", "rating",
     ]  # fmt: skip
-    list_filter = ["state", OrganisationFilter, AgentFilter, "end_reason", "outcome", ModelServedFilter]
+    list_filter = [
+        "state", OrganisationFilter, AgentFilter, "end_reason", "outcome", "stars", CostFilter, ModelServedFilter,
+    ]  # fmt: skip
     list_select_related = ["organisation", "agent"]
     list_per_page = PAGE_ROWS
     show_full_result_count = False

@@ -82,8 +82,8 @@ class WebhookDeliveryAdmin(ReadOnly, ModelAdmin[WebhookDelivery]):
     list_per_page = PAGE_ROWS
     show_full_result_count = False
     date_hierarchy = "created_at"
-    search_fields = ["^id", "organisation__name", "=key"]
-    search_help_text = "Delivery's id, organisation, or key."
+    search_fields = ["^id", "organisation__name", "=key", "=data__session_id"]
+    search_help_text = "Delivery's or session's id, organisation, or key."
     actions = ["replay"]
     inlines = [AttemptInline]
     fields = [

@@ -57,6 +57,8 @@ def test_sessions_are_filtered_by_organisation_and_agent(desk, cast, agent):
     [
         ({"end_reason": EndReason.SILENCE}, {"end_reason__exact": "silence"}),
         ({"outcome": Outcome.CUT}, {"outcome__exact": "cut"}),
+        ({"stars": 5}, {"stars__exact": "5"}),
+        ({"captured_micro": 12 * MICRO}, {"credits": "10-100"}),
         ({"model_served": "parley-embedded"}, {"model_served": "parley-embedded"}),
     ],
 )

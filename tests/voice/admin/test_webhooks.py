@@ -90,3 +90,9 @@ def test_nothing_is_edited_or_deleted(desk, endpoint):
 def test_an_endpoint_that_was_switched_off_says_why(desk, endpoint):
     switch_off(endpoint, DisabledBecause.GONE)
     assert "410 Gone" in desk.get(ENDPOINTS).content.decode()
+
+
+def test_the_webhooks_of_a_call_are_found_by_its_session(desk, cast, endpoint, delivery):
+    emit(cast.organisation.pk, "credits.low", {"session_id": "0b5c6c2e-0000-4000-8000-000000000001"}, key="call")
+    found = desk.get(DELIVERIES, {"q": "0b5c6c2e-0000-4000-8000-000000000001"}).context["cl"].queryset
+    assert [each.key for each in found] == ["call"]

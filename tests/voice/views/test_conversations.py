@@ -8,13 +8,15 @@ from django.db import connection
 from django.utils import timezone
 
 from tests.factories import make_agent, make_session, make_turn, make_usage
-from voice.models import EndReason, Outcome, TranscriptAudit, TranscriptTurn
+from voice.models import EndReason, Outcome, TranscriptAudit, TranscriptTurn, WebhookDelivery, WebhookState
 from voice.models.session import SessionState
 from voice.transcripts import store
 from voice.transcripts.recorder import TurnText
 from voice.views import conversations as conversations_view
 from voice.views.receipt import receipt_of
 from voice.views.timeline import timeline_of
+from voice.webhooks.endpoints import add_endpoint
+from voice.webhooks.events import put_delivery
 
 
 @pytest.fixture
@@ -237,6 +239,17 @@ def test_an_admin_hands_out_what_is_held_of_a_caller(client, cast, kept):
     response = client.post(f"/console/calls/{kept.pk}/export/")
     assert json.loads(response.content)["calls"][0]["collected"][0]["fields"] == {"name": "<i>Ada</i>"}
     assert "attachment" in response["Content-Disposition"]
+
+
+@pytest.mark.parametrize(("member", "may_send_again"), [("alice", True), ("bob", False)])
+def test_a_webhook_that_did_not_arrive_is_sent_again_from_its_conversation(client, cast, kept, member, may_send_again):
+    endpoint, _ = add_endpoint(cast.organisation, url="https://hooks.example/", event_types=["transcript.ready"])
+    delivery = put_delivery(endpoint, "transcript.ready", {"session_id": str(kept.pk)}, key="k")
+    WebhookDelivery.objects.update(state=WebhookState.FAILED, next_attempt_at=None)
+    client.force_login(getattr(cast, member))
+    page = client.get(f"/console/calls/{kept.pk}/").content.decode()
+    assert "Given up" in page
+    assert (f'action="/console/webhooks/deliveries/{delivery.pk}/replay/"' in page) == may_send_again
 
 
 @pytest.mark.parametrize("what", ["delete", "redact", "forget", "export"])
