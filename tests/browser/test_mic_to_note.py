@@ -31,16 +31,24 @@ organisation = Agent.objects.get(is_demo=True).organisation
 for kind, secret, url in [("hubspot", sys.argv[1], ""), ("webhook", "whsec_aGVsbG8=", sys.argv[2])]:
     CrmConnection.objects.create(organisation=organisation, kind=kind, name=kind, secret=secret, settings={"url": url})
 """
-# Ends pauses between attempts, and no lease (330 s) of a worker that is at it: two would then do the same.
+# Ends pauses between attempts, and no lease of a worker that is at it: two would then do the same.
 HURRY = """
 import django
 django.setup()
 from datetime import timedelta
 from django.utils import timezone
 from outbox import messages, models
+from voice.models import CrmDelivery
+
+def is_leased(message):
+    began = CrmDelivery.objects.get(pk=message.payload["delivery_id"]).attempted_at
+    return began is not None and abs(message.next_attempt_at - began - messages.LEASE) < timedelta(seconds=20)
+
 now = timezone.now()
-paused = models.OutboxMessage.objects.filter(kind="deliver_note", state="pending")
-paused.filter(next_attempt_at__lt=now + timedelta(seconds=250)).update(next_attempt_at=now)
+waiting = models.OutboxMessage.objects.filter(kind="deliver_note", state="pending")
+for message in waiting:
+    if not is_leased(message):
+        waiting.filter(pk=message.pk, next_attempt_at=message.next_attempt_at).update(next_attempt_at=now)
 messages.hand_over_due(now)
 """
 END_LEASES = "UPDATE outbox_outboxmessage SET next_attempt_at = ? WHERE kind = 'deliver_note' AND state = 'pending'"
