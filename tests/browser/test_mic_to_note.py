@@ -180,6 +180,7 @@ def test_hubspot_has_one_contact_with_the_one_note(booked, product, crms):
     assert marked == [note_id]
     contact = hubspot.contacts[contact_id]
     assert (contact["firstname"], contact["lastname"]) == ("Sarah", "Johnson")
+    assert [each for each in hubspot.contacts.values() if each.get("lastname") == "Johnson"] == [contact]
     body = hubspot.notes[note_id]["hs_note_body"]
     for value in ("Sarah Johnson", "Maple Street", "4:15"):
         assert value in body
