@@ -3,15 +3,14 @@
 from datetime import timedelta
 from decimal import Decimal, InvalidOperation
 from typing import Any
-from uuid import UUID
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
-from django.db.models import Q
 from django.utils import timezone
 
 from accounts.api_keys import create_key
 from accounts.exceptions import InvalidKeySetting
-from accounts.models import Organisation, Scope
+from accounts.management.find_organisation import find_organisation
+from accounts.models import Scope
 
 _MICRO = 1_000_000
 
@@ -20,7 +19,7 @@ class Command(BaseCommand):
     help = "Makes an API key and prints it. It is stored nowhere and cannot be shown again."
 
     def add_arguments(self, parser: CommandParser) -> None:
-        parser.add_argument("--organisation", required=True, help="Its slug, or its id.")
+        parser.add_argument("--organisation", required=True, help="Its slug, name or id.")
         parser.add_argument("--name", required=True, help="What the key is for.")
         parser.add_argument("--scope", action="append", choices=Scope.values, help="Repeatable. Default: every scope.")
         parser.add_argument(
@@ -52,18 +51,6 @@ class Command(BaseCommand):
         # Nothing else on stdout, so that a script can take the key from it; the advice is for people.
         self.stderr.write("Keep this key safe: it is shown only now.")
         self.stdout.write(text)
-
-
-def find_organisation(slug_or_id: str) -> Organisation:
-    """Raises CommandError."""
-    try:
-        wanted = Q(pk=UUID(slug_or_id))
-    except ValueError:
-        wanted = Q(slug=slug_or_id)
-    organisation = Organisation.objects.filter(wanted).first()
-    if organisation is None:
-        raise CommandError(f"There is no organisation with the slug or id {slug_or_id}.")
-    return organisation
 
 
 def _micro_of(credits: str | None) -> int | None:

@@ -9,7 +9,7 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError
 from django.utils import timezone
 
-from accounts.models import Organisation
+from accounts.management.find_organisation import find_organisation
 from billing import ledger
 from billing.exceptions import AmountOutOfRange, InvalidText, KeyReused
 from billing.formatting import format_exact_credits, micro_of
@@ -54,20 +54,6 @@ class Command(BaseCommand):
             raise CommandError("This --key was used for another grant.") from None
         given, balance = format_exact_credits(entry.amount_micro), format_exact_credits(entry.balance_after_micro)
         self.stdout.write(f"Granted {given} credits to {organisation.name}. The balance became {balance}.")
-
-
-def find_organisation(word: str) -> Organisation:
-    """Return the one organisation with this id, slug or exact name, whatever its case. Raises CommandError."""
-    try:
-        found = list(Organisation.objects.filter(pk=uuid.UUID(word)))
-    except ValueError:
-        found = list(Organisation.objects.filter(slug=word) or Organisation.objects.filter(name__iexact=word)[:10])
-    match found:
-        case [organisation]:
-            return organisation
-        case []:
-            raise CommandError(f"There is no organisation {word!r}.")
-    raise CommandError("Several are called so, name one by its id: " + ", ".join(str(each.pk) for each in found))
 
 
 def read_amount(text: str) -> int:
