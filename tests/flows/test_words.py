@@ -1,6 +1,8 @@
 """What was said in a call, from the question before it to what is kept: as heard with consent, not a word without."""
 
 import asyncio
+from dataclasses import astuple, dataclass
+from uuid import uuid4
 
 import pytest
 from channels.db import database_sync_to_async as in_thread
@@ -17,15 +19,29 @@ from voice.transcripts.consent import wording_of
 from voice.transcripts.reading import collected_fields_of, transcript_of
 
 USED = usage(text_in=10, text_out=5)
-# Words that nothing else in the product uses.
-SAID, TYPED, ANSWERED = "xylophone", "marzipan", "zeppelin"
 
 
-def booking():
+@dataclass(frozen=True)
+class Spoken:
+    """Words that nothing else in the product uses."""
+
+    said: str
+    typed: str
+    answered: str
+
+
+@pytest.fixture
+def spoken():
+    # Of each test alone: what another was allowed to keep may still lie in the database's journal.
+    mark = uuid4().hex[:8]
+    return Spoken(f"xylophone{mark}", f"marzipan{mark}", f"zeppelin{mark}")
+
+
+def booking(spoken):
     """Return a script: the greeting, a booking of a name, an answer."""
     book = wants_tool("book_appointment", {"name": "Ada"}, response_id="r2", call_id="c1", used=USED)
-    answer = spoken_answer(f"A {ANSWERED} for you.", SPEECH, response_id="r3", item_id="i3", used=USED)
-    again = spoken_answer(f"One more {ANSWERED}.", SPEECH, response_id="r4", item_id="i4", used=USED)
+    answer = spoken_answer(f"A {spoken.answered} for you.", SPEECH, response_id="r3", item_id="i3", used=USED)
+    again = spoken_answer(f"One more {spoken.answered}.", SPEECH, response_id="r4", item_id="i4", used=USED)
     return [
         *greeting(),
         Step("response.create", emit=book),
@@ -36,16 +52,16 @@ def booking():
     ]
 
 
-async def holds_the_conversation(agent, served_by, **answer):
+async def holds_the_conversation(agent, served_by, spoken, **answer):
     """Speak and type through the script; return the session's id."""
-    upstream = served_by(booking())
+    upstream = served_by(booking(spoken))
     page = Browser()
     started = await page.calls(await ticket_for(agent, **answer))
     await page.until("audio.end")
     await page.sends_audio(FRAME)
-    upstream.emit(*caller_says(f"I would like a {SAID}.", "u1"))
+    upstream.emit(*caller_says(f"I would like a {spoken.said}.", "u1"))
     await page.until("audio.end", item_id="i3")
-    await page.says("text.send", text=f"With {TYPED}, please.")
+    await page.says("text.send", text=f"With {spoken.typed}, please.")
     await page.until("audio.end", item_id="i4")
     await page.says("session.end")
     await page.until_closed()
@@ -57,17 +73,17 @@ def policy(agent, **fields):
     agent.refresh_from_db()
 
 
-async def test_with_a_yes_the_conversation_is_kept_in_its_words_and_order(agent, served_by):
+async def test_with_a_yes_the_conversation_is_kept_in_its_words_and_order(agent, served_by, spoken):
     await in_thread(policy)(agent, transcript_policy="ask")
     version = (await in_thread(wording_of)(agent)).version
-    session_id = await holds_the_conversation(agent, served_by, consent=True, consent_version=version)
+    session_id = await holds_the_conversation(agent, served_by, spoken, consent=True, consent_version=version)
     view = await in_thread(transcript_of)(session_id)
     assert [(turn.speaker, turn.text) for turn in view.turns] == [
         ("agent", "Hello, how can I help?"),
-        ("caller", f"I would like a {SAID}."),
-        ("agent", f"A {ANSWERED} for you."),
-        ("caller", f"With {TYPED}, please."),
-        ("agent", f"One more {ANSWERED}."),
+        ("caller", f"I would like a {spoken.said}."),
+        ("agent", f"A {spoken.answered} for you."),
+        ("caller", f"With {spoken.typed}, please."),
+        ("agent", f"One more {spoken.answered}."),
     ]
     assert view.turns[2].latency_ms is not None
     session = await Session.objects.aget(pk=session_id)
@@ -75,7 +91,7 @@ async def test_with_a_yes_the_conversation_is_kept_in_its_words_and_order(agent,
     assert session.consent_at is not None
     message = await OutboxMessage.objects.aget(kind="conversation_ended")
     assert message.payload == {"session_id": session_id}
-    assert await in_thread(traces_of)(SAID) != []
+    assert await in_thread(traces_of)(spoken.said) != []
 
 
 @pytest.mark.parametrize(
@@ -89,12 +105,12 @@ async def test_with_a_yes_the_conversation_is_kept_in_its_words_and_order(agent,
         ("always", {}),
     ],
 )
-async def test_without_a_yes_not_one_word_is_anywhere(agent, served_by, caplog, chosen, answer):
+async def test_without_a_yes_not_one_word_is_anywhere(agent, served_by, spoken, caplog, chosen, answer):
     caplog.set_level(1)
     await in_thread(policy)(agent, transcript_policy=chosen)
-    session_id = await holds_the_conversation(agent, served_by, **answer)
+    session_id = await holds_the_conversation(agent, served_by, spoken, **answer)
     await in_thread(closed_books)(session_id)
-    for word in (SAID, TYPED, ANSWERED):
+    for word in astuple(spoken):
         assert await in_thread(traces_of)(word, caplog.text) == []
     (collected,) = await in_thread(collected_fields_of)(session_id)
     assert (collected.task_name, collected.fields) == ("book_appointment", {"name": "Ada"})
