@@ -2,13 +2,16 @@
 
 from voice.models.agent import Agent, Template, TranscriptPolicy
 from voice.models.api_request import ApiRequest
+from voice.models.availability import ModelHealth, ModelOverride, ModelStatusChange, ShutdownWarning
 from voice.models.catalogue import CatalogueModel, ModelStatus, Rate
 from voice.models.client_secret import ClientSecret
 from voice.models.crm import CrmConnection, CrmDelivery, CrmDeliveryState
 from voice.models.idempotency import IdempotentRequest
 from voice.models.note import Note, NoteReason, NoteState, NoteWriter
 from voice.models.provider import Provider, ProviderAdapter, ProviderKey
+from voice.models.rung import Rung, RungKind
 from voice.models.session import EndReason, Outcome, Session, SessionState, Source, Turn, TurnDetection
+from voice.models.status import CheckDay, ComponentBeat, Incident
 from voice.models.switches import BlockedNetwork, Switches
 from voice.models.tool import AgentTool
 from voice.models.transcript import (
@@ -35,8 +38,10 @@ __all__ = [
     "ApiRequest",
     "BlockedNetwork",
     "CatalogueModel",
+    "CheckDay",
     "ClientSecret",
     "CollectedFields",
+    "ComponentBeat",
     "CrmConnection",
     "CrmDelivery",
     "CrmDeliveryState",
@@ -44,7 +49,11 @@ __all__ = [
     "EndReason",
     "EventType",
     "IdempotentRequest",
+    "Incident",
+    "ModelHealth",
+    "ModelOverride",
     "ModelStatus",
+    "ModelStatusChange",
     "Note",
     "NoteReason",
     "NoteState",
@@ -54,8 +63,11 @@ __all__ = [
     "ProviderAdapter",
     "ProviderKey",
     "Rate",
+    "Rung",
+    "RungKind",
     "Session",
     "SessionState",
+    "ShutdownWarning",
     "Source",
     "Switches",
     "Template",

@@ -71,6 +71,11 @@ class Agent(models.Model):
         help_text="Whether what is said is kept.",
     )
     captions = models.BooleanField(default=True, help_text="What is said is shown in the caller's browser, in writing.")
+    writes_down_for_fallback = models.BooleanField(
+        default=False,
+        help_text="Speech is written down for no one to read, so that another model can take a call over where it was. "
+        "Costs what captions cost; nothing more where captions are on.",
+    )
 
     created_at = models.DateTimeField(default=timezone.now, editable=False)
     updated_at = models.DateTimeField(auto_now=True)

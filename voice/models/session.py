@@ -100,6 +100,9 @@ class Session(models.Model):
     seen_at = models.DateTimeField(null=True, help_text="A live call's process says so every few seconds.")
     # The operator's wish, found by the call itself should the order to end it be lost.
     hang_up_wanted = models.BooleanField(default=False)
+    # Raised each time another process takes the call over: a process whose number is behind must let go of it.
+    generation = models.PositiveSmallIntegerField(default=0)
+    resumes = models.PositiveSmallIntegerField(default=0, help_text="How often the caller came back after a break.")
     ended_at = models.DateTimeField(null=True)
     duration_ms = models.PositiveIntegerField(default=0)
     end_reason = models.CharField(max_length=30, choices=EndReason.choices, blank=True)
