@@ -1,4 +1,4 @@
-"""Whether a model can be had: what the operator decided for one organisation, what calls and probes find, and the log."""
+"""Whether a model can be had: what was decided for one organisation, what calls and probes find, and the log."""
 
 from django.db import models
 from django.utils import timezone
