@@ -8,6 +8,7 @@ from channels.db import database_sync_to_async as in_thread
 from django.contrib.auth import get_user_model
 from django.test import AsyncClient
 
+from accounts.api_keys import create_key
 from accounts.models import Organisation
 from accounts.organisations import suspend_organisation
 from tests.flows.books import closed_books, response_micro
@@ -114,6 +115,14 @@ async def test_the_operator_hangs_up_in_the_admin(call, never_polls):
 async def test_a_hang_up_is_noticed_when_its_message_is_lost(messages_get_lost, call):
     await sync_to_async(control.end_call)(UUID(call.session_id))
     await is_over(call, "operator_ended")
+
+
+async def test_the_customers_code_ends_a_call(call, never_polls):
+    _, key = await in_thread(create_key)(await in_thread(Organisation.objects.get)(), name="Website")
+    address = f"/v1/voice/sessions/{call.session_id}"
+    answer = await AsyncClient().delete(address, headers={"Authorization": f"Bearer {key}"})
+    assert answer.status_code == 204
+    await is_over(call, "api_ended")
 
 
 async def hang_up(operator, session_id):

@@ -1,6 +1,7 @@
 """Every language says all that English says, with the same gaps to fill."""
 
 import re
+from pathlib import Path
 
 import pytest
 
@@ -52,6 +53,12 @@ def test_a_language_without_words_reads_english(language):
 def test_every_line_of_a_receipt_has_words():
     labels = {label for _, _, label, _ in receipt._LABELS} | {receipt._NOT_COLLECTED}
     assert labels == set(ENGLISH["receipt"])
+
+
+def test_every_reason_a_browser_is_told_has_words():
+    protocol = Path("docs/widget-protocol.md").read_text(encoding="utf-8")
+    listed = protocol.partition("`reason` of `session.ended`:")[2].partition("\n\n")[0]
+    assert set(re.findall(r"`(\w+)`", listed)) == set(ENGLISH["end_reasons"])
 
 
 def test_an_owners_words_take_the_place_of_ours_and_of_nothing_else():

@@ -203,7 +203,7 @@ def end_session(request: HttpRequest, session_id: SessionId) -> HttpResponse:
     holder.require("realtime")
     session = _find(holder, session_id)
     if session.state == SessionState.LIVE or not _free(session.id):
-        control.end_call(session.id)
+        control.end_call(session.id, EndReason.API_ENDED)
     return HttpResponse(status=204)
 
 

@@ -26,6 +26,7 @@ class Closing:
 _NO_CREDIT = Closing(4402, _QUOTA, "insufficient_quota", "Your prepaid balance is used up.", is_final=True)
 _BUDGET = Closing(4402, _QUOTA, "insufficient_quota", "This key has used up what it may spend.", is_final=True)
 _REVOKED = Closing(4401, _INVALID, "invalid_api_key", "This API key has been revoked.", is_final=True)
+_FROM_OUTSIDE = Closing(4000, _INVALID, "session_ended", "This session was ended from outside.", is_final=True)
 _SUSPENDED = Closing(4403, _INVALID, "account_deactivated", "This organisation is suspended.", is_final=True)
 _PAUSED = Closing(1013, _SERVER, "calls_paused", "Calls are paused at the moment. Please try again later.")
 _NETWORK = Closing(4403, _INVALID, "network_blocked", "Calls from your network are not accepted.")
@@ -47,7 +48,8 @@ _ENDINGS = {
     "organisation_suspended": _SUSPENDED,
     "paused": _PAUSED,
     "network_blocked": _NETWORK,
-    "operator_ended": Closing(4000, _INVALID, "session_ended", "This session was ended from outside.", is_final=True),
+    "operator_ended": _FROM_OUTSIDE,
+    "api_ended": _FROM_OUTSIDE,
     "shutting_down": Closing(1012, _SERVER, "server_restarting", "The server is restarting. Please connect again."),
     "max_duration": Closing(
         4408, _INVALID, "session_expired", "Your session hit the maximum duration of {minutes} minutes.", is_final=True

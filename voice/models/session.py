@@ -26,6 +26,7 @@ class EndReason(models.TextChoices):
     MAX_DURATION = "max_duration", "The longest allowed call"
     OUT_OF_CREDIT = "out_of_credit", "The credits ran out"
     OPERATOR_ENDED = "operator_ended", "Ended by the operator"
+    API_ENDED = "api_ended", "Ended by the customer's code"
     ORGANISATION_SUSPENDED = "organisation_suspended", "The organisation was suspended"
     API_KEY_REVOKED = "api_key_revoked", "The API key was revoked"
     NETWORK_BLOCKED = "network_blocked", "The caller's network was blocked"
@@ -98,8 +99,9 @@ class Session(models.Model):
     ticket_expires_at = models.DateTimeField()
     started_at = models.DateTimeField(null=True)
     seen_at = models.DateTimeField(null=True, help_text="A live call's process says so every few seconds.")
-    # The operator's wish, found by the call itself should the order to end it be lost.
+    # The operator's wish, or the customer's code's, found by the call itself should the order to end it be lost.
     hang_up_wanted = models.BooleanField(default=False)
+    hang_up_reason = models.CharField(max_length=30, choices=EndReason.choices, blank=True)
     # Raised each time another process takes the call over: a process whose number is behind must let go of it.
     generation = models.PositiveSmallIntegerField(default=0)
     resumes = models.PositiveSmallIntegerField(default=0, help_text="How often the caller came back after a break.")

@@ -20,9 +20,9 @@ from voice.sessions.call import Call
 _EVERY_CALL = "calls"
 
 
-def end_call(session_id: UUID) -> None:
-    Session.objects.filter(pk=session_id).update(hang_up_wanted=True)
-    _order(_session_group(session_id), EndReason.OPERATOR_ENDED)
+def end_call(session_id: UUID, reason: EndReason = EndReason.OPERATOR_ENDED) -> None:
+    Session.objects.filter(pk=session_id).update(hang_up_wanted=True, hang_up_reason=reason)
+    _order(_session_group(session_id), reason)
 
 
 def end_calls_of_key(api_key_id: UUID) -> None:

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from uuid import UUID
 
 from django.db import transaction
-from django.db.models import Case, Q, QuerySet, Value, When
+from django.db.models import Case, F, Q, QuerySet, Value, When
 from django.utils import timezone
 
 from voice.admission import networks
@@ -67,6 +67,7 @@ def still_live(client_ips: Mapping[UUID, str]) -> dict[UUID, EndReason]:
 def _decided_alone(sessions: QuerySet[Session]) -> dict[UUID, EndReason]:
     """Return those that somebody decided to end without ending all others, and why; the strongest reason counts."""
     reason = Case(
+        When(Q(hang_up_wanted=True) & ~Q(hang_up_reason=""), then=F("hang_up_reason")),
         When(Q(state=SessionState.ENDED) | Q(hang_up_wanted=True), then=Value(EndReason.OPERATOR_ENDED)),
         When(organisation__suspended_at__isnull=False, then=Value(EndReason.ORGANISATION_SUSPENDED)),
         When(api_key__revoked_at__isnull=False, then=Value(EndReason.API_KEY_REVOKED)),

@@ -276,7 +276,7 @@ def test_a_live_call_is_told_to_end(call, open_session, monkeypatch):
     session = open_session()
     assert call("DELETE", f"{PATH}/{session.id}").status_code == 204
     session.refresh_from_db()
-    assert session.hang_up_wanted and told == [(f"session.{session.id.hex}", EndReason.OPERATOR_ENDED)]
+    assert session.hang_up_wanted and told == [(f"session.{session.id.hex}", EndReason.API_ENDED)]
 
 
 def test_a_call_that_is_over_stays_as_it_is(call, agent):

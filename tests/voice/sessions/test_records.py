@@ -8,7 +8,7 @@ from django.utils import timezone
 from accounts.organisations import suspend_organisation
 from tests.factories import make_agent, make_organisation, make_session
 from voice.models import BlockedNetwork, CatalogueModel, EndReason, Outcome, Session, SessionState, Switches
-from voice.sessions import records
+from voice.sessions import control, records
 from voice.sessions.turns import TurnTimes
 
 PEOPLE_ENDED_IT = {
@@ -152,6 +152,11 @@ def test_a_session_of_a_suspended_organisation_must_end(live):
 def test_a_session_the_operator_wants_ended_must_end_although_the_order_was_lost(live):
     Session.objects.filter(pk=live.pk).update(hang_up_wanted=True)
     assert reason_to_end(live) == EndReason.OPERATOR_ENDED
+
+
+def test_a_session_its_customer_wants_ended_must_end_although_the_order_was_lost(live):
+    control.end_call(live.pk, EndReason.API_ENDED)
+    assert reason_to_end(live) == EndReason.API_ENDED
 
 
 def test_every_session_must_end_while_calls_are_paused(live):
