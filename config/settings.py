@@ -249,6 +249,11 @@ OPENAI_REALTIME_URL = env.text("OPENAI_REALTIME_URL", "wss://api.openai.com/v1/r
 OPENAI_API_URL = env.text("OPENAI_API_URL", "https://api.openai.com/v1")
 LOCAL_MODELS_URL = env.text("LOCAL_MODELS_URL", "http://127.0.0.1:8790/v1")
 DEFAULT_REALTIME_MODEL = env.text("DEFAULT_REALTIME_MODEL", "gpt-realtime-mini")
+# Holds a call in writing when no model with a voice is left.
+TEXT_FALLBACK_MODEL = env.text("TEXT_FALLBACK_MODEL", "gpt-4.1")
+# A model is kept away from calls after so many failures in a row, each within so long of the one before.
+BREAKER_FAILURES = env.integer("BREAKER_FAILURES", 3, least=1)
+BREAKER_WINDOW_S = env.integer("BREAKER_WINDOW_S", 60, least=1)
 
 # Notes: written after a call by a chat model at an OpenAI-compatible address, or by the embedded one without a key.
 

@@ -1,17 +1,41 @@
-"""Which model serves a call: the one asked for, or what stands in for it and why."""
+"""Which model serves a call: the one asked for, or what stands in for it and why.
+
+Nothing here is kept between two questions: what an operator switches, what the breaker finds and what shuts down today
+counts for the next call on every process.
+"""
 
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from datetime import date
 from uuid import UUID
 
+from django.conf import settings
 from django.utils import formats, timezone
 
 from accounts.models import Organisation
+from voice.catalogue import breaker
+from voice.catalogue.overrides import overridden, overrides_of
 from voice.catalogue.providers import missing_key
-from voice.models import CatalogueModel, ModelStatus
+from voice.catalogue.seed_data import EMBEDDED_CHAT
+from voice.models import CatalogueModel, ModelOverride, ModelStatus
 from voice.models.catalogue import ModelKind
+
+__all__ = [
+    "ModelNotOffered",
+    "Offers",
+    "Resolved",
+    "is_gone",
+    "ladder_of",
+    "next_after",
+    "offers_to",
+    "reason_for",
+    "resolve_model",
+    "text_after",
+    "transcription_of",
+    "why_not",
+    "writers_of",
+]
 
 # The catalogue is an operator's: lists may be long, and may lead in circles.
 _MOST_TRIED = 20
@@ -37,37 +61,118 @@ class Resolved:
     reason: str
 
 
+@dataclass(frozen=True, slots=True)
+class Offers:
+    """The catalogue as one organisation is offered it on one day. For one question only: it ages."""
+
+    today: date
+    organisation_id: UUID | None
+    overrides: dict[int, ModelOverride]
+    down_ids: frozenset[int]
+
+    def ladder_of(self, asked: CatalogueModel) -> Iterator[CatalogueModel]:
+        """Yield the model and then what stands in for it: a gone one's successor first, then the fallbacks in order."""
+        seen, queue = {asked.slug}, deque([self.of(asked)])
+        while queue and len(seen) <= _MOST_TRIED:
+            model = queue.popleft()
+            yield model
+            successors = [model.successor_slug] if is_gone(model, self.today) and model.successor_slug else []
+            for slug in [*successors, *(str(slug) for slug in model.fallback_slugs)]:
+                if slug in seen:
+                    continue
+                seen.add(slug)
+                if found := CatalogueModel.objects.filter(slug=slug, kind=asked.kind).first():
+                    queue.append(self.of(found))
+
+    def on_offer(self, asked: CatalogueModel) -> Iterator[CatalogueModel]:
+        return (model for model in self.ladder_of(asked) if not self.why_not(model))
+
+    def why_not(self, model: CatalogueModel) -> str:
+        """Return why a model cannot serve, as the end of a sentence that begins with its name; "" when it can."""
+        return self.why_down(model) or missing_key(model, self.organisation_id)
+
+    def why_down(self, model: CatalogueModel) -> str:
+        """As why_not, whatever keys there are."""
+        model = self.of(model)
+        if is_gone(model, self.today):
+            return "has been shut down"
+        if model.status == ModelStatus.MAINTENANCE:
+            return f"is under maintenance{_until(model)}"
+        return "is not answering" if model.pk in self.down_ids else ""
+
+    def of(self, model: CatalogueModel) -> CatalogueModel:
+        """Return the model with the organisation's override, if it has one."""
+        return overridden(model, self.overrides.get(model.pk))
+
+
+def offers_to(organisation_id: UUID | None, today: date | None = None) -> Offers:
+    """Return what an organisation (None: anybody) is offered now, or on another day."""
+    return Offers(
+        today or timezone.localdate(), organisation_id, overrides_of(organisation_id), breaker.models_kept_away()
+    )
+
+
 def resolve_model(slug: str, organisation: Organisation | None, today: date | None = None) -> Resolved:
     """Return what serves a call that asks for `slug`. Raises ModelNotOffered.
 
-    What differs between organisations is their own keys at a provider; None: anybody.
+    What differs between organisations is their own keys at a provider and their overrides; None: anybody.
     """
-    today = today or timezone.localdate()
-    asked = CatalogueModel.objects.filter(slug=slug, kind=ModelKind.REALTIME).first()
+    asked = _realtime(slug)
     if asked is None:
         raise ModelNotOffered("model_unknown", slug)
-    organisation_id = organisation.pk if organisation else None
-    for model in ladder_of(asked, today):
-        if not why_not(model, today, organisation_id):
-            return Resolved(asked, model, reason_for(asked, model, why_not(asked, today, organisation_id)))
+    offers = offers_to(organisation.pk if organisation else None, today)
+    for model in offers.on_offer(asked):
+        return Resolved(offers.of(asked), model, reason_for(asked, model, offers.why_not(asked)))
     raise ModelNotOffered("model_unavailable", slug)
 
 
-def transcription_of(served: CatalogueModel, today: date | None = None) -> CatalogueModel | None:
+def next_after(
+    asked_slug: str, organisation_id: UUID | None, tried: Collection[str], today: date | None = None
+) -> CatalogueModel | None:
+    """Return the next model that may hold a call which asked for one and was left by those tried; None: no voice."""
+    asked = _realtime(asked_slug)
+    if asked is None:
+        return None
+    return next((model for model in offers_to(organisation_id, today).on_offer(asked) if model.slug not in tried), None)
+
+
+def text_after(
+    asked_slug: str, organisation_id: UUID | None, tried: Collection[str], today: date | None = None
+) -> CatalogueModel | None:
+    """Return the text model that holds a call when no voice is left: TEXT_FALLBACK_MODEL's ladder, then the embedded.
+
+    Who asked for the embedded model stays on this machine: nothing that was said goes to a provider.
+    """
+    asked = _realtime(asked_slug)
+    is_embedded = asked is not None and asked.adapter == "pipeline" and asked.provider_id is None
+    slugs = [EMBEDDED_CHAT] if is_embedded else [settings.TEXT_FALLBACK_MODEL, EMBEDDED_CHAT]
+    offers = offers_to(organisation_id, today)
+    for first in filter(
+        None, (CatalogueModel.objects.filter(slug=slug, kind=ModelKind.CHAT).first() for slug in slugs)
+    ):
+        for model in offers.on_offer(first):
+            if model.slug not in tried and _can_be_asked_for_text(model):
+                return model
+    return None
+
+
+def transcription_of(
+    served: CatalogueModel, today: date | None = None, organisation_id: UUID | None = None
+) -> CatalogueModel | None:
     """Return the model that writes down what callers say to `served`; None when nothing does.
 
     A transcription model that is gone is replaced by its successors, as realtime models are.
     """
-    today = today or timezone.localdate()
     model = CatalogueModel.objects.filter(slug=served.transcription_slug, kind=ModelKind.TRANSCRIPTION).first()
     if model is None:
         return None
+    offers = offers_to(organisation_id, today)
     # A provider's key has been looked at for whoever calls; what hears beside the model is asked with the same.
     return next(
         (
             candidate
-            for candidate in ladder_of(model, today)
-            if not (_why_down(candidate, today) if _is_beside(candidate, served) else why_not(candidate, today))
+            for candidate in offers.ladder_of(model)
+            if not (offers.why_down(candidate) if _is_beside(candidate, served) else offers.why_not(candidate))
         ),
         None,
     )
@@ -76,58 +181,28 @@ def transcription_of(served: CatalogueModel, today: date | None = None) -> Catal
 def writers_of(slug: str, today: date | None = None, organisation_id: UUID | None = None) -> list[CatalogueModel]:
     """Return the text models that may write what `slug` is asked for, in the order in which they are tried.
 
-    With an organisation, its own keys count beside the operator's.
+    With an organisation, its own keys and overrides count beside the operator's.
     """
-    today = today or timezone.localdate()
     model = CatalogueModel.objects.filter(slug=slug, kind=ModelKind.CHAT).first()
-    if model is None:
-        return []
-    return [candidate for candidate in ladder_of(model, today) if not why_not(candidate, today, organisation_id)]
+    return list(offers_to(organisation_id, today).on_offer(model)) if model else []
 
 
 def why_not(model: CatalogueModel, today: date, organisation_id: UUID | None = None) -> str:
     """Return why a model cannot serve today, as the end of a sentence that begins with its name; "" when it can.
 
-    With an organisation, its own keys count beside the operator's.
+    With an organisation, its own keys and overrides count beside the operator's.
     """
-    return _why_down(model, today) or missing_key(model, organisation_id)
+    return offers_to(organisation_id, today).why_not(model)
 
 
-def _why_down(model: CatalogueModel, today: date) -> str:
-    if _is_gone(model, today):
-        return "has been shut down"
-    if model.status == ModelStatus.MAINTENANCE:
-        return f"is under maintenance{_until(model)}"
-    return ""
-
-
-def _is_beside(model: CatalogueModel, served: CatalogueModel) -> bool:
-    return model.provider_id is not None and model.provider_id == served.provider_id
-
-
-def ladder_of(asked: CatalogueModel, today: date) -> Iterator[CatalogueModel]:
+def ladder_of(asked: CatalogueModel, today: date, organisation_id: UUID | None = None) -> Iterator[CatalogueModel]:
     """Yield the model and then what stands in for it: a gone one's successor first, then the fallbacks in order."""
-    seen, queue = {asked.slug}, deque([asked])
-    while queue and len(seen) <= _MOST_TRIED:
-        model = queue.popleft()
-        yield model
-        successors = [model.successor_slug] if _is_gone(model, today) and model.successor_slug else []
-        for slug in [*successors, *(str(slug) for slug in model.fallback_slugs)]:
-            if slug in seen:
-                continue
-            seen.add(slug)
-            if found := CatalogueModel.objects.filter(slug=slug, kind=asked.kind).first():
-                queue.append(found)
+    return offers_to(organisation_id, today).ladder_of(asked)
 
 
-def _is_gone(model: CatalogueModel, today: date) -> bool:
+def is_gone(model: CatalogueModel, today: date) -> bool:
+    """Say whether a model has been retired, or its provider's day has come."""
     return model.status == ModelStatus.RETIRED or (model.shutdown_on is not None and model.shutdown_on <= today)
-
-
-def _until(model: CatalogueModel) -> str:
-    if model.expected_back_at is None:
-        return ""
-    return f" until about {formats.date_format(timezone.localtime(model.expected_back_at), 'j F, H:i')}"
 
 
 def reason_for(asked: CatalogueModel, served: CatalogueModel, why: str) -> str:
@@ -135,3 +210,22 @@ def reason_for(asked: CatalogueModel, served: CatalogueModel, why: str) -> str:
     if served.slug == asked.slug:
         return ""
     return f"{asked.name} {why}: {served.name} answers instead."[:_LONGEST_REASON]
+
+
+def _realtime(slug: str) -> CatalogueModel | None:
+    return CatalogueModel.objects.filter(slug=slug, kind=ModelKind.REALTIME).first()
+
+
+def _can_be_asked_for_text(model: CatalogueModel) -> bool:
+    # A provider's key has been looked at; without one it is OpenAI, as the settings know it, or runs beside us.
+    return model.provider_id is not None or model.slug == EMBEDDED_CHAT or bool(settings.OPENAI_API_KEY)
+
+
+def _is_beside(model: CatalogueModel, served: CatalogueModel) -> bool:
+    return model.provider_id is not None and model.provider_id == served.provider_id
+
+
+def _until(model: CatalogueModel) -> str:
+    if model.expected_back_at is None:
+        return ""
+    return f" until about {formats.date_format(timezone.localtime(model.expected_back_at), 'j F, H:i')}"

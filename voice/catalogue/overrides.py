@@ -1,0 +1,45 @@
+"""What one organisation is offered otherwise than everybody else, laid over the catalogue's rows."""
+
+import copy
+from uuid import UUID
+
+from voice.models import CatalogueModel, ModelOverride
+
+__all__ = ["as_offered", "model_for", "overridden", "overrides_of"]
+
+
+def overrides_of(organisation_id: UUID | None) -> dict[int, ModelOverride]:
+    """Return an organisation's overrides by their model's id; none for nobody in particular."""
+    if organisation_id is None:
+        return {}
+    return {override.model_id: override for override in ModelOverride.objects.filter(organisation=organisation_id)}
+
+
+def as_offered(model: CatalogueModel, organisation_id: UUID | None) -> CatalogueModel:
+    """Return a model as an organisation is offered it: to be read, never saved."""
+    return overridden(model, overrides_of(organisation_id).get(model.pk))
+
+
+def model_for(slug: str, organisation_id: UUID | None) -> CatalogueModel | None:
+    """Return the model of that name as an organisation is offered it, None without one: to be read, never saved."""
+    model = CatalogueModel.objects.filter(slug=slug).first()
+    return model and as_offered(model, organisation_id)
+
+
+def overridden(model: CatalogueModel, override: ModelOverride | None) -> CatalogueModel:
+    """Lay an override over its model: a copy, so that nobody writes it into the catalogue. Empty fields change nothing.
+
+    A status of its own comes with its own note and time: those of the catalogue explain another one.
+    """
+    if override is None:
+        return model
+    own = copy.copy(model)
+    if override.status:
+        own.status, own.status_note = override.status, override.status_note
+        own.expected_back_at = override.expected_back_at
+    own.status_note = override.status_note or own.status_note
+    own.expected_back_at = override.expected_back_at or own.expected_back_at
+    own.fallback_slugs = override.fallback_slugs or own.fallback_slugs
+    if override.max_output_tokens is not None:
+        own.max_output_tokens = override.max_output_tokens
+    return own
