@@ -35,11 +35,18 @@ class Muted:
 
 
 @dataclass(frozen=True, slots=True)
+class ModeChosen:
+    """The caller wants to talk (`voice`), or to type and read from now on."""
+
+    voice: bool
+
+
+@dataclass(frozen=True, slots=True)
 class HungUp:
     pass
 
 
-CallerEvent = Audio | Text | Played | Muted | HungUp
+CallerEvent = Audio | Text | Played | Muted | ModeChosen | HungUp
 
 
 class CallerGone(Exception):

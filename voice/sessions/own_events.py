@@ -29,3 +29,8 @@ def working() -> bytes:
 
 def task_completed(name: str, fields: Mapping[str, str]) -> bytes:
     return dump({"type": "parley.task_completed", "name": name, "fields": dict(fields)})
+
+
+def model_changed(model_served: str, reason: str, *, voice: bool) -> bytes:
+    """From now on this model answers, aloud or (`voice` False) in writing; `reason` is a sentence, or ""."""
+    return dump({"type": "parley.model_changed", "model_served": model_served, "reason": reason, "voice": voice})
