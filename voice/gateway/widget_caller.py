@@ -15,6 +15,7 @@ from voice.sessions.caller import (
     CallerEvent,
     CallerGone,
     HungUp,
+    ModeChosen,
     Muted,
     Played,
     ServerStopping,
@@ -93,6 +94,10 @@ class WidgetCaller:
                 return Played(message["item_id"], message["played_ms"], message["received_bytes"])
             case "microphone.state":
                 return Muted(message["muted"])
+            case "mode.choose":
+                # Somebody who wants to talk after all may do so.
+                self._is_voice = self._is_voice or message["voice"]
+                return ModeChosen(message["voice"])
             case "session.end":
                 return HungUp()
         raise InvalidMessage  # a second session.start

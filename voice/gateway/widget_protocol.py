@@ -39,6 +39,10 @@ def _is_count(value: Any) -> bool:
     return type(value) is int and 0 <= value <= _COUNT_MAX
 
 
+def _is_count_or_missing(value: Any) -> bool:
+    return value is None or _is_count(value)
+
+
 def _is_version(value: Any) -> bool:
     return type(value) is int and value == VERSION
 
@@ -49,9 +53,18 @@ def _is_item_or_null(value: Any) -> bool:
 
 _CLIENT_MESSAGES: Mapping[str, Mapping[str, Check]] = {
     "session.start": {"version": _is_version, "ticket": _is_filled, "voice": _is_flag},
+    "session.resume": {
+        "version": _is_version,
+        "resume_token": _is_filled,
+        "item_id": _is_item_or_null,
+        "played_ms": _is_count,
+        "received_bytes": _is_count,
+        "received_messages": _is_count_or_missing,
+    },
     "text.send": {"text": _is_text},
     "playback.report": {"item_id": _is_item_or_null, "played_ms": _is_count, "received_bytes": _is_count},
     "microphone.state": {"muted": _is_flag},
+    "mode.choose": {"voice": _is_flag},
     "session.end": {},
 }
 
@@ -72,7 +85,7 @@ def parse(text: str) -> dict[str, Any]:
     fields = _CLIENT_MESSAGES.get(message["type"])
     if fields is None or any(not check(message.get(name)) for name, check in fields.items()):
         raise InvalidMessage
-    return {"type": message["type"], **{name: message[name] for name in fields}}
+    return {"type": message["type"], **{name: message.get(name) for name in fields}}
 
 
 def check_audio(frame: bytes) -> bytes:

@@ -49,6 +49,7 @@ class WidgetTranslation:
             "parley.truncated": self._on_truncated,
             "parley.meter_changed": lambda event: [serialise("meter.changed", used_micro=event["used_micro"])],
             "parley.notice": lambda event: [serialise("notice", code=event["code"], message=event["message"])],
+            "parley.model_changed": self._on_model_changed,
             "parley.task_completed": lambda event: [
                 serialise("task.completed", name=event["name"], fields=event["fields"])
             ],
@@ -127,6 +128,11 @@ class WidgetTranslation:
         item_id = str(event["item_id"])
         text = heard_text(self._captions.get(item_id, ""), event["heard_ms"], event["sent_ms"])
         return [_final("agent", item_id, text, interrupted=True)]
+
+    def _on_model_changed(self, event: Mapping[str, Any]) -> Messages:
+        return [
+            serialise("model.changed", model_served=event["model_served"], reason=event["reason"], voice=event["voice"])
+        ]
 
     def _remember(self, item_id: str, text: str) -> None:
         self._captions[item_id] = text

@@ -1,4 +1,4 @@
-"""How a live call is told to end from outside: hang-up, pause, suspension, a revoked key, a blocked network.
+"""How a live call is told from outside to end (hung up, paused, suspended, key revoked, network blocked) or to move.
 
 Orders travel as small channel-layer messages and reach a call at once; records.still_live finds the lasting ones again
 every few seconds, in case a message was lost or came from a process without the same layer.
@@ -8,7 +8,7 @@ import asyncio
 import contextlib
 from collections.abc import AsyncIterator
 from ipaddress import ip_address, ip_network
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 from uuid import UUID
 
 from asgiref.sync import async_to_sync
@@ -42,6 +42,13 @@ def end_calls_from(network: str) -> None:
     _order(_EVERY_CALL, EndReason.NETWORK_BLOCKED, network=network)
 
 
+def move_calls_of(model_slug: str) -> None:
+    """Have the live calls that this model serves go on with another; a call that was over in this moment ignores it."""
+    layer: Any = get_channel_layer()
+    message = {"type": "call.move", "model": model_slug, "reason": "maintenance"}
+    async_to_sync(layer.group_send)(_EVERY_CALL, message)
+
+
 @contextlib.asynccontextmanager
 async def orders_for(call: Call) -> AsyncIterator["Orders"]:
     """Listen for orders to this call while the block runs."""
@@ -60,17 +67,37 @@ async def orders_for(call: Call) -> AsyncIterator["Orders"]:
                     await layer.group_discard(group, channel)
 
 
+@runtime_checkable
+class Movable(Protocol):
+    """A conversation that can go on with another model."""
+
+    async def move(self, code: str) -> None:
+        """Go on with another model; `code` is a stable word that says why."""
+        ...
+
+
 class Orders:
     def __init__(self, call: Call, layer: Any, channel: str) -> None:
         self._call, self._layer, self._channel = call, layer, channel
 
-    async def wait(self) -> EndReason:
-        """Return the reason of the first order that means this call."""
+    async def wait(self, conversation: object = None) -> EndReason:
+        """Return the reason of the first order to end that means this call; hand orders to move to its conversation.
+
+        A conversation that cannot move (a customer's own program chose its model itself) stays where it is.
+        """
         while True:
             message = await self._layer.receive(self._channel)
+            if message["type"] == "call.move":
+                if isinstance(conversation, Movable) and self._model_of(conversation) == message["model"]:
+                    await conversation.move(message["reason"])
+                continue
             network = message.get("network")
             if network is None or _is_in(self._call.client_ip, network):
                 return EndReason(message["reason"])
+
+    def _model_of(self, conversation: Movable) -> str:
+        # One that has moved before says where to.
+        return str(getattr(conversation, "model_served", self._call.model_served))
 
 
 def _order(group: str, reason: EndReason, **extra: str) -> None:

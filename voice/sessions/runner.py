@@ -109,7 +109,7 @@ async def _converse(call: Call, relay: Conversation) -> tuple[EndReason, str]:
                 relay.follow_upstream(),
                 relay.follow_clock(),
                 relay.gate.run(),
-                orders.wait(),
+                orders.wait(relay),
                 alive.must_end(call),
             )
     except OutOfCredit:

@@ -77,6 +77,11 @@ def test_events_that_mean_nothing_to_a_browser_are_not_told():
     assert told(WidgetTranslation(), "rate_limits.updated", rate_limits=[]) == []
 
 
+def test_a_change_of_model_is_told():
+    changed = {"model_served": "gpt-4.1", "reason": "It does not answer.", "voice": False}
+    assert told(WidgetTranslation(), "parley.model_changed", **changed) == [{"type": "model.changed", **changed}]
+
+
 def test_captions_kept_for_interruptions_are_bounded():
     translation = WidgetTranslation()
     for n in range(1000):

@@ -82,6 +82,35 @@ async def test_blocking_an_ipv6_network_ends_only_calls_from_it():
     assert reasons == [EndReason.NETWORK_BLOCKED, None, None]
 
 
+class Conversation:
+    """One that moves; `moved` says why it did."""
+
+    def __init__(self, model_served="gpt-realtime-mini"):
+        self.model_served, self.moved = model_served, []
+
+    async def move(self, code):
+        self.moved.append(code)
+
+
+async def test_moving_the_calls_of_a_model_moves_those_that_it_serves_and_ends_none():
+    asked_for, moved_before = Conversation(), Conversation("gpt-realtime")
+    async with control.orders_for(make_call()) as orders, control.orders_for(make_call()) as others:
+        await sync_to_async(control.move_calls_of)("gpt-realtime-mini")
+        await everybody_else()
+        async with asyncio.timeout(PATIENCE_S):
+            assert await orders.wait(asked_for) == EndReason.SHUTTING_DOWN
+            assert await others.wait(moved_before) == EndReason.SHUTTING_DOWN
+    assert (asked_for.moved, moved_before.moved) == (["maintenance"], [])
+
+
+async def test_a_conversation_that_cannot_move_stays():
+    async with control.orders_for(make_call()) as orders:
+        await sync_to_async(control.move_calls_of)("gpt-realtime-mini")
+        await everybody_else()
+        async with asyncio.timeout(PATIENCE_S):
+            assert await orders.wait(object()) == EndReason.SHUTTING_DOWN
+
+
 @pytest.mark.django_db(transaction=True)
 async def test_a_call_that_is_over_hears_nothing_more(channel_layer):
     call = make_call()
