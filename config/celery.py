@@ -28,6 +28,8 @@ app.conf.update(
         "expire-granted-credits": {"task": "billing.tasks.expire_granted_credits", "schedule": 300.0},
         "audit-books": {"task": "billing.tasks.audit_books", "schedule": 86400.0},
         "settle-dead-sessions": {"task": "voice.tasks.sweep_sessions", "schedule": 30.0},
+        # A look that came late is not made up for: the next one is near.
+        "probe-models": {"task": "voice.tasks.probe_models", "schedule": 15.0, "options": {"expires": 15}},
         "forget-webhook-deliveries": {"task": "voice.tasks.forget_old_webhook_deliveries", "schedule": 86400.0},
         # Not only at night: a machine may sleep then.
         "delete-expired-words": {"task": "voice.tasks.delete_expired_words", "schedule": 3600.0},

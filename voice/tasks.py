@@ -9,6 +9,7 @@ from django.utils import timezone
 from voice.metering.http_requests import settle_abandoned
 from voice.metering.sweep import settle_dead_sessions
 from voice.models import ClientSecret, IdempotentRequest, Session, SessionState
+from voice.sessions.probes import probe_due_models
 from voice.transcripts.retention import delete_expired
 from voice.webhooks.delivery import forget_old_deliveries
 
@@ -46,3 +47,9 @@ def forget_old_api_answers() -> None:
     now = timezone.now()
     IdempotentRequest.objects.filter(expires_at__lte=now).delete()
     ClientSecret.objects.filter(expires_at__lte=now - timedelta(days=7)).delete()
+
+
+@shared_task  # type: ignore[untyped-decorator]
+def probe_models() -> None:
+    """Look at the models that are due, so that those which fell silent come back by themselves."""
+    probe_due_models(timezone.now())

@@ -174,8 +174,9 @@ def _locked(model: CatalogueModel) -> ModelHealth:
 
 def _count_check(model: CatalogueModel, now: datetime, *, failed: int) -> None:
     """Add to the day's figures of the status page: one statement, but for the first of a day."""
-    row = {"subject": f"model:{model.slug}", "day": timezone.localdate(now)}
+    subject, day = f"model:{model.slug}", timezone.localdate(now)
+    row = CheckDay.objects.filter(subject=subject, day=day)
     counted = {"checks": F("checks") + 1, "failed": F("failed") + failed}
-    if not CheckDay.objects.filter(**row).update(**counted):
-        CheckDay.objects.get_or_create(**row)
-        CheckDay.objects.filter(**row).update(**counted)
+    if not row.update(**counted):
+        CheckDay.objects.get_or_create(subject=subject, day=day)
+        row.update(**counted)
