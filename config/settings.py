@@ -240,6 +240,10 @@ USE_TZ = True
 LOGGING_CONFIG = None
 LOG_FORMAT = env.choice("LOG_FORMAT", "text" if DEBUG else "json", {"text", "json"})
 logging_config(LOG_FORMAT, env.text("LOG_LEVEL", "INFO"))
+# Whoever shows it may read /metrics; empty: there is no such page.
+METRICS_TOKEN = env.secret("METRICS_TOKEN")
+if METRICS_TOKEN and len(METRICS_TOKEN) < 16:
+    raise ImproperlyConfigured("METRICS_TOKEN must have 16 characters or more.")
 
 # Models. Without a key every agent is served by the embedded models.
 

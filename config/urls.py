@@ -7,6 +7,7 @@ from django.urls import include, path
 from django.views.generic import RedirectView, TemplateView
 
 from config.health import healthz
+from config.metrics import metrics
 
 # The operator's door has the same locks as everybody's: verified address, second factor, rate limits.
 admin.site.login = secure_admin_login(admin.site.login)  # type: ignore[method-assign]
@@ -26,6 +27,7 @@ urlpatterns = [
     # Answers 404 anywhere but on a developer's own machine.
     path("dev/stripe/", include("billing.development_checkout.urls")),
     path("healthz", healthz),
+    path("metrics", metrics),
     path("robots.txt", robots),
     # What browsers ask for on pages without a link of ours, the admin's for one.
     path("favicon.ico", RedirectView.as_view(url=f"{settings.STATIC_URL}favicon.svg")),
