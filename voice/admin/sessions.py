@@ -13,13 +13,15 @@ from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 
 from accounts.client_ip import client_ip_of
+from accounts.models import User
 from billing import ledger
 from billing.exceptions import HoldNotFound
 from billing.formatting import format_credits, format_exact_credits
 from config.model_admin import PAGE_ROWS, ModelAdmin, ReadOnly, TabularInline
 from voice.admin.base import confirmation_page, is_confirmed, log_changes
 from voice.admin.filters import AgentFilter, CostFilter, ModelServedFilter, OrganisationFilter
-from voice.admin.networks import BlockForm, block, includes, network_to_block
+from voice.admin.networks import BlockForm, includes, network_to_block
+from voice.admission.networks import block
 from voice.models import Session, SessionState, Turn, UsageRecord
 from voice.sessions import control
 
@@ -207,8 +209,9 @@ class SessionAdmin(ReadOnly, ModelAdmin[Session]):
                 action="block_network",
                 selected=sessions,
             )
+        actor = request.user if isinstance(request.user, User) else None
         for network in networks:
-            block(network, reason=form.cleaned_data["reason"], expires_at=form.expires_at(), actor=request.user)
+            block(network, reason=form.cleaned_data["reason"], expires_at=form.expires_at(), actor=actor)
         log_changes(request, sessions, "Blocked the caller's network.")
         self.message_user(request, f"Blocked: {', '.join(networks)}.", messages.SUCCESS)
         return None

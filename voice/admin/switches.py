@@ -19,8 +19,10 @@ from accounts.models import User
 from config.model_admin import PAGE_ROWS, ModelAdmin, ModelForm
 from voice.admin.base import confirmation_page, is_confirmed, log_changes
 from voice.admin.fields import MomentField
-from voice.admin.networks import includes, is_too_large
+from voice.admin.networks import includes
+from voice.admission.networks import is_too_large
 from voice.models import BlockedNetwork, Session, SessionState, Switches
+from voice.sessions.pausing import pause_calls, resume_calls
 
 
 class PauseForm(forms.Form):
@@ -89,7 +91,7 @@ class SwitchesAdmin(ModelAdmin[Switches]):
                 back_url=reverse("admin:index"),
                 is_destructive=False,
             )
-        self._switch(request, calls_paused=False, message="")
+        self._switch(request, calls_paused=False)
         self.message_user(request, "Calls may start again.", messages.SUCCESS)
         return HttpResponseRedirect(reverse("admin:index"))
 
@@ -97,13 +99,9 @@ class SwitchesAdmin(ModelAdmin[Switches]):
         if not self.has_change_permission(request):
             raise PermissionDenied
 
-    def _switch(self, request: HttpRequest, *, calls_paused: bool, message: str) -> None:
+    def _switch(self, request: HttpRequest, *, calls_paused: bool, message: str = "") -> None:
         with transaction.atomic():
-            Switches.objects.get_or_create(pk=1)
-            # Admission locks the same row: a call that is being admitted is either seen by the pause or refused by it.
-            switches = Switches.objects.select_for_update().get(pk=1)
-            switches.calls_paused, switches.pause_message = calls_paused, message
-            switches.save()
+            switches = pause_calls(message) if calls_paused else resume_calls()
             self.log_change(request, switches, "Paused all calls." if calls_paused else "Resumed calls.")
 
 

@@ -1,0 +1,69 @@
+"""manage.py model_status [SLUG STATUS] [--note TEXT] [--until TIME]: what a model is offered as, for everybody, now."""
+
+from datetime import datetime
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.utils import timezone
+from django.utils.dateparse import parse_datetime
+
+from voice.catalogue.status_log import NewStatus, set_status
+from voice.models import CatalogueModel, ModelStatus
+
+ACTOR = "model_status"
+_LONGEST_NOTE = 200
+
+
+class Command(BaseCommand):
+    help = "Switches a model, effective with the next call; without a status it lists what is offered as what."
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        parser.add_argument("slug", nargs="?", help="The model.")
+        parser.add_argument("status", nargs="?", choices=ModelStatus.values)
+        parser.add_argument("--note", default="", help="What callers are told.")
+        parser.add_argument("--until", default="", help="When it is expected back: 2026-11-22T18:00, or with +05:30.")
+        parser.add_argument("--by", default=ACTOR, help="Who switches it, for the log.")
+
+    def handle(self, *args: Any, slug: str | None, status: str | None, **options: Any) -> None:
+        if slug is None or status is None:
+            self._list(slug)
+            return
+        note = options["note"].strip()
+        if len(note) > _LONGEST_NOTE or not note.isprintable():
+            raise CommandError(f"--note is one line of at most {_LONGEST_NOTE} characters.")
+        model = _find(slug)
+        before = model.status
+        set_status([model.pk], NewStatus(status, note, _moment(options["until"])), who=options["by"])
+        self.stdout.write(f"{slug}: {before} before, {status} now.")
+
+    def _list(self, slug: str | None) -> None:
+        models = [_find(slug)] if slug else CatalogueModel.objects.order_by("kind", "slug")
+        for model in models:
+            until = (
+                f" until {timezone.localtime(model.expected_back_at):%Y-%m-%d %H:%M}" if model.expected_back_at else ""
+            )
+            shutdown = f"  shut down on {model.shutdown_on}" if model.shutdown_on else ""
+            self.stdout.write(f"{model.slug:28} {model.kind:14} {model.status}{until}{shutdown}")
+
+
+def _find(slug: str) -> CatalogueModel:
+    model = CatalogueModel.objects.filter(slug=slug).first()
+    if model is None:
+        raise CommandError(f"There is no model {slug!r}. Without arguments this lists them.")
+    return model
+
+
+def _moment(text: str) -> datetime | None:
+    """Return the moment that `text` names, in the server's time zone unless it names one. Raises CommandError."""
+    if not text:
+        return None
+    try:
+        moment = parse_datetime(text)
+    except ValueError:
+        moment = None
+    if moment is None:
+        raise CommandError("--until is a date and a time: 2026-11-22T18:00.")
+    moment = moment if timezone.is_aware(moment) else timezone.make_aware(moment)
+    if moment <= timezone.now():
+        raise CommandError("--until has passed.")
+    return moment
