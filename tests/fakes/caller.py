@@ -15,6 +15,7 @@ class FakeCaller:
     def __init__(self) -> None:
         self.told: list[dict[str, Any]] = []
         self.heard: list[tuple[str, bytes]] = []
+        self.is_away = False
         self._doings: asyncio.Queue[CallerEvent | None] = asyncio.Queue()
 
     def does(self, *events: CallerEvent) -> None:

@@ -50,6 +50,10 @@ class WidgetCaller:
         except InvalidMessage as error:
             raise CallerBrokeProtocol(error.code) from None
 
+    @property
+    def is_away(self) -> bool:
+        return False
+
     async def send(self, frame: bytes) -> None:
         for message in self._translation.messages(frame):
             await self.send_text(message)

@@ -46,7 +46,14 @@ class HungUp:
     pass
 
 
-CallerEvent = Audio | Text | Played | Muted | ModeChosen | HungUp
+@dataclass(frozen=True, slots=True)
+class CameBack:
+    """The caller is there again after a break of their connection that was `away_s` seconds long."""
+
+    away_s: float
+
+
+CallerEvent = Audio | Text | Played | Muted | ModeChosen | CameBack | HungUp
 
 
 class CallerGone(Exception):
@@ -68,6 +75,11 @@ class CallerBrokeProtocol(Exception):
 class Caller(Protocol):
     def __aiter__(self) -> AsyncIterator[CallerEvent]:
         """Yield what the caller does; raise CallerGone or CallerBrokeProtocol."""
+        ...
+
+    @property
+    def is_away(self) -> bool:
+        """Whether nobody hears what is handed over now; it is kept for them, and CameBack will tell of their return."""
         ...
 
     async def send(self, frame: bytes) -> None:

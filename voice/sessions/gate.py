@@ -74,7 +74,7 @@ class _Record:
 
 
 class ResponseGate:
-    """One a call. `tell` reaches the caller, `send` the upstream."""
+    """One a call. `tell` reaches the caller, `send` the upstream; nothing is asked for while the caller `is_away`."""
 
     def __init__(
         self,
@@ -85,7 +85,9 @@ class ResponseGate:
         wanted_output_tokens: int,
         tell: Send,
         send: Send,
+        is_away: Callable[[], bool] = bool,
     ) -> None:
+        self._is_away = is_away
         self._meter, self._state, self._model = meter, state, model
         self._wanted_output_tokens = wanted_output_tokens
         self._tell, self._send = tell, send
@@ -101,7 +103,7 @@ class ResponseGate:
 
     def place(self, order: Order) -> None:
         """Ask for what was ordered, when `ask` would."""
-        if self._state.response is not Response.NONE:
+        if self._state.response is not Response.NONE or self._is_away():
             self._wanted = order
             return
         self._state.response_asked()
@@ -121,7 +123,7 @@ class ResponseGate:
         self._wanted = None
 
     def response_is_over(self) -> None:
-        """Ask for the response that was wanted meanwhile, if one was."""
+        """Ask for the response that was wanted meanwhile, if one was; also when the caller has come back."""
         if wanted := self._wanted:
             self._wanted = None
             self.place(wanted)

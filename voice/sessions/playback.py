@@ -101,12 +101,19 @@ class Playback:
         item = self._items.get(item_id)
         return ms_of(item.sent_bytes) if item else 0
 
-    def is_too_slow(self, now: float) -> bool:
-        """Say whether the browser is too far behind in receiving, in bytes or in time."""
+    def came_back(self, now: float, away_s: float) -> None:
+        """The browser is there again after a break; it is sent now what it missed."""
+        if self._current is not None:
+            self._items[self._current].started_at += away_s
+        if self._caught_up_at is not None:
+            self._caught_up_at = now
+
+    def is_too_slow(self, now: float, *, is_away: bool = False) -> bool:
+        """Say whether the browser is too far behind in receiving: in bytes, or in time, unless it could not receive."""
         behind_bytes = self._sent_bytes - self._received_bytes
         if behind_bytes == 0 or self._caught_up_at is None:
             return False
-        return behind_bytes > _BEHIND_BYTES_MAX or now - self._caught_up_at > _BEHIND_S_MAX
+        return behind_bytes > _BEHIND_BYTES_MAX or (not is_away and now - self._caught_up_at > _BEHIND_S_MAX)
 
     def _resolve(self) -> Heard:
         assert self._awaiting_report is not None

@@ -16,7 +16,7 @@ from voice.audio import ms_of
 from voice.metering.meter import Meter
 from voice.sessions import own_events
 from voice.sessions.call import Call
-from voice.sessions.caller import Audio, Caller, HungUp, Muted, Played, Text
+from voice.sessions.caller import Audio, Caller, CameBack, HungUp, Muted, Played, Text
 from voice.sessions.customer_tools import CustomerTools
 from voice.sessions.gate import ResponseGate
 from voice.sessions.last_usage import NOT_TRANSCRIBED, NOT_UNDERSTOOD, TRANSCRIBED, stop_response
@@ -79,6 +79,7 @@ class Relay:
             wanted_output_tokens=call.max_output_tokens,
             tell=caller.send,
             send=upstream.send,
+            is_away=lambda: caller.is_away,
         )
         self._tools = CustomerTools(call, self.state, self.gate, upstream.send)
         self._limits = Limits(max_duration_s=call.max_duration_s, silence_timeout_s=call.silence_timeout_s, now=now)
@@ -122,9 +123,17 @@ class Relay:
                     await self._on_typed(text)
                 case Muted():
                     self._limits.caller_was_active(time.monotonic())
+                case CameBack(away_s):
+                    self._on_back(away_s)
                 case HungUp():
                     return Stop.CALLER_HUNG_UP
         return Stop.CALLER_HUNG_UP
+
+    def _on_back(self, away_s: float) -> None:
+        now = time.monotonic()
+        self.playback.came_back(now, away_s)
+        self._limits.caller_was_active(now)
+        self.gate.response_is_over()
 
     async def _on_typed(self, text: str) -> None:
         now = time.monotonic()
@@ -288,7 +297,8 @@ class Relay:
 
     async def _tick(self, now: float) -> Stop | None:
         await self._truncate(self.playback.overdue(now))
-        if self.playback.is_too_slow(now):
+        is_away = self._caller.is_away
+        if self.playback.is_too_slow(now, is_away=is_away):
             return Stop.TOO_SLOW
         response, is_playing = self.state.response, self.playback.playing(now) is not None
         if response is not Response.NONE and now - self._upstream_alive_at > _STALL_S:
@@ -302,7 +312,8 @@ class Relay:
                 return Stop.AGENT_HUNG_UP
             return None
         is_busy = is_playing or self.state.caller_is_speaking or response is not Response.NONE or self._tools.is_running
-        return await self._keep_limits(self._limits.due(now, is_busy=is_busy))
+        # Nobody who is away can break a silence.
+        return await self._keep_limits(self._limits.due(now, is_busy=is_busy or is_away))
 
     async def _keep_limits(self, step: Step | None) -> Stop | None:
         match step:

@@ -96,3 +96,27 @@ def test_time_behind_counts_from_the_first_byte_not_received():
     playback.reported("item_1", 2000, 2 * SECOND, now=2.0)
     playback.sent("item_2", SECOND, now=60.0)
     assert not playback.is_too_slow(now=61.0)
+
+
+def test_a_browser_that_is_away_is_not_too_slow_however_long():
+    assert not playing_two_seconds().is_too_slow(now=29.0, is_away=True)
+
+
+def test_a_browser_that_is_away_is_given_no_more_than_one_that_is_there():
+    playback = Playback()
+    playback.sent("item_1", 4_000_001, now=0.0)
+    assert playback.is_too_slow(now=0.1, is_away=True)
+
+
+def test_the_time_away_does_not_count_as_time_behind():
+    playback = playing_two_seconds()
+    playback.came_back(now=20.0, away_s=19.0)
+    assert not playback.is_too_slow(now=34.0)
+    assert playback.is_too_slow(now=36.0)
+
+
+def test_what_was_missed_is_playing_once_the_browser_is_back():
+    playback = playing_two_seconds()
+    assert playback.playing(now=20.0) is None
+    playback.came_back(now=20.0, away_s=19.0)
+    assert playback.interrupt(now=20.5) == "item_1"

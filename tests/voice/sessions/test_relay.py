@@ -3,6 +3,7 @@
 import asyncio
 import base64
 import contextlib
+import time
 
 import pytest
 from django.db import OperationalError
@@ -14,7 +15,7 @@ from tests.voice.sessions.calls import make_call
 from voice.audio import bytes_of
 from voice.metering.meter import OutOfCredit
 from voice.sessions import relay as relay_module
-from voice.sessions.caller import Audio, CallerGone, HungUp, Played, Text
+from voice.sessions.caller import Audio, CallerGone, CameBack, HungUp, Played, Text
 from voice.sessions.relay import Relay, Stop
 from voice.sessions.state import Response
 from voice.upstream.errors import UpstreamError
@@ -252,6 +253,41 @@ async def test_a_caller_who_vanishes_is_gone():
         call.caller.vanishes()
         with pytest.raises(CallerGone):
             await call.parts["follow_caller"]
+
+
+async def test_nobody_who_is_away_is_answered_before_they_are_back():
+    async with live_call() as call:
+        await call.response_starts("r1")
+        await call.response_ends("r1")
+        call.caller.is_away = True
+        await call.caller_speaks("u1")
+        assert call.asked() == 1
+        call.caller.is_away = False
+        call.caller.does(CameBack(12.0))
+        await call.settle_down()
+        assert call.asked() == 2
+
+
+async def test_an_answer_goes_on_while_the_caller_is_away_and_the_next_waits_for_it_too():
+    async with live_call() as call:
+        await call.response_starts("r1", "a1", b"\3\4" * 10)
+        call.caller.is_away = True
+        await call.caller_speaks("u1")
+        call.caller.is_away = False
+        call.caller.does(CameBack(0.5))
+        await call.settle_down()
+        assert call.asked() == 1
+        await call.response_ends("r1")
+        assert call.asked() == 2
+
+
+async def test_a_caller_who_is_away_is_not_silent():
+    async with live_call(silence_timeout_s=0) as call:
+        await call.response_starts("r1")
+        call.caller.is_away = True
+        await call.response_ends("r1")
+        assert [await call.relay._tick(time.monotonic() + waited) for waited in (1, 20, 29)] == [None] * 3
+        assert "parley.notice" not in call.caller.told_types()
 
 
 async def test_a_silent_caller_is_asked_and_then_let_go(monkeypatch):
