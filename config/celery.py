@@ -30,6 +30,8 @@ app.conf.update(
         "settle-dead-sessions": {"task": "voice.tasks.sweep_sessions", "schedule": 30.0},
         # A look that came late is not made up for: the next one is near.
         "probe-models": {"task": "voice.tasks.probe_models", "schedule": 15.0, "options": {"expires": 15}},
+        # Daily work, done hourly, because a machine may sleep: each warning is given once.
+        "watch-shutdowns": {"task": "voice.tasks.watch_shutdowns", "schedule": 3600.0},
         "forget-webhook-deliveries": {"task": "voice.tasks.forget_old_webhook_deliveries", "schedule": 86400.0},
         # Not only at night: a machine may sleep then.
         "delete-expired-words": {"task": "voice.tasks.delete_expired_words", "schedule": 3600.0},

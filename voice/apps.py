@@ -12,4 +12,5 @@ class VoiceConfig(AppConfig):
             note_work,  # noqa: F401  writes and delivers its note
             receivers,  # noqa: F401  ends live calls when an organisation is suspended
         )
+        from voice.catalogue import shutdown  # noqa: F401  mails operators about models that end
         from voice.metering import provider_cost  # noqa: F401  tells billing's audit what usage costs

@@ -6,6 +6,7 @@ from celery import shared_task
 from django.conf import settings
 from django.utils import timezone
 
+from voice.catalogue.shutdown import note_shutdowns, warn_of_shutdowns
 from voice.metering.http_requests import settle_abandoned
 from voice.metering.sweep import settle_dead_sessions
 from voice.models import ClientSecret, IdempotentRequest, Session, SessionState
@@ -53,3 +54,10 @@ def forget_old_api_answers() -> None:
 def probe_models() -> None:
     """Look at the models that are due, so that those which fell silent come back by themselves."""
     probe_due_models(timezone.now())
+
+
+@shared_task  # type: ignore[untyped-decorator]
+def watch_shutdowns() -> None:
+    """Tell operators of the models that end soon, and write down those whose day has come."""
+    warn_of_shutdowns(timezone.localdate())
+    note_shutdowns(timezone.localdate())
