@@ -280,6 +280,8 @@ CONCURRENT_CALLS_PER_ORGANISATION = env.integer("CONCURRENT_CALLS_PER_ORGANISATI
 API_REQUESTS_PER_MINUTE = env.integer("API_REQUESTS_PER_MINUTE", 600, least=1)
 CAPTCHA_REMEMBERED_S = env.integer("CAPTCHA_REMEMBERED_S", 600)
 TICKET_LIFETIME_S = env.integer("TICKET_LIFETIME_S", 60, least=5)
+# How long a call waits for its caller after their connection broke.
+RESUME_WITHIN_S = env.integer("RESUME_WITHIN_S", 30)
 # What the demo organisation may spend before the page says that the demo is used up.
 HOUSE_CREDITS = env.integer("HOUSE_CREDITS", 10_000)
 # Client addresses are kept this long so that abuse can be blocked, then removed.

@@ -105,6 +105,7 @@ class Session(models.Model):
     # Raised each time another process takes the call over: a process whose number is behind must let go of it.
     generation = models.PositiveSmallIntegerField(default=0)
     resumes = models.PositiveSmallIntegerField(default=0, help_text="How often the caller came back after a break.")
+    away_since = models.DateTimeField(null=True, help_text="The caller's connection broke, and they may come back.")
     ended_at = models.DateTimeField(null=True)
     duration_ms = models.PositiveIntegerField(default=0)
     end_reason = models.CharField(max_length=30, choices=EndReason.choices, blank=True)
