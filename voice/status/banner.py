@@ -1,7 +1,7 @@
 """What a page says above a call while a model is away: what answers instead, until when, and that one may type."""
 
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import datetime
 from itertools import takewhile
 from typing import Literal
 
@@ -9,13 +9,11 @@ from django.conf import settings
 from django.utils import formats, timezone, translation
 
 from accounts.models import Organisation
-from voice.catalogue.http_models import resolve_http_model
-from voice.catalogue.on_offer import ModelNotOffered, ladder_of, resolve_model
+from voice.catalogue.on_offer import Offers, offers_to, text_after
 from voice.catalogue.providers import missing_key
-from voice.catalogue.rates import RateMissing
 from voice.models import Agent, CatalogueModel
 from voice.models.catalogue import ModelKind
-from voice.status.temporary import Trouble, trouble_of
+from voice.status.trouble import Trouble, trouble_of
 from voice.words import words_of
 
 Severity = Literal["info", "warning", "danger"]
@@ -52,36 +50,26 @@ def banner_for(agent: Agent | None, language: str = "") -> Banner | None:
 
 def banner_of_model(slug: str, organisation: Organisation | None, language: str = "") -> Banner | None:
     """Return the banner of calls that ask for the model `slug`, in the words of `language`."""
-    today = timezone.localdate()
     asked = CatalogueModel.objects.filter(slug=slug, kind=ModelKind.REALTIME).first()
     if asked is None:
         return None
-    served = _served(asked, organisation, today)
+    offers = offers_to(organisation.pk if organisation else None)
+    served = next(offers.on_offer(asked), None)
     if served is not None and served.slug == asked.slug:
         return None
-    missed = _missed(asked, served, organisation, today)
+    missed = _missed(asked, served, offers)
     if served is None:
-        return _without_voice(missed, organisation, today, language)
+        return _without_voice(missed, asked, offers, language)
     return _stood_in(missed, served, language) if missed else None
 
 
-def _served(asked: CatalogueModel, organisation: Organisation | None, today: date) -> CatalogueModel | None:
-    try:
-        return resolve_model(asked.slug, organisation, today).served
-    except ModelNotOffered:
-        return None
-
-
-def _missed(
-    asked: CatalogueModel, served: CatalogueModel | None, organisation: Organisation | None, today: date
-) -> _Missed | None:
+def _missed(asked: CatalogueModel, served: CatalogueModel | None, offers: Offers) -> _Missed | None:
     """Return the first model on the way to the one that serves which would be back: one that is gone is not missed."""
-    organisation_id = organisation.pk if organisation else None
-    before = takewhile(lambda model: served is None or model.slug != served.slug, ladder_of(asked, today))
+    before = takewhile(lambda model: served is None or model.slug != served.slug, offers.ladder_of(asked))
     for model in before:
-        trouble = trouble_of(model, organisation_id)
+        trouble = trouble_of(model, offers)
         # What has no key here never answered; the one that was chosen is named all the same.
-        if trouble and (model.slug == asked.slug or not missing_key(model, organisation_id)):
+        if trouble and (model.slug == asked.slug or not missing_key(model, offers.organisation_id)):
             return _Missed(model, trouble)
     return None
 
@@ -93,20 +81,12 @@ def _stood_in(missed: _Missed, served: CatalogueModel, language: str) -> Banner:
     return Banner("info" if trouble.kind == "down" else "warning", sentence, offers_text=True, note=trouble.note)
 
 
-def _without_voice(missed: _Missed | None, organisation: Organisation | None, today: date, language: str) -> Banner:
+def _without_voice(missed: _Missed | None, asked: CatalogueModel, offers: Offers, language: str) -> Banner:
     trouble = missed.trouble if missed else None
-    can_type = _can_type(today)
+    can_type = text_after(asked.slug, offers.organisation_id, (), offers.today) is not None
     key = _with_until("no_voice" if can_type else "nothing", trouble)
     note = trouble.note if trouble else ""
     return Banner("warning" if can_type else "danger", _filled(key, language, trouble), can_type, note)
-
-
-def _can_type(today: date) -> bool:
-    try:
-        resolve_http_model("gpt-4.1", ModelKind.CHAT, today)
-    except (ModelNotOffered, RateMissing):
-        return False
-    return True
 
 
 def _with_until(key: str, trouble: Trouble | None) -> str:

@@ -3,9 +3,11 @@
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from django.conf import settings
 from django.template.loader import render_to_string
 from django.utils import timezone
 
+from voice.catalogue import breaker
 from voice.models import CatalogueModel, ModelOverride
 from voice.status.banner import banner_for, moment_in_words
 
@@ -82,11 +84,26 @@ def test_without_voice_and_text_it_says_so(agent):
     assert banner.sentence == "Neither voice calls nor text chat are possible at the moment. Please try again later."
 
 
-def test_an_organisations_own_maintenance_is_its_own(agent, key):
+def test_an_organisations_own_status_counts_before_everybodys(agent, key):
     model = CatalogueModel.objects.get(slug=MODEL)
+    override = ModelOverride.objects.create(organisation=agent.organisation, model=model, status="maintenance")
+    assert banner_for(agent).sentence.startswith("GPT Realtime mini is under maintenance.")
+    assert banner_for(None) is None
     change(MODEL, status="maintenance")
-    ModelOverride.objects.create(organisation=agent.organisation, model=model, status="available")
+    override.status = "available"
+    override.save()
+    assert banner_for(agent) is None
     assert banner_for(None) is not None
+
+
+def test_a_model_that_does_not_answer_is_said_to(agent, key):
+    for _ in range(settings.BREAKER_FAILURES):
+        breaker.failed(MODEL, "upstream_dropped")
+    banner = banner_for(agent)
+    assert banner.sentence == "GPT Realtime mini is not answering at the moment. GPT Realtime 2.1 mini answers instead."
+    assert (banner.severity, banner.offers_text) == ("info", True)
+    breaker.answered(MODEL)
+    assert banner_for(agent) is None
 
 
 def test_without_an_agent_it_is_about_the_model_that_new_agents_have(catalogue, key):
