@@ -6,6 +6,7 @@ from typing import Any
 
 from celery import current_app
 from django.db.models import Count, Max, Min, Q
+from kombu.exceptions import OperationalError
 
 from outbox.models import OutboxMessage, OutboxState
 
@@ -49,7 +50,7 @@ def tasks_in_broker() -> int:
         try:
             connection.ensure_connection(max_retries=1, timeout=_BROKER_PATIENCE_S)
             return _waiting(connection, current_app.conf.task_default_queue)
-        except connection.connection_errors as error:
+        except (OperationalError, *connection.connection_errors) as error:
             raise ConnectionError(type(error).__name__) from error
 
 

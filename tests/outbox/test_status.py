@@ -1,12 +1,16 @@
 """How far behind the worker is, as queue_status tells it."""
 
+import socket
 from datetime import timedelta
 from io import StringIO
 
 import pytest
+from celery import Celery
 from django.core.management import CommandError, call_command
 from django.utils import timezone
 
+from config.celery import app
+from config.filesystem_broker import filesystem_broker_options
 from outbox import status
 from outbox.management.commands import queue_status
 from outbox.models import OutboxMessage, OutboxState
@@ -57,20 +61,16 @@ def test_it_fails_when_something_is_late():
 
 
 def test_it_fails_when_the_broker_is_away(monkeypatch):
-    def refuse():
-        raise ConnectionError("OperationalError")
-
-    monkeypatch.setattr(queue_status, "tasks_in_broker", refuse)
+    monkeypatch.setattr(queue_status, "tasks_in_broker", status.tasks_in_broker)
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+    desk = Celery("desk", broker=f"redis://127.0.0.1:{port}/0", set_as_current=False)
+    monkeypatch.setattr(status, "current_app", desk)
     with pytest.raises(CommandError, match="broker cannot be reached"):
         queue()
 
 
 def test_tasks_wait_in_a_broker_of_files(tmp_path):
-    from celery import Celery
-
-    from config.celery import app
-    from config.filesystem_broker import filesystem_broker_options
-
     desk = Celery("desk", broker="filesystem://", set_as_current=False)
     desk.conf.broker_transport_options = filesystem_broker_options(tmp_path)
     with desk.connection_for_write() as connection:
