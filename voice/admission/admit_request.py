@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 from datetime import timedelta
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import structlog
 from django.db import transaction
@@ -45,9 +45,9 @@ def model_for(holder: Holder, slug: str, kind: ModelKind) -> HttpModel:
     """Return what serves a request for `slug`. Raises Refusal."""
     holder.require_model(slug)
     try:
-        return resolve_http_model(slug, kind)
+        return resolve_http_model(slug, kind, organisation_id=holder.organisation_id)
     except ModelNotOffered as error:
-        raise _refusal_of(error, kind) from None
+        raise _refusal_of(error, kind, holder.organisation_id) from None
     except RateMissing as error:
         log.error("request refused for want of a rate", model=error.model_slug, kind=error.kind)
         raise Refusal("model_not_priced") from None
@@ -97,7 +97,7 @@ def admit_request(holder: Holder, model: HttpModel, kind: ApiRequest.Kind, need:
     return request
 
 
-def _refusal_of(error: ModelNotOffered, kind: ModelKind) -> Refusal:
+def _refusal_of(error: ModelNotOffered, kind: ModelKind, organisation_id: UUID) -> Refusal:
     if error.code == "model_unavailable":
         return Refusal("model_unavailable")
     name = f"{error.slug[:80]!a}"
@@ -106,5 +106,5 @@ def _refusal_of(error: ModelNotOffered, kind: ModelKind) -> Refusal:
             "model_is_voice_only",
             message=f"{name} is voice-only: talk to it over /v1/realtime, or start a call with /v1/voice/sessions.",
         )
-    allowed = ", ".join(http_models_of(kind))
+    allowed = ", ".join(http_models_of(kind, organisation_id))
     return Refusal("model_not_found", message=f"There is no model {name} for this. Choose one of: {allowed}.")

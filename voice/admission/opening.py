@@ -59,7 +59,7 @@ def served_for(slug: str, organisation: Organisation, *, is_voice: bool) -> Serv
     today = timezone.localdate()
     try:
         model = resolve_model(slug, organisation, today)
-        transcription = transcription_of(model.served, today) if is_voice else None
+        transcription = transcription_of(model.served, today, organisation.pk) if is_voice else None
         return Served(model, prices_of(model.served, transcription.slug if transcription else "", today))
     except ModelNotOffered as error:
         raise Refusal(error.code) from None

@@ -4,7 +4,6 @@ from datetime import UTC, date, datetime, time
 from typing import Any
 
 from django.http import HttpRequest
-from django.utils import timezone
 from ninja import Router
 
 from voice.api.amounts import plain_credits
@@ -13,7 +12,7 @@ from voice.api.callers import ApiKey, holder_of
 from voice.api.errors import InvalidRequest
 from voice.api.schemas import ModelEntry, ModelList
 from voice.catalogue.http_models import resolve_http_model
-from voice.catalogue.on_offer import ModelNotOffered, ladder_of, reason_for, why_not
+from voice.catalogue.on_offer import ModelNotOffered, Offers, offers_to, reason_for
 from voice.catalogue.rates import RateMissing, rate_card
 from voice.catalogue.seed_data import RATES_VALID_FROM
 from voice.models import CatalogueModel
@@ -41,7 +40,7 @@ _MODALITIES = {
 )
 def list_public(request: HttpRequest) -> ModelList:
     """Every model with its status, shutdown date, successor and prices. Needs no key."""
-    return _every_model()
+    return _every_model(offers_to(None))
 
 
 @router.get(
@@ -54,8 +53,9 @@ def list_public(request: HttpRequest) -> ModelList:
 )
 def list_models(request: HttpRequest) -> ModelList:
     """The models that the key may use."""
-    allowed = holder_of(request).allowed_models
-    listed = _every_model()
+    holder = holder_of(request)
+    allowed = holder.allowed_models
+    listed = _every_model(offers_to(holder.organisation_id))
     listed.data = [entry for entry in listed.data if not allowed or entry.id in allowed]
     return listed
 
@@ -69,21 +69,21 @@ def list_models(request: HttpRequest) -> ModelList:
     response=answers({200: ModelEntry}, 404),
 )
 def get_model(request: HttpRequest, model_id: str) -> ModelEntry:
-    holder_of(request)
+    holder = holder_of(request)
     model = None if "\x00" in model_id else CatalogueModel.objects.filter(slug=model_id).first()
     if model is None:
         raise InvalidRequest("There is no such model.", code="model_not_found", status=404)
-    return _entry(model, timezone.localdate())
+    return _entry(model, offers_to(holder.organisation_id))
 
 
-def _every_model() -> ModelList:
-    today = timezone.localdate()
-    return ModelList(data=[_entry(model, today) for model in CatalogueModel.objects.all()])
+def _every_model(offers: Offers) -> ModelList:
+    return ModelList(data=[_entry(model, offers) for model in CatalogueModel.objects.all()])
 
 
-def _entry(model: CatalogueModel, today: date) -> ModelEntry:
+def _entry(model: CatalogueModel, offers: Offers) -> ModelEntry:
+    model = offers.of(model)
     takes, gives = _MODALITIES[ModelKind(model.kind)]
-    served, reason = _served(model, today)
+    served, reason = _served(model, offers)
     fields: dict[str, Any] = {
         "id": model.slug,
         "created": _CREATED,
@@ -93,6 +93,7 @@ def _entry(model: CatalogueModel, today: date) -> ModelEntry:
         "status": model.status,
         "status_note": model.status_note,
         "expected_back_at": model.expected_back_at,
+        "available": served == model.slug,
         "shutdown_date": model.shutdown_on.isoformat() if model.shutdown_on else None,
         "successor": model.successor_slug or None,
         "served_by": served,
@@ -102,22 +103,22 @@ def _entry(model: CatalogueModel, today: date) -> ModelEntry:
         "input_modalities": [*takes, "image"] if model.sees_images else takes,
         "output_modalities": gives,
         "voices": list(model.voices),
-        "prices": _prices(model, today),
+        "prices": _prices(model, offers.today),
     }
     return ModelEntry(**fields)
 
 
-def _served(model: CatalogueModel, today: date) -> tuple[str | None, str]:
+def _served(model: CatalogueModel, offers: Offers) -> tuple[str | None, str]:
     if model.kind != ModelKind.REALTIME:
         try:
-            resolved = resolve_http_model(model.slug, ModelKind(model.kind), today)
+            resolved = resolve_http_model(model.slug, ModelKind(model.kind), offers.today, offers.organisation_id)
         except (ModelNotOffered, RateMissing):
             return None, ""
         return resolved.served.slug, resolved.reason
-    for candidate in ladder_of(model, today):
-        if not why_not(candidate, today):
-            return candidate.slug, reason_for(model, candidate, why_not(model, today))
-    return None, ""
+    why = offers.why_not(model)
+    for candidate in offers.on_offer(model):
+        return candidate.slug, reason_for(model, candidate, why)
+    return None, f"{model.name} {why}."
 
 
 def _prices(model: CatalogueModel, today: date) -> dict[str, str]:

@@ -214,10 +214,11 @@ class ModelEntry(BaseModel):
     status: Literal["available", "preview", "maintenance", "retired"]
     status_note: str
     expected_back_at: datetime | None
+    available: bool = Field(description="Whether it answers itself now; where not, `served_by` does.")
     shutdown_date: str | None = Field(description="YYYY-MM-DD, where it is known.")
     successor: str | None
     served_by: str | None = Field(description="What answers today; null when nothing can.")
-    served_reason: str
+    served_reason: str = Field(description="Why it does not answer itself; empty where it does.")
     context_tokens: int
     max_output_tokens: int
     input_modalities: list[str]

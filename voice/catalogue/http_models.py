@@ -1,17 +1,18 @@
-"""Which model serves one HTTP request for text, a transcription or speech, and what it is billed by."""
+"""Which model serves one HTTP request for text, a transcription or speech, where, and what it is billed by."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date
+from uuid import UUID
 
 from django.conf import settings
-from django.utils import timezone
 
-from voice.catalogue.on_offer import ModelNotOffered, ladder_of, reason_for, why_not
+from voice.catalogue.on_offer import ModelNotOffered, Offers, offers_to, reason_for
+from voice.catalogue.providers import Keys, keys_of, offered_to, provider_of
 from voice.catalogue.rate_card import RateCard
 from voice.catalogue.rates import rate_card
 from voice.catalogue.seed_data import EMBEDDED_CHAT, EMBEDDED_SPEECH, EMBEDDED_TRANSCRIBE
-from voice.models import CatalogueModel
+from voice.models import CatalogueModel, Provider, ProviderAdapter
 from voice.models.catalogue import ModelKind
 
 # The embedded models by kind: their rows, and their names on the server they run in (local_models/).
@@ -21,14 +22,17 @@ EMBEDDED = {
     ModelKind.SPEECH: (EMBEDDED_SPEECH, "piper-joe"),
 }
 _EMBEDDED_SLUGS = {slug for slug, _ in EMBEDDED.values()}
-# Streams of a live call only: the provider serves them over a websocket of their own, as all the other providers do.
+# Streams of a live call only: the provider serves them over a websocket of their own.
 _STREAM_ONLY = {"gpt-live-transcribe", "gpt-realtime-whisper"}
 _NO_KEY = "needs an OpenAI key, and this server has none"
 
 
 @dataclass(frozen=True, slots=True)
 class HttpModel:
-    """`reason` is a sentence when `served` is not what was asked for. `provider_model` is the name to ask for."""
+    """`reason` is a sentence when `served` is not what was asked for. `provider_model` is the name to ask for.
+
+    `provider` is where it is asked, with `keys`; None: OpenAI by the settings, or the embedded models.
+    """
 
     asked: CatalogueModel
     served: CatalogueModel
@@ -36,45 +40,80 @@ class HttpModel:
     card: RateCard
     is_embedded: bool
     provider_model: str
+    provider: Provider | None = None
+    keys: Keys = field(default_factory=Keys, repr=False)
 
 
-def resolve_http_model(slug: str, kind: ModelKind, today: date | None = None) -> HttpModel:
-    """Return what serves a request that asks for `slug`, its prices with it.
+def resolve_http_model(
+    slug: str, kind: ModelKind, today: date | None = None, organisation_id: UUID | None = None
+) -> HttpModel:
+    """Return what serves a request that asks for `slug`, its prices and keys with it.
 
+    With an organisation, its own keys and overrides count beside the operator's.
     Raises ModelNotOffered (model_unknown, model_is_voice_only, model_of_another_kind, model_unavailable), RateMissing.
     """
-    today = today or timezone.localdate()
+    offers = offers_to(organisation_id, today)
     asked = CatalogueModel.objects.filter(slug=slug).first()
-    if asked is None or slug in _STREAM_ONLY or asked.provider_id is not None:
+    if asked is not None and asked.kind != kind and asked.kind == ModelKind.REALTIME:
+        raise ModelNotOffered("model_is_voice_only", slug)
+    if asked is None or not _has_http(asked):
         raise ModelNotOffered("model_unknown", slug)
     if asked.kind != kind:
-        is_realtime = asked.kind == ModelKind.REALTIME
-        raise ModelNotOffered("model_is_voice_only" if is_realtime else "model_of_another_kind", slug)
-    for model in _candidates(asked, today):
-        if not _why_not(model, today):
-            is_embedded = model.slug in _EMBEDDED_SLUGS
-            name = EMBEDDED[kind][1] if is_embedded else model.provider_model
-            reason = reason_for(asked, model, _why_not(asked, today))
-            return HttpModel(asked, model, reason, rate_card(model.slug, today), is_embedded, name)
+        raise ModelNotOffered("model_of_another_kind", slug)
+    for model in _candidates(asked, offers):
+        if not _why_not(model, offers):
+            return _at_its_place(asked, model, offers)
     raise ModelNotOffered("model_unavailable", slug)
 
 
-def http_models_of(kind: ModelKind) -> list[str]:
+def http_models_of(kind: ModelKind, organisation_id: UUID | None = None) -> list[str]:
     """Return the names that a request of this kind may ask for."""
-    models = CatalogueModel.objects.filter(kind=kind, provider=None).exclude(slug__in=_STREAM_ONLY)
-    return list(models.values_list("slug", flat=True))
+    models = offered_to(CatalogueModel.objects.filter(kind=kind), organisation_id)
+    return [model.slug for model in models if _has_http(model)]
 
 
-def _candidates(asked: CatalogueModel, today: date) -> Iterator[CatalogueModel]:
-    ladder = ladder_of(asked, today)
-    yield from (model for model in ladder if model.slug not in _STREAM_ONLY and model.provider_id is None)
+def answers_over_http(provider: Provider, kind: ModelKind) -> bool:
+    """Say whether a provider is asked for text, transcriptions or speech over HTTP, and not only in calls."""
+    match provider.adapter:
+        case ProviderAdapter.OPENAI:
+            # An address is that of Realtime: text is asked for at another, which we are not told.
+            return not provider.base_url
+        case ProviderAdapter.SARVAM:
+            # Between its own speech and voice an OpenAI-compatible chat model answers.
+            return kind == ModelKind.CHAT
+    return True
+
+
+def _has_http(model: CatalogueModel) -> bool:
+    provider = provider_of(model)
+    return model.slug not in _STREAM_ONLY and (provider is None or answers_over_http(provider, ModelKind(model.kind)))
+
+
+def _candidates(asked: CatalogueModel, offers: Offers) -> Iterator[CatalogueModel]:
+    yield from (model for model in offers.ladder_of(asked) if _has_http(model))
     # Whatever the operator's lists say, what needs no key is the last resort.
     embedded = CatalogueModel.objects.filter(slug=EMBEDDED[ModelKind(asked.kind)][0]).first()
     if embedded is not None:
-        yield embedded
+        yield offers.of(embedded)
 
 
-def _why_not(model: CatalogueModel, today: date) -> str:
-    if reason := why_not(model, today):
+def _why_not(model: CatalogueModel, offers: Offers) -> str:
+    if reason := offers.why_not(model):
         return reason
-    return "" if model.slug in _EMBEDDED_SLUGS or settings.OPENAI_API_KEY else _NO_KEY
+    is_served = model.provider_id is not None or model.slug in _EMBEDDED_SLUGS or settings.OPENAI_API_KEY
+    return "" if is_served else _NO_KEY
+
+
+def _at_its_place(asked: CatalogueModel, served: CatalogueModel, offers: Offers) -> HttpModel:
+    is_embedded = served.slug in _EMBEDDED_SLUGS
+    provider = provider_of(served)
+    return HttpModel(
+        asked=offers.of(asked),
+        served=served,
+        reason=reason_for(asked, served, _why_not(asked, offers)),
+        card=rate_card(served.slug, offers.today),
+        is_embedded=is_embedded,
+        provider_model=EMBEDDED[ModelKind(asked.kind)][1] if is_embedded else served.provider_model,
+        provider=provider,
+        keys=keys_of(provider, offers.organisation_id) if provider else Keys(),
+    )

@@ -3,6 +3,9 @@
 from dataclasses import dataclass
 from datetime import date
 
+from django.utils import timezone
+
+from voice.catalogue.on_offer import transcription_of
 from voice.catalogue.rate_card import (
     UNITS_PER_RATE,
     Kind,
@@ -11,9 +14,10 @@ from voice.catalogue.rate_card import (
     affordable_output_tokens,
     worst_case_micro,
 )
-from voice.models import CatalogueModel, Rate
+from voice.models import CatalogueModel, Rate, Session
+from voice.models.catalogue import ModelKind
 
-__all__ = ["Prices", "RateCard", "RateMissing", "prices_of", "rate_card"]
+__all__ = ["Prices", "RateCard", "RateMissing", "prices_of", "prices_of_session", "rate_card"]
 
 # Everything a realtime model's usage can name.
 _REALTIME_KINDS = (
@@ -24,6 +28,7 @@ _REALTIME_KINDS = (
     Kind.AUDIO_CACHED_IN,
     Kind.AUDIO_OUT,
 )
+_TEXT_KINDS = (Kind.TEXT_IN, Kind.TEXT_CACHED_IN, Kind.TEXT_OUT)
 _IMAGE_KINDS = (Kind.IMAGE_IN, Kind.IMAGE_CACHED_IN)
 _TOKEN_TRANSCRIPTION_KINDS = (Kind.TEXT_IN, Kind.AUDIO_IN, Kind.TEXT_OUT)
 
@@ -68,6 +73,21 @@ class Prices:
             context_tokens=context_tokens,
             budget_micro=budget_micro - self.transcription_reserve_micro,
         )
+
+
+def prices_of_session(session: Session, served: CatalogueModel, *, is_voice: bool) -> Prices:
+    """Return what a session is rated by while `served` holds it, at the prices of the day it was admitted.
+
+    Raises RateMissing, as `prices_of` does; a model that is only written to needs a price for its words alone.
+    """
+    on = timezone.localdate(session.created_at)
+    if served.kind == ModelKind.CHAT:
+        card = rate_card(served.slug, on)
+        card.require(*_TEXT_KINDS)
+        return Prices(card, None)
+    is_written_down = is_voice and session.transcribes_input
+    transcription = transcription_of(served, on, session.organisation_id) if is_written_down else None
+    return prices_of(served, transcription.slug if transcription else "", on)
 
 
 def rate_card(model_slug: str, on: date) -> RateCard:

@@ -11,7 +11,8 @@ from django.utils import timezone
 from voice.admission.admit_client import Asked, admit_client
 from voice.admission.key_holders import Holder
 from voice.admission.key_limits import count_request
-from voice.catalogue.on_offer import why_not
+from voice.catalogue.on_offer import offers_to
+from voice.catalogue.overrides import as_offered
 from voice.catalogue.rates import RateMissing, rate_card
 from voice.gateway.realtime_rules import MODEL_CHARS_MAX, RequestRefused, Terms, check_session
 from voice.metering.settlement import settle_session
@@ -81,12 +82,11 @@ def _check_query(query: Mapping[str, str]) -> None:
 
 
 def _begin(session: Session, held_session: Mapping[str, Any]) -> Opened:
-    asked = CatalogueModel.objects.get(slug=session.model_asked)
-    served = CatalogueModel.objects.get(slug=session.model_served)
+    asked, served = (_model(slug, session) for slug in (session.model_asked, session.model_served))
     call = records.begin(session.id)
     most = min(asked.max_output_tokens, served.max_output_tokens)
     longest_s = min(call.max_duration_s, _LONGEST_S.get(served.adapter, call.max_duration_s))
-    transcriptions = _transcription_models(served)
+    transcriptions = _transcription_models(served, session.organisation_id)
     terms = _terms(asked, served, tuple(transcriptions), most)
     bounds = Bounds(
         model=asked.slug,
@@ -102,6 +102,10 @@ def _begin(session: Session, held_session: Mapping[str, Any]) -> Opened:
     wanted = _merged(_own_session(session, call, terms), held_session)
     check_session(wanted, terms)
     return Opened(replace(call, max_output_tokens=most, max_duration_s=longest_s), terms, bounds, wanted)
+
+
+def _model(slug: str, session: Session) -> CatalogueModel:
+    return as_offered(CatalogueModel.objects.get(slug=slug), session.organisation_id)
 
 
 def _terms(asked: CatalogueModel, served: CatalogueModel, transcriptions: tuple[str, ...], most: int) -> Terms:
@@ -146,16 +150,16 @@ def _merged(own: Mapping[str, Any], more: Mapping[str, Any]) -> dict[str, Any]:
     return merged
 
 
-def _transcription_models(served: CatalogueModel) -> dict[str, str]:
+def _transcription_models(served: CatalogueModel, organisation_id: UUID) -> dict[str, str]:
     """Return the models that may write down what is said, by their provider's name: on offer, and with a price."""
     today = timezone.localdate()
-    found = {}
+    offers, found = offers_to(organisation_id, today), {}
     for model in CatalogueModel.objects.filter(kind=ModelKind.TRANSCRIPTION):
         # What stands in for another model is no provider's.
         is_known = not model.rated_as_slug or model.slug == served.transcription_slug
         # Another provider's ears cannot be had beside this one's model.
         is_known = is_known and model.provider_id in (None, served.provider_id)
-        if is_known and not why_not(model, today) and _has_price(model, today):
+        if is_known and not offers.why_not(model) and _has_price(model, today):
             found[model.provider_model[:MODEL_CHARS_MAX]] = model.slug
     return found
 

@@ -1,7 +1,8 @@
 import pytest
 
 from tests.voice.api.conftest import error_of
-from voice.models import CatalogueModel, Rate
+from voice.catalogue import breaker
+from voice.models import CatalogueModel, ModelOverride, Rate
 
 PUBLIC = "/api/v1/models"
 
@@ -29,6 +30,24 @@ def test_a_model_says_what_answers_in_its_place_today(client):
         "maintenance", "Back soon.", "parley-embedded",
     )  # fmt: skip
     assert "is under maintenance" in model["served_reason"]
+
+
+@pytest.mark.usefixtures("catalogue")
+def test_a_model_that_does_not_answer_is_not_available_though_its_status_stands(client, settings):
+    settings.OPENAI_API_KEY = "sk-operators-own"
+    assert entry(client.get(PUBLIC), "gpt-realtime")["available"] is True
+    breaker.failed("gpt-realtime", "upstream_unauthorized")
+    model = entry(client.get(PUBLIC), "gpt-realtime")
+    assert (model["status"], model["available"], model["served_by"]) == ("available", False, "gpt-realtime-2.1")
+    assert model["served_reason"] == "GPT Realtime is not answering: GPT Realtime 2.1 answers instead."
+
+
+@pytest.mark.usefixtures("catalogue")
+def test_a_model_that_nothing_stands_in_for_says_why_it_is_away(client):
+    CatalogueModel.objects.filter(slug="parley-embedded").update(status="maintenance")
+    model = entry(client.get(PUBLIC), "parley-embedded")
+    assert (model["available"], model["served_by"]) == (False, None)
+    assert model["served_reason"] == "Parley's own model is under maintenance."
 
 
 @pytest.mark.usefixtures("catalogue")
@@ -68,3 +87,15 @@ def test_one_model_is_read_by_its_name(call):
 @pytest.mark.usefixtures("catalogue")
 def test_the_list_of_a_key_needs_the_key(client):
     assert error_of(client.get("/v1/models")) == (401, "invalid_api_key", None)
+
+
+def test_a_key_is_told_what_its_organisation_is_offered(call, organisation, client):
+    model = CatalogueModel.objects.get(slug="parley-embedded")
+    own = {"status": "maintenance", "status_note": "For you alone.", "max_output_tokens": 99}
+    ModelOverride.objects.create(organisation=organisation, model=model, **own)
+    told = call("GET", "/v1/models/parley-embedded").json()
+    assert (told["status"], told["status_note"], told["available"], told["max_output_tokens"]) == (
+        "maintenance", "For you alone.", False, 99,
+    )  # fmt: skip
+    assert entry(call("GET", "/v1/models"), "parley-embedded")["status"] == "maintenance"
+    assert entry(client.get(PUBLIC), "parley-embedded")["status"] == "available"
