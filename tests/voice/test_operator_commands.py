@@ -9,7 +9,16 @@ from django.utils import timezone
 
 from tests.factories import make_agent, make_organisation, make_session
 from voice.catalogue.seed import seed_catalogue
-from voice.models import BlockedNetwork, CatalogueModel, ModelStatusChange, Session, SessionState, Switches
+from voice.models import (
+    BlockedNetwork,
+    CatalogueModel,
+    EndReason,
+    ModelStatusChange,
+    Session,
+    SessionState,
+    Switches,
+)
+from voice.sessions import control, records
 
 pytestmark = pytest.mark.django_db
 
@@ -140,3 +149,25 @@ def test_a_model_stays_as_it_is_when_something_is_wrong(arguments, options):
     with pytest.raises(CommandError):
         run("model_status", *arguments, **options)
     assert not CatalogueModel.objects.filter(status="maintenance").exists()
+
+
+@pytest.fixture
+def no_layer(monkeypatch):
+    """The messages between processes go nowhere, as without Redis."""
+
+    class Away:
+        async def group_send(self, *_):
+            raise ConnectionError
+
+    monkeypatch.setattr(control, "get_channel_layer", Away)
+
+
+def test_a_pause_and_a_hang_up_are_in_force_although_no_message_gets_through(
+    reception, no_layer, django_capture_on_commit_callbacks
+):
+    call = live(reception)
+    with django_capture_on_commit_callbacks(execute=True):
+        run("pause_calls")
+        run("end_calls", all=True)
+    assert records.still_live({call.pk: "203.0.113.7"})[call.pk] == EndReason.OPERATOR_ENDED
+    assert Switches.objects.get().calls_paused

@@ -11,11 +11,14 @@ from ipaddress import ip_address, ip_network
 from typing import Any, Protocol, runtime_checkable
 from uuid import UUID
 
+import structlog
 from asgiref.sync import async_to_sync
 from channels.layers import get_channel_layer
 
 from voice.models import EndReason, Session, SessionState
 from voice.sessions.call import Call
+
+log = structlog.get_logger(__name__)
 
 _EVERY_CALL = "calls"
 
@@ -102,7 +105,12 @@ class Orders:
 
 def _order(group: str, reason: EndReason, **extra: str) -> None:
     layer: Any = get_channel_layer()
-    async_to_sync(layer.group_send)(group, {"type": "call.end", "reason": str(reason.value), **extra})
+    try:
+        async_to_sync(layer.group_send)(group, {"type": "call.end", "reason": str(reason.value), **extra})
+    except Exception as error:
+        # The boundary to whichever layer it is. What was decided is written, and found by each call within seconds: an
+        # operator who pauses everything while Redis is away must not be told that it failed.
+        log.warning("order not sent", reason=str(reason.value), error=type(error).__name__)
 
 
 def _session_group(session_id: UUID) -> str:
