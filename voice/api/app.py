@@ -8,7 +8,7 @@ from ninja import NinjaAPI
 from ninja.errors import HttpError, ValidationError
 from ninja.parser import Parser
 
-from voice.api import captcha, chat, client_secrets, models, pricing, sessions, speech, transcriptions
+from voice.api import captcha, chat, client_secrets, models, pricing, sessions, speech, status, transcriptions
 from voice.api.errors import answer_for
 
 _ABOUT = (
@@ -44,6 +44,7 @@ for router in (
     speech.router,
     models.router,
     pricing.router,
+    status.router,
     captcha.router,
 ):
     api.add_router("", router)

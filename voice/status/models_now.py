@@ -20,7 +20,7 @@ _STATES = {"maintenance": State.MAINTENANCE, "down": State.OUTAGE}
 
 @dataclass(frozen=True, slots=True)
 class ModelNow:
-    """`served_by` is the name of what answers instead, "" when nothing does or nothing has to."""
+    """`served_by` is the name of what answers instead, and `served_slug` its slug; "" when nothing does or has to."""
 
     slug: str
     name: str
@@ -30,6 +30,7 @@ class ModelNow:
     back_at: datetime | None = None
     since: datetime | None = None
     served_by: str = ""
+    served_slug: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +77,7 @@ def _now(model: CatalogueModel, trouble: Trouble | None, since: datetime | None,
         back_at=trouble.back_at,
         since=since,
         served_by=served.name if served else "",
+        served_slug=served.slug if served else "",
     )
 
 

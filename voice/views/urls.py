@@ -16,6 +16,7 @@ from voice.views import (
     landing,
     overview,
     pricing,
+    status,
     talk,
     tools,
     transcript_settings,
@@ -95,5 +96,6 @@ urlpatterns = [
     path("embed/<str:public_key>/", embed.frame, name="embed_frame"),
     path("embed/<str:public_key>/theme.css", embed.theme, name="embed_theme"),
     path("pricing/", pricing.pricing, name="pricing"),
+    path("status/", status.status, name="status"),
     path("console/", include((console_patterns, "console"))),
 ]
