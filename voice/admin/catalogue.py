@@ -19,6 +19,7 @@ from billing.formatting import format_credits, format_money
 from config.model_admin import InlineFormSet, ModelAdmin, ModelForm, ReadOnly, TabularInline
 from voice.admin.base import log_changes
 from voice.admin.fields import CreditsField, LinesField, MomentField
+from voice.catalogue.http_models import answers_over_http
 from voice.catalogue.providers import missing_key
 from voice.catalogue.rate_card import Kind
 from voice.metering.provider_cost import MICRO_PER_USD_MICRO
@@ -78,8 +79,9 @@ class CatalogueModelForm(ModelForm[CatalogueModel]):
     def clean(self) -> dict[str, Any]:
         cleaned = super().clean() or self.cleaned_data
         if provider := cleaned.get("provider"):
-            if cleaned.get("kind") not in (ModelKind.REALTIME, ModelKind.TRANSCRIPTION):
-                self.add_error("provider", "Only models of calls are served by a provider of their own.")
+            kind = cleaned.get("kind")
+            if kind in (ModelKind.CHAT, ModelKind.SPEECH) and not answers_over_http(provider, kind):
+                self.add_error("provider", "This provider serves calls only, no text or speech beside them.")
             # One truth: a model is talked to as its provider is.
             cleaned["adapter"] = provider.adapter if cleaned.get("kind") == ModelKind.REALTIME else ""
         elif cleaned.get("adapter") not in _BUILT_IN:

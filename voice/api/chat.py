@@ -18,7 +18,7 @@ from voice.admission.key_holders import Holder
 from voice.api.answers import IDEMPOTENT, WITH_BODY, also, answers
 from voice.api.callers import ApiKey, holder_of
 from voice.api.errors import InvalidRequest, error_body
-from voice.api.providers import failure_of, provider_of, show_model
+from voice.api.providers import failure_of, is_openais_own, provider_of, show_model
 from voice.api.schemas import Given
 from voice.api.streams import SourcedStream
 from voice.catalogue.http_models import HttpModel
@@ -142,13 +142,19 @@ def _admit(holder: Holder, wanted: ChatWanted, client_ip: str) -> _Job:
     )
     request = admit_request(holder, model, ApiRequest.Kind.CHAT, need, client_ip=client_ip)
     affordable = affordable_output_tokens(model.card, context_tokens=context_tokens, budget_micro=request.held_micro)
-    body |= {"model": model.provider_model, "max_completion_tokens": max(1, min(most_tokens, affordable))}
-    if not model.is_embedded:
+    body |= {"model": model.provider_model, _limit_of(model): max(1, min(most_tokens, affordable))}
+    if is_openais_own(model):
         body["store"] = False
     if wanted.stream:
         body |= {"stream": True, "stream_options": {"include_usage": True}}
     shows_usage = wanted.stream_options is not None and wanted.stream_options.include_usage
     return _Job(request, model, body, body_bytes, shows_usage)
+
+
+def _limit_of(model: HttpModel) -> str:
+    # Servers of others than OpenAI know it by its old name, except for models that think.
+    is_new = model.is_embedded or is_openais_own(model) or model.served.is_reasoning
+    return "max_completion_tokens" if is_new else "max_tokens"
 
 
 def _check_messages(wanted: ChatWanted, model: HttpModel) -> None:
@@ -171,7 +177,7 @@ def _check_messages(wanted: ChatWanted, model: HttpModel) -> None:
 
 async def _whole(job: _Job) -> HttpResponse:
     try:
-        async with posted(provider_of(job.model), "/chat/completions", json=dict(job.body)) as answer:
+        async with posted(await provider_of(job.model), "/chat/completions", json=dict(job.body)) as answer:
             body = b"".join([piece async for piece in bounded(answer, _MAX_ANSWER_BYTES)])
         completion = _object(body)
     except UpstreamError as error:
@@ -196,7 +202,7 @@ async def _streamed(job: _Job) -> SourcedStream:
     stack = AsyncExitStack()
     try:
         answer = await stack.enter_async_context(
-            posted(provider_of(job.model), "/chat/completions", json=dict(job.body))
+            posted(await provider_of(job.model), "/chat/completions", json=dict(job.body))
         )
     except UpstreamError as error:
         await in_ledger_thread(settle_request, job.request.id, {}, job.model.card)

@@ -13,6 +13,7 @@ from voice.api.errors import InvalidRequest
 from voice.api.schemas import ModelEntry, ModelList
 from voice.catalogue.http_models import resolve_http_model
 from voice.catalogue.on_offer import ModelNotOffered, Offers, offers_to, reason_for
+from voice.catalogue.providers import offered_to
 from voice.catalogue.rates import RateMissing, rate_card
 from voice.catalogue.seed_data import RATES_VALID_FROM
 from voice.models import CatalogueModel
@@ -52,7 +53,7 @@ def list_public(request: HttpRequest) -> ModelList:
     response=answers({200: ModelList}),
 )
 def list_models(request: HttpRequest) -> ModelList:
-    """The models that the key may use."""
+    """The models that the key may use: those its organisation has a provider's key for, too."""
     holder = holder_of(request)
     allowed = holder.allowed_models
     listed = _every_model(offers_to(holder.organisation_id))
@@ -77,7 +78,8 @@ def get_model(request: HttpRequest, model_id: str) -> ModelEntry:
 
 
 def _every_model(offers: Offers) -> ModelList:
-    return ModelList(data=[_entry(model, offers) for model in CatalogueModel.objects.all()])
+    models = offered_to(CatalogueModel.objects.all(), offers.organisation_id)
+    return ModelList(data=[_entry(model, offers) for model in models])
 
 
 def _entry(model: CatalogueModel, offers: Offers) -> ModelEntry:

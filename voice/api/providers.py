@@ -9,21 +9,42 @@ from django.http import HttpResponseBase
 
 from voice.api.errors import InvalidRequest
 from voice.catalogue.http_models import HttpModel
+from voice.models import ProviderAdapter
+from voice.upstream import azure_openai, entra
+from voice.upstream.base import EntraApplication
 from voice.upstream.errors import UpstreamError, UpstreamTimeout
 from voice.upstream.http_provider import Provider, ProviderRefused
 
 log = structlog.get_logger(__name__)
 
 _LONGEST_MESSAGE = 500
+_ENTRA_TIMEOUT_S = 8.0
 # The statuses with which a provider says that the request itself is wrong.
 _CLIENTS_FAULT = {400, 404, 413, 415, 422}
 _NO_ANSWER = "The model did not answer. Nothing was charged; please try again."
 
 
-def provider_of(model: HttpModel) -> Provider:
+async def provider_of(model: HttpModel) -> Provider:
+    """Return where a request for a model goes, and with which key. Raises UpstreamError where Entra gives no token."""
     if model.is_embedded:
         return Provider(settings.LOCAL_MODELS_URL, "")
-    return Provider(settings.OPENAI_API_URL, settings.OPENAI_API_KEY)
+    row = model.provider
+    if row is None:
+        return Provider(settings.OPENAI_API_URL, settings.OPENAI_API_KEY)
+    if row.adapter != ProviderAdapter.AZURE_OPENAI:
+        return Provider(row.base_url or settings.OPENAI_API_URL, model.keys.api_key)
+    address = azure_openai.api_url_of(row.base_url)
+    if row.entra_tenant:
+        application = EntraApplication(row.entra_tenant, row.entra_client_id)
+        return Provider(address, await entra.token_of(application, model.keys.api_key, _ENTRA_TIMEOUT_S))
+    return Provider(address, model.keys.api_key, key_header="api-key")
+
+
+def is_openais_own(model: HttpModel) -> bool:
+    """Say whether a request may have everything OpenAI's have: at OpenAI and Azure; others know the common part."""
+    if model.provider is None:
+        return not model.is_embedded
+    return model.provider.adapter == ProviderAdapter.AZURE_OPENAI or not model.provider.base_url
 
 
 def failure_of(error: UpstreamError) -> InvalidRequest:

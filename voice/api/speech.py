@@ -19,7 +19,7 @@ from voice.admission.key_holders import Holder
 from voice.api.answers import IDEMPOTENT, WITH_BODY, answers
 from voice.api.callers import ApiKey, holder_of
 from voice.api.errors import InvalidRequest
-from voice.api.providers import failure_of, provider_of, show_model
+from voice.api.providers import failure_of, is_openais_own, provider_of, show_model
 from voice.api.schemas import Given
 from voice.api.streams import SourcedStream
 from voice.catalogue.http_models import HttpModel
@@ -84,7 +84,8 @@ async def speech(request: HttpRequest, wanted: SpeechWanted) -> SourcedStream:
     job = await in_ledger_thread(_admit, holder_of(request), wanted, client_ip_of(request))
     stack = AsyncExitStack()
     try:
-        answer = await stack.enter_async_context(posted(provider_of(job.model), "/audio/speech", json=dict(job.body)))
+        provider = await provider_of(job.model)
+        answer = await stack.enter_async_context(posted(provider, "/audio/speech", json=dict(job.body)))
     except UpstreamError as error:
         await in_ledger_thread(settle_request, job.request.id, {}, job.model.card)
         raise failure_of(error) from None
@@ -120,8 +121,10 @@ def _body_of(wanted: SpeechWanted, model: HttpModel) -> dict[str, Any]:
                 param="response_format",
             )
         return {**body, "voice": _EMBEDDED_VOICE, "response_format": wanted.response_format or "wav"}
-    # As events, because only those end with what was used.
-    body |= {"voice": wanted.voice, "response_format": wanted.response_format or "mp3", "stream_format": "sse"}
+    body |= {"voice": wanted.voice, "response_format": wanted.response_format or "mp3"}
+    if is_openais_own(model):
+        # As events, because only those end with what was used.
+        body["stream_format"] = "sse"
     return {**body, "instructions": wanted.instructions} if wanted.instructions else body
 
 
@@ -129,7 +132,8 @@ async def _audio(job: _Job, answer: httpx.Response, stack: AsyncExitStack) -> As
     """Pass the audio on as it comes, and settle what was made however the stream ends."""
     sent_bytes = 0
     usage: dict[str, Any] = {}
-    pieces = bounded(answer, _MAX_BYTES) if job.model.is_embedded else _from_events(answer, usage)
+    comes_as_events = is_openais_own(job.model) and _is_event_stream(answer)
+    pieces = _from_events(answer, usage) if comes_as_events else bounded(answer, _MAX_BYTES)
     try:
         async for piece in pieces:
             sent_bytes += len(piece)
@@ -138,6 +142,11 @@ async def _audio(job: _Job, answer: httpx.Response, stack: AsyncExitStack) -> As
         # A stream that breaks off ends short: there is no place for words in it, and the client sees that.
         await _settle(job, usage, sent_bytes)
         await stack.aclose()
+
+
+def _is_event_stream(answer: httpx.Response) -> bool:
+    # An older deployment does not know of events, and sends the audio as it is.
+    return str(answer.headers.get("content-type", "")).startswith("text/event-stream")
 
 
 async def _from_events(answer: httpx.Response, usage: dict[str, Any]) -> AsyncIterator[bytes]:

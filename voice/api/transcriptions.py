@@ -129,7 +129,7 @@ async def _ask(job: _Job, file: UploadedFile, wanted: TranscriptionWanted) -> by
         form["temperature"] = str(wanted.temperature)
     content = await in_ledger_thread(file.read)
     async with posted(
-        provider_of(job.model),
+        await provider_of(job.model),
         "/audio/transcriptions",
         data={name: value for name, value in form.items() if value},
         files={"file": (_name_of(file), content, "application/octet-stream")},

@@ -28,6 +28,14 @@ def url_of(address: str, deployment: str) -> str:
     return urlunsplit((scheme, parts.netloc, _path_of(parts.path.rstrip("/")), query, ""))
 
 
+def api_url_of(address: str) -> str:
+    """Return where a resource's deployments are asked over HTTP, up to /v1; the address is any that url_of takes."""
+    parts = urlsplit(address)
+    scheme = {"wss": "https", "ws": "http"}.get(parts.scheme, parts.scheme)
+    path = _path_of(parts.path.rstrip("/")).removesuffix("/realtime")
+    return urlunsplit((scheme, parts.netloc, path, "", ""))
+
+
 def _path_of(path: str) -> str:
     # The second is the preview's, as its pages still show it.
     for beginning in (_PATH, "/openai/realtime", "/openai/v1", "/openai", ""):

@@ -23,10 +23,16 @@ _MAX_ERROR_BYTES = 64 * 1024
 
 @dataclass(frozen=True, slots=True)
 class Provider:
-    """Where a model is served; an empty key sends none."""
+    """Where a model is served; an empty key sends none. `key_header` is Azure's where it is not Authorization."""
 
     base_url: str
     api_key: str = field(repr=False)
+    key_header: str = "Authorization"
+
+    def headers(self) -> dict[str, str]:
+        if not self.api_key:
+            return {}
+        return {self.key_header: f"Bearer {self.api_key}" if self.key_header == "Authorization" else self.api_key}
 
 
 class ProviderRefused(UpstreamError):
@@ -43,8 +49,7 @@ async def posted(provider: Provider, path: str, **request: Any) -> AsyncIterator
 
     Raises ProviderRefused for every status but 200, UpstreamTimeout, UpstreamDropped.
     """
-    headers = {"Authorization": f"Bearer {provider.api_key}"} if provider.api_key else {}
-    with_headers: Mapping[str, Any] = {"headers": headers, **request}
+    with_headers: Mapping[str, Any] = {"headers": provider.headers(), **request}
     with _failures_named():
         async with _client(provider).stream("POST", provider.base_url.rstrip("/") + path, **with_headers) as answer:
             if answer.status_code != httpx.codes.OK:

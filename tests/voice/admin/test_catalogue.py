@@ -6,7 +6,7 @@ import pytest
 from django.utils import timezone
 
 from voice.admin.catalogue import margin_of
-from voice.models import CatalogueModel, ModelStatus, Rate
+from voice.models import CatalogueModel, ModelStatus, Provider, Rate
 
 MODELS = "/admin/voice/cataloguemodel/"
 MICRO = 1_000_000
@@ -214,3 +214,20 @@ def test_the_margin_is_our_share_of_the_price(credits, dollars, margin):
     rate = Rate(micro_per_million=credits * MICRO, list_price_usd_micro_per_million=dollars * MICRO)
 
     assert margin_of(rate) == margin
+
+
+def test_a_text_model_may_be_served_by_a_provider(desk, catalogue):
+    model = CatalogueModel.objects.get(slug="gpt-4.1")
+    azure = Provider.objects.get(name="Azure OpenAI")
+    assert save(desk, model, provider=azure.pk).status_code == 302
+    model.refresh_from_db()
+    assert (model.provider, model.adapter) == (azure, "")
+
+
+def test_a_provider_of_calls_alone_serves_no_text(desk, catalogue):
+    model = CatalogueModel.objects.get(slug="gpt-4.1")
+    calls = Provider.objects.create(name="Calls", adapter="openai", base_url="wss://calls.example/v1/realtime")
+    page = save(desk, model, provider=calls.pk)
+    assert "This provider serves calls only" in page.content.decode()
+    model.refresh_from_db()
+    assert model.provider is None

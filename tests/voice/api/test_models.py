@@ -1,10 +1,13 @@
 import pytest
 
+from tests import factories
 from tests.voice.api.conftest import error_of
 from voice.catalogue import breaker
-from voice.models import CatalogueModel, ModelOverride, Rate
+from voice.catalogue.providers import offered_to
+from voice.models import CatalogueModel, ModelOverride, Provider, ProviderKey, Rate
 
 PUBLIC = "/api/v1/models"
+AZURE = "azure-gpt-realtime-mini"
 
 
 def entry(response, slug):
@@ -73,10 +76,24 @@ def test_the_price_is_the_one_that_bills(client):
 
 def test_openais_clients_get_the_list_they_know(call, new_key):
     body = call("GET", "/v1/models").json()
-    assert body["object"] == "list" and len(body["data"]) == CatalogueModel.objects.count()
+    offered = offered_to(CatalogueModel.objects.all(), None)
+    assert body["object"] == "list" and [each["id"] for each in body["data"]] == [model.slug for model in offered]
     assert {"id", "object", "created", "owned_by"} <= set(body["data"][0])
     only = call("GET", "/v1/models", key=new_key(allowed_models=["gpt-4.1"])).json()["data"]
     assert [each["id"] for each in only] == ["gpt-4.1"]
+
+
+def test_a_model_of_an_organisations_own_key_is_listed_and_served_for_it_alone(call, client, new_key, organisation):
+    azure = Provider.objects.get(name="Azure OpenAI")
+    azure.base_url = "https://desk.openai.azure.com"
+    azure.save()
+    ProviderKey.objects.create(organisation=organisation, provider=azure, api_key="sk-theirs")
+    mine = call("GET", "/v1/models")
+    assert entry(mine, AZURE)["served_by"] == AZURE
+    assert call("GET", f"/v1/models/{AZURE}").json()["served_by"] == AZURE
+    theirs = new_key(of=factories.make_organisation("Another"))
+    for answer in (call("GET", "/v1/models", key=theirs), client.get(PUBLIC)):
+        assert AZURE not in [each["id"] for each in answer.json()["data"]]
 
 
 def test_one_model_is_read_by_its_name(call):
