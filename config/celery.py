@@ -28,6 +28,9 @@ app.conf.update(
         "expire-granted-credits": {"task": "billing.tasks.expire_granted_credits", "schedule": 300.0},
         "audit-books": {"task": "billing.tasks.audit_books", "schedule": 86400.0},
         "settle-dead-sessions": {"task": "voice.tasks.sweep_sessions", "schedule": 30.0},
+        # Beats that nobody took while no worker lived say nothing of the present.
+        "beat": {"task": "voice.tasks.beat", "schedule": 30.0, "options": {"expires": 25}},
+        "forget-old-checks": {"task": "voice.tasks.forget_old_checks", "schedule": 86400.0},
         # A look that came late is not made up for: the next one is near.
         "probe-models": {"task": "voice.tasks.probe_models", "schedule": 15.0, "options": {"expires": 15}},
         # Daily work, done hourly, because a machine may sleep: each warning is given once.

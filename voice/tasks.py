@@ -1,8 +1,10 @@
 """Voice's work off the request: each task is safe to run twice and takes nothing but plain values."""
 
 from datetime import timedelta
+from typing import Any
 
 from celery import shared_task
+from celery.signals import worker_ready
 from django.conf import settings
 from django.utils import timezone
 
@@ -11,6 +13,7 @@ from voice.metering.http_requests import settle_abandoned
 from voice.metering.sweep import settle_dead_sessions
 from voice.models import ClientSecret, IdempotentRequest, Session, SessionState
 from voice.sessions.probes import probe_due_models
+from voice.status import beats
 from voice.transcripts.retention import delete_expired
 from voice.webhooks.delivery import forget_old_deliveries
 
@@ -61,3 +64,21 @@ def watch_shutdowns() -> None:
     """Tell operators of the models that end soon, and write down those whose day has come."""
     warn_of_shutdowns(timezone.localdate())
     note_shutdowns(timezone.localdate())
+
+
+@shared_task  # type: ignore[untyped-decorator]
+def beat() -> None:
+    """Say that a worker lives, and how it finds everything else."""
+    beats.record_beat(timezone.now())
+
+
+@shared_task  # type: ignore[untyped-decorator]
+def forget_old_checks() -> None:
+    """Remove the status page's days that nobody looks back to."""
+    beats.forget_old_checks(timezone.now())
+
+
+@worker_ready.connect  # type: ignore[untyped-decorator]
+def beat_at_once(**_: Any) -> None:
+    """A new installation must not be called silent until the schedule's first round."""
+    beat.delay()
