@@ -8,6 +8,8 @@ from django_ratelimit.core import get_usage
 from voice.admission.networks import network_of
 from voice.admission.refusals import Refusal
 
+# Resume tokens that are none.
+_RESUMES = ["60/m"]
 # Every request, also those refused before they count as a start: a CAPTCHA to check costs work of ours or Google's.
 _ATTEMPTS = ["60/m"]
 _CHALLENGES = ["60/m"]
@@ -21,6 +23,11 @@ def count_attempt(client_ip: str) -> None:
 def count_challenge(client_ip: str) -> None:
     """Raises Refusal when a network wants too many CAPTCHAs."""
     _count("captcha_challenges", network_of(client_ip), _CHALLENGES, "too_many_attempts")
+
+
+def count_wrong_resume(client_ip: str) -> None:
+    """Raises Refusal when a network tries too many resume tokens that are none."""
+    _count("wrong_resumes", network_of(client_ip), _RESUMES, "too_many_attempts")
 
 
 def count_start(client_ip: str, agent_id: UUID) -> None:

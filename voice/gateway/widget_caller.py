@@ -1,12 +1,16 @@
-"""A browser on a websocket as the conversation's caller: frames in, events and audio out."""
+"""A browser as the conversation's caller, over as many connections as its network makes of the call.
 
+The conversation's tasks read and write the connection that there is; while there is none, what they say is kept.
+"""
+
+import asyncio
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-from typing import Any
+from collections import deque
+from collections.abc import AsyncIterator
 
-from voice.gateway import widget_protocol
-from voice.gateway.inbound_limits import InboundLimits
-from voice.gateway.widget_protocol import InvalidMessage
+from voice.gateway.unheard import Piece, Unheard
+from voice.gateway.widget_connection import ConnectionLost, WidgetConnection
+from voice.gateway.widget_protocol import InvalidMessage, serialise
 from voice.gateway.widget_translation import WidgetTranslation
 from voice.realtime_events import AudioDelta
 from voice.sessions.caller import (
@@ -14,98 +18,237 @@ from voice.sessions.caller import (
     CallerBrokeProtocol,
     CallerEvent,
     CallerGone,
-    HungUp,
+    CameBack,
     ModeChosen,
-    Muted,
     Played,
     ServerStopping,
-    Text,
 )
 
-# What uvicorn closes its websockets with when it is stopped.
+# What servers close their websockets with when they are stopped.
 _SERVICE_RESTART = 1012
-
-Receive = Callable[[], Awaitable[Any]]
-Send = Callable[[Any], Awaitable[None]]
+# Going away, no code, cut off, failed on the way: a network's doing. Any other code is somebody's wish.
+_BREAKS = {1001, 1005, 1006, 1011, 1013, 1014, 1015}
+# A browser reports every 100 ms while it plays. One that does not, and says nothing else, is not there.
+_SILENT_S = 3.0
+# How long a browser that is back may take to receive what it missed.
+_CATCH_UP_S = 15.0
 
 
 class WidgetCaller:
-    """Reads the ASGI `receive` itself: audio never passes through Channels' per-message dispatch."""
+    """`lost` is done once there is no connection, and anew after the next. `began_at` is on the monotonic clock."""
 
-    def __init__(self, receive: Receive, send: Send, *, is_voice: bool, captions: bool = True) -> None:
-        self._receive, self._send, self._is_voice = receive, send, is_voice
-        self._limits = InboundLimits()
-        self._translation = WidgetTranslation(captions=captions)
+    def __init__(
+        self, connection: WidgetConnection, *, is_voice: bool, captions: bool, model: str, resume_within_s: float
+    ) -> None:
+        self._connection: WidgetConnection | None = connection
+        # The one that is being told what it missed, and what of it is still to be sent.
+        self._arriving: WidgetConnection | None = None
+        self._to_send: deque[Piece] = deque()
+        self._unheard = Unheard()
+        self._resume_within_s = resume_within_s
+        self._takes_audio = connection.takes_audio = is_voice
+        self._translation = WidgetTranslation(captions=captions, model=model, is_voice=is_voice)
+        self._events: deque[CallerEvent] = deque()
+        self._away_since: float | None = None
+        self._patience: asyncio.Timeout | None = None
+        self._back = asyncio.Event()
+        self._is_stopped = False
+        self.lost: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self.began_at = time.monotonic()
 
     def __aiter__(self) -> AsyncIterator[CallerEvent]:
         return self
 
     async def __anext__(self) -> CallerEvent:
-        message = await self._receive()
-        try:
-            # Most of what comes is audio.
-            if audio := message.get("bytes"):
-                return self._audio(audio)
-            return self._event_of(message)
-        except InvalidMessage as error:
-            raise CallerBrokeProtocol(error.code) from None
+        while True:
+            if self._events:
+                return self._events.popleft()
+            connection = self._connection
+            if connection is None:
+                await self._until_back()
+                continue
+            try:
+                event = await connection.next()
+            except InvalidMessage as error:
+                raise CallerBrokeProtocol(error.code) from None
+            except ConnectionLost as lost:
+                self._lose(connection, lost.code)
+                continue
+            if self._away_since is not None:
+                # It was only silent: the network has delivered after all.
+                self._return(self._away_since)
+            self._events.append(event if type(event) is Audio else self._noted(event))
 
     @property
     def is_away(self) -> bool:
-        return False
+        if self._away_since is None and self._is_silent():
+            assert self._connection is not None
+            self._away_since = self._connection.heard_at
+        return self._away_since is not None
 
     async def send(self, frame: bytes) -> None:
         for message in self._translation.messages(frame):
-            await self.send_text(message)
+            await self._tell(message)
 
     async def send_audio(self, delta: AudioDelta, frame: bytes) -> None:
         if delta.item_id != self._translation.sending:
             for message in self._translation.before_audio(delta):
-                await self.send_text(message)
-        await self._put({"type": "websocket.send", "bytes": delta.pcm})
+                await self._tell(message)
+        self._unheard.add_audio(delta)
+        if self._arriving is not None:
+            self._to_send.append(delta)
+        elif self._connection is not None:
+            await self._connection.put_audio(delta.pcm)
 
-    async def send_text(self, text: str) -> None:
-        await self._put({"type": "websocket.send", "text": text})
+    async def _tell(self, text: str) -> None:
+        self._unheard.add_message(text)
+        if self._arriving is not None:
+            self._to_send.append(text)
+        elif self._connection is not None:
+            await self._connection.put_text(text)
 
-    async def _put(self, message: dict[str, Any]) -> None:
+    # Coming back.
+
+    async def resume(
+        self, connection: WidgetConnection, resumed: str, received_messages: int | None, at: Played
+    ) -> bool:
+        """Go on over another connection, beginning with the text `resumed`; False when it was lost meanwhile.
+
+        `at` is what the browser says that it has received and played. The connection before this one is given up.
+        """
+        away_since = self._give_up_connection()
+        connection.takes_audio = self._takes_audio
+        self._arriving = connection
+        self._to_send = deque(self._missed(at.received_bytes, received_messages))
+        if self._patience is not None:
+            self._patience.reschedule(None)
         try:
-            await self._send(message)
-        except (OSError, RuntimeError):
-            # What uvicorn raises once the browser has gone: the first while it is closing, the second after.
+            async with asyncio.timeout(_CATCH_UP_S):
+                await self._catch_up(connection, resumed)
+        except TimeoutError:
+            connection.drop()
+        if self._arriving is not connection:
+            return False  # yet another one came
+        self._arriving = None
+        if connection.is_deaf:
+            self._wait_on()
+            return False
+        self._connection = connection
+        self._return(away_since)
+        self._events.append(self._noted(at))
+        self.lost = asyncio.get_running_loop().create_future()
+        self._back.set()
+        return True
+
+    @property
+    def is_given_up(self) -> bool:
+        """Whether the caller was away for too long, in this very moment."""
+        return self._patience is not None and self._patience.expired()
+
+    def stop(self) -> None:
+        """The server is being stopped, so nobody can come back any more."""
+        self._is_stopped = True
+        self._back.set()
+
+    @property
+    def now(self) -> dict[str, object]:
+        """What a browser that is back is told of the call as it is."""
+        told = self._translation
+        return {
+            "elapsed_ms": round((time.monotonic() - self.began_at) * 1000),
+            "used_micro": told.used_micro,
+            "voice": told.is_voice,
+            "model_served": told.model_served,
+            "state": told.state,
+        }
+
+    async def _catch_up(self, connection: WidgetConnection, resumed: str) -> None:
+        await connection.put_text(resumed)
+        # What is said meanwhile is appended.
+        while self._to_send and not connection.is_deaf:
+            piece = self._to_send.popleft()
+            await (connection.put_text(piece) if isinstance(piece, str) else connection.put_audio(piece.pcm))
+
+    def _missed(self, received_bytes: int, received_messages: int | None) -> list[Piece]:
+        missed = self._unheard.missed(received_bytes, received_messages)
+        # What is being said now goes on under an announcement that this connection has seen.
+        item_id = self._translation.sending
+        announced = [piece for piece in missed if isinstance(piece, str) and piece.startswith('{"type":"audio.begin"')]
+        if item_id is not None and announced[-1:] != [serialise("audio.begin", item_id=item_id)]:
+            begin = serialise("audio.begin", item_id=item_id)
+            self._unheard.add_message(begin)
+            missed.append(begin)
+        return missed
+
+    def _give_up_connection(self) -> float:
+        """Let go of what there was; return since when nobody was heard."""
+        since = self._away_since
+        for connection in (self._connection, self._arriving):
+            if connection is not None:
+                connection.drop()
+                since = connection.heard_at if since is None else since
+        if self._connection is not None:
+            self._unheard.broke()
+        self._connection = self._arriving = None
+        self._away_since = time.monotonic() if since is None else since
+        self._back.clear()
+        return self._away_since
+
+    def _lose(self, connection: WidgetConnection, code: int) -> None:
+        if connection is not self._connection:
+            return  # another one has taken its place
+        if code == _SERVICE_RESTART:
+            raise ServerStopping
+        if code not in _BREAKS or not self._resume_within_s:
+            raise CallerGone
+        self._connection = None
+        self._unheard.broke()
+        self._away_since = self._away_since or time.monotonic()
+        self._back.clear()
+        self.lost.set_result(None)
+
+    async def _until_back(self) -> None:
+        assert self._away_since is not None
+        deadline = None if self._arriving is not None else self._deadline()
+        try:
+            async with asyncio.timeout_at(deadline) as self._patience:
+                await self._back.wait()
+        except TimeoutError:
             raise CallerGone from None
+        finally:
+            self._patience = None
+        if self._is_stopped:
+            raise ServerStopping
 
-    def _event_of(self, message: Mapping[str, Any]) -> CallerEvent:
-        if message["type"] == "websocket.disconnect":
-            raise ServerStopping if message.get("code") == _SERVICE_RESTART else CallerGone
-        if message.get("bytes") is not None:
-            return self._audio(b"")
-        return self._event(message.get("text") or "")
+    def _wait_on(self) -> None:
+        """The connection that was to resume the call is lost as well."""
+        self._to_send.clear()
+        if not self.lost.done():
+            self.lost.set_result(None)
+        if self._patience is not None:
+            self._patience.reschedule(self._deadline())
 
-    def _audio(self, frame: bytes) -> Audio:
-        widget_protocol.check_audio(frame)
-        self._within_limits(audio_bytes=len(frame))
-        if not self._is_voice:
-            raise InvalidMessage
-        return Audio(frame)
+    def _deadline(self) -> float:
+        waited_s = time.monotonic() - (self._away_since or 0.0)
+        return asyncio.get_running_loop().time() + self._resume_within_s - waited_s
 
-    def _event(self, text: str) -> CallerEvent:
-        self._within_limits(messages=1)
-        message = widget_protocol.parse(text)
-        match message["type"]:
-            case "text.send":
-                return Text(message["text"].strip())
-            case "playback.report":
-                return Played(message["item_id"], message["played_ms"], message["received_bytes"])
-            case "microphone.state":
-                return Muted(message["muted"])
-            case "mode.choose":
-                # Somebody who wants to talk after all may do so.
-                self._is_voice = self._is_voice or message["voice"]
-                return ModeChosen(message["voice"])
-            case "session.end":
-                return HungUp()
-        raise InvalidMessage  # a second session.start
+    def _return(self, away_since: float) -> None:
+        self._events.append(CameBack(time.monotonic() - away_since))
+        self._away_since = None
 
-    def _within_limits(self, *, audio_bytes: int = 0, messages: int = 0) -> None:
-        if code := self._limits.excess(audio_bytes=audio_bytes, messages=messages, now=time.monotonic()):
-            raise InvalidMessage(code)
+    def _is_silent(self) -> bool:
+        connection = self._connection
+        return (
+            connection is not None and self._unheard.owes_audio and time.monotonic() - connection.heard_at > _SILENT_S
+        )
+
+    def _noted(self, event: CallerEvent) -> CallerEvent:
+        if isinstance(event, Played):
+            # The conversation counts what it has sent; a browser is not sent again what was interrupted.
+            return Played(event.item_id, event.played_ms, self._unheard.received(event.received_bytes))
+        if isinstance(event, ModeChosen) and event.voice:
+            # Somebody who wants to talk after all may do so.
+            self._takes_audio = True
+            if self._connection is not None:
+                self._connection.takes_audio = True
+        return event

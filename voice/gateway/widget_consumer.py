@@ -1,31 +1,42 @@
-"""The widget's websocket: a ticket opens it, a conversation fills it, a receipt closes it."""
+"""The widget's websocket: a ticket opens it, a conversation fills it, a receipt closes it.
+
+A conversation outlives its websocket: another one goes on with it, by its resume token (resuming.py).
+"""
 
 import asyncio
 import contextlib
+from collections.abc import Callable, Mapping
 from typing import Any
 from uuid import UUID
 
 import structlog
 from channels.consumer import AsyncConsumer
+from django.conf import settings
+from django.db import OperationalError
 
-from voice.admission import origins, tickets
+from voice.admission import ip_limits, origins, tickets
 from voice.admission.rating_token import rating_token
-from voice.gateway import widget_protocol
+from voice.admission.refusals import Refusal
+from voice.gateway import resuming, widget_protocol
 from voice.gateway.close_codes import Closing, closing_for
-from voice.gateway.widget_caller import Receive, Send, WidgetCaller
+from voice.gateway.realtime_handshake import Handshake, read_handshake
+from voice.gateway.resuming import ResumableCall
+from voice.gateway.widget_caller import WidgetCaller
+from voice.gateway.widget_connection import Receive, Send, WidgetConnection
 from voice.gateway.widget_protocol import SUBPROTOCOL, InvalidMessage, serialise
 from voice.metering.executor import in_ledger_thread
 from voice.metering.settlement import settle_session
 from voice.models import EndReason
-from voice.sessions import records
+from voice.sessions import parked, records
 from voice.sessions.call import Call
-from voice.sessions.caller import CallerGone
+from voice.sessions.caller import CallerGone, Played
 from voice.sessions.runner import Ended, run_call
 from voice.upstream.errors import UpstreamError
 
 log = structlog.get_logger(__name__)
 
 _START_S = 5.0
+_GOODBYE_S = 5.0
 _CLOSE_AFTER_ENDING = {EndReason.PROTOCOL_ERROR, EndReason.CONNECTION_TOO_SLOW, EndReason.INTERNAL_ERROR}
 
 
@@ -58,20 +69,18 @@ class WidgetConsumer(AsyncConsumer):
 
 
 async def _serve(scope: Any, receive: Receive, send: Send) -> None:
-    call = await _admit(scope, receive)
-    caller = WidgetCaller(receive, send, is_voice=call.is_voice, captions=call.captions)
-    # A browser that has gone already is found out by the call, which has begun and must be settled.
-    with contextlib.suppress(CallerGone):
-        await caller.send_text(_started(call))
-    try:
-        ended = await run_call(call, caller)
-    except UpstreamError:
-        raise Refused("upstream_unavailable") from None
-    await _say_goodbye(send, call, ended)
+    connection, page = WidgetConnection(receive, send), read_handshake(scope)
+    first = await _first_message(receive)
+    if first["type"] == "session.resume":
+        resumable = await _find(first, page)
+        await _care_for(resumable, connection, send, resumable.taken, first)
+    else:
+        resumable = await _begin(first, page, _header(scope, b"host"), connection)
+        await _care_for(resumable, connection, send, resumable.taken)
 
 
-async def _admit(scope: Any, receive: Receive) -> Call:
-    """Read the first message and begin the session its ticket is for; raise Refused or CallerGone."""
+async def _first_message(receive: Receive) -> dict[str, Any]:
+    """Return the message that begins or resumes a call; raise Refused or CallerGone."""
     try:
         async with asyncio.timeout(_START_S):
             message = await receive()
@@ -80,15 +89,33 @@ async def _admit(scope: Any, receive: Receive) -> Call:
     if message["type"] == "websocket.disconnect":
         raise CallerGone
     try:
-        start = widget_protocol.parse(message.get("text") or "")
+        first = widget_protocol.parse(message.get("text") or "")
     except InvalidMessage as error:
         raise Refused(error.code) from None
-    if start["type"] != "session.start":
+    if first["type"] not in ("session.start", "session.resume"):
         raise Refused("invalid_message")
-    return await in_ledger_thread(_begin, start["ticket"], _header(scope, b"origin"), _header(scope, b"host"))
+    return first
 
 
-def _begin(ticket: str, origin: str, host: str) -> Call:
+# A new call.
+
+
+async def _begin(start: Mapping[str, Any], page: Handshake, host: str, connection: WidgetConnection) -> ResumableCall:
+    call = await in_ledger_thread(_redeem, start["ticket"], page.origin, host)
+    caller = WidgetCaller(
+        connection,
+        is_voice=call.is_voice,
+        captions=call.captions,
+        model=call.model_served,
+        resume_within_s=settings.RESUME_WITHIN_S,
+    )
+    token = resuming.new_token()
+    # A browser that has gone already is found out by the call, which has begun and must be settled.
+    await connection.put_text(_started(call, token))
+    return resuming.begin(token, call, caller, page.origin, run_call(call, caller))
+
+
+def _redeem(ticket: str, origin: str, host: str) -> Call:
     try:
         session_id: UUID = tickets.redeem(ticket)
         if not origins.may_connect(session_id, origin, host):
@@ -96,14 +123,102 @@ def _begin(ticket: str, origin: str, host: str) -> Call:
             settle_session(session_id)
             records.end(session_id, EndReason.PROTOCOL_ERROR)
             raise Refused("origin_not_allowed")
-        return records.begin(session_id)
+        call = records.begin(session_id)
     except (tickets.TicketInvalid, records.SessionNotOpen):
         raise Refused("invalid_ticket") from None
+    parked.end_waiting_calls_of_visitor(session_id)
+    return call
+
+
+# A call that is resumed.
+
+
+async def _find(resume: Mapping[str, Any], page: Handshake) -> ResumableCall:
+    """Return the call that a token stands for; it may be over. Raise Refused."""
+    resumable = resuming.find(resume["resume_token"])
+    if resumable is None:
+        await in_ledger_thread(_count_wrong_resume, page.client_ip)
+        raise Refused("resume_too_late")
+    if resumable.origin != page.origin:
+        raise Refused("origin_not_allowed")
+    if resumable.caller.is_given_up:
+        raise Refused("resume_too_late")
+    if not resumable.is_over:
+        resumable.take()
+    return resumable
+
+
+def _count_wrong_resume(client_ip: str) -> None:
+    try:
+        ip_limits.count_wrong_resume(client_ip)
+    except Refusal:
+        raise Refused("too_many_resumes") from None
+
+
+async def _go_on(resumable: ResumableCall, connection: WidgetConnection, resume: Mapping[str, Any]) -> None:
+    at = Played(resume["item_id"], resume["played_ms"], resume["received_bytes"])
+    session_id = resumable.call.session_id
+    resumed = serialise("session.resumed", session_id=str(session_id), **resumable.caller.now)
+    if await resumable.caller.resume(connection, resumed, resume["received_messages"], at):
+        log.info("call resumed", session_id=str(session_id), resumes=resumable.resumes)
+        await _note(parked.note_back, session_id)
+
+
+# Either.
+
+
+async def _care_for(
+    resumable: ResumableCall,
+    connection: WidgetConnection,
+    send: Send,
+    taken: asyncio.Future[None],
+    resume: Mapping[str, Any] | None = None,
+) -> None:
+    """Stay with a call until it is over or another connection has taken it, and say so.
+
+    A server that stops cancels what its connections run: the call that one of them cares for ends with it, settled.
+    """
+    conversation = resumable.conversation
+    try:
+        if resume is not None and not resumable.is_over:
+            await _go_on(resumable, connection, resume)
+        await _first_of(conversation, taken, resumable.caller.lost)
+        if not conversation.done() and not taken.done():
+            await _note(parked.note_away, resumable.call.session_id)
+            await _first_of(conversation, taken)
+    except asyncio.CancelledError:
+        if not taken.done():
+            conversation.cancel()
+            await asyncio.wait({conversation})
+        raise
+    if taken.done():
+        raise Refused("resumed_elsewhere")
+    try:
+        ended = conversation.result()
+    except UpstreamError:
+        raise Refused("upstream_unavailable") from None
+    if ended.reason == EndReason.SHUTTING_DOWN:
+        resuming.stop_waiting()
+    if not connection.is_deaf:
+        await _say_goodbye(send, resumable.call, ended)
+
+
+async def _first_of(*what: asyncio.Future[Any]) -> None:
+    """Return once one of these is done, without a look at how; cancelling this cancels none of them."""
+    await asyncio.wait(what, return_when=asyncio.FIRST_COMPLETED)
+
+
+async def _note(write: Callable[[UUID], None], session_id: UUID) -> None:
+    """Write down what only other processes need to know: a database that is away does not end a call."""
+    try:
+        await in_ledger_thread(write, session_id)
+    except OperationalError:
+        log.warning("a caller's absence not written down", session_id=str(session_id))
 
 
 async def _say_goodbye(send: Send, call: Call, ended: Ended) -> None:
     if ended.reason == EndReason.CALLER_DISCONNECTED:
-        return
+        raise Refused("resume_too_late")
     if ended.reason in _CLOSE_AFTER_ENDING:
         await _close(send, closing_for(ended.code or str(ended.reason.value)))
         return
@@ -115,13 +230,15 @@ async def _say_goodbye(send: Send, call: Call, ended: Ended) -> None:
 async def _close(send: Send, closing: Closing) -> None:
     try:
         text = serialise("error", code=closing.code, message=closing.message, fatal=True)
-        await send({"type": "websocket.send", "text": text})
-        await send({"type": "websocket.close", "code": closing.close_code})
+        # Whose network is gone takes nothing more.
+        async with asyncio.timeout(_GOODBYE_S):
+            await send({"type": "websocket.send", "text": text})
+            await send({"type": "websocket.close", "code": closing.close_code})
     except (OSError, RuntimeError):
         log.debug("the browser was gone before it could be told", code=closing.code)
 
 
-def _started(call: Call) -> str:
+def _started(call: Call, resume_token: str) -> str:
     return serialise(
         "session.started",
         version=widget_protocol.VERSION,
@@ -132,6 +249,8 @@ def _started(call: Call) -> str:
         voice=call.is_voice,
         max_duration_ms=call.max_duration_s * 1000,
         shows_prices=call.shows_prices,
+        resume_token=resume_token,
+        resume_within_ms=settings.RESUME_WITHIN_S * 1000,
     )
 
 

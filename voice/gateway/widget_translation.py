@@ -23,10 +23,14 @@ Messages = list[str]
 
 
 class WidgetTranslation:
-    """One a call: remembers which item is being sent, and the agent's captions until they are final."""
+    """One a call: remembers what its browser is to know, and the agent's captions until they are final.
 
-    def __init__(self, *, captions: bool = True) -> None:
+    `sending` is the item whose audio is on its way; `used_micro`, `model_served` and `is_voice` are what was told last.
+    """
+
+    def __init__(self, *, captions: bool = True, model: str = "", is_voice: bool = True) -> None:
         self._shows_captions = captions
+        self.model_served, self.is_voice, self.used_micro = model, is_voice, 0
         self.sending: str | None = None
         self._captions: dict[str, str] = {}
         self._cut: set[str] = set()
@@ -47,13 +51,18 @@ class WidgetTranslation:
             "parley.working": lambda event: self._changed("working"),
             "parley.interrupted": self._on_interrupted,
             "parley.truncated": self._on_truncated,
-            "parley.meter_changed": lambda event: [serialise("meter.changed", used_micro=event["used_micro"])],
+            "parley.meter_changed": self._on_meter_changed,
             "parley.notice": lambda event: [serialise("notice", code=event["code"], message=event["message"])],
             "parley.model_changed": self._on_model_changed,
             "parley.task_completed": lambda event: [
                 serialise("task.completed", name=event["name"], fields=event["fields"])
             ],
         }
+
+    @property
+    def state(self) -> str:
+        """What the assistant does; before anything was said, it is about to."""
+        return self._state or "thinking"
 
     def before_audio(self, delta: AudioDelta) -> Messages:
         """Return what must be said before a binary frame: whose it is, and that the assistant speaks."""
@@ -129,10 +138,13 @@ class WidgetTranslation:
         text = heard_text(self._captions.get(item_id, ""), event["heard_ms"], event["sent_ms"])
         return [_final("agent", item_id, text, interrupted=True)]
 
+    def _on_meter_changed(self, event: Mapping[str, Any]) -> Messages:
+        self.used_micro = event["used_micro"]
+        return [serialise("meter.changed", used_micro=self.used_micro)]
+
     def _on_model_changed(self, event: Mapping[str, Any]) -> Messages:
-        return [
-            serialise("model.changed", model_served=event["model_served"], reason=event["reason"], voice=event["voice"])
-        ]
+        self.model_served, self.is_voice = event["model_served"], event["voice"]
+        return [serialise("model.changed", model_served=self.model_served, reason=event["reason"], voice=self.is_voice)]
 
     def _remember(self, item_id: str, text: str) -> None:
         self._captions[item_id] = text

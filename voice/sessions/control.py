@@ -28,6 +28,11 @@ def end_call(session_id: UUID, reason: EndReason = EndReason.OPERATOR_ENDED) -> 
     _order(_session_group(session_id), reason)
 
 
+def end_waiting_call(session_id: UUID) -> None:
+    """End a call whose caller is not expected back; should the order be lost, it ends by itself soon enough."""
+    _order(_session_group(session_id), EndReason.CALLER_DISCONNECTED)
+
+
 def end_calls_of_key(api_key_id: UUID) -> None:
     for session_id in Session.objects.filter(api_key=api_key_id, state=SessionState.LIVE).values_list("pk", flat=True):
         _order(_session_group(session_id), EndReason.API_KEY_REVOKED)

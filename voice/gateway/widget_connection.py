@@ -1,0 +1,132 @@
+"""One websocket of a browser: frames in, what the caller did out, and back."""
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any
+
+from voice.gateway import widget_protocol
+from voice.gateway.inbound_limits import InboundLimits
+from voice.gateway.widget_protocol import InvalidMessage
+from voice.sessions.caller import Audio, CallerEvent, HungUp, ModeChosen, Muted, Played, Text
+
+# Given up before the browser said so; never on the wire.
+_DROPPED = 1006
+
+Receive = Callable[[], Awaitable[Any]]
+Send = Callable[[Any], Awaitable[None]]
+
+
+class ConnectionLost(Exception):
+    """The websocket is over; `code` is its close code."""
+
+    def __init__(self, code: int) -> None:
+        super().__init__(code)
+        self.code = code
+
+
+class WidgetConnection:
+    """Reads the ASGI `receive` itself: audio never passes through Channels' per-message dispatch.
+
+    `heard_at` is when the browser last sent anything, on the monotonic clock.
+    """
+
+    def __init__(self, receive: Receive, send: Send) -> None:
+        self._receive, self._send = receive, send
+        self._limits = InboundLimits()
+        self._waits: set[asyncio.Timeout] = set()
+        self._is_dropped = False
+        self._is_deaf = False
+        self.takes_audio = False
+        self.heard_at = time.monotonic()
+
+    @property
+    def is_deaf(self) -> bool:
+        """Whether sending is of no use any more; what the browser said before may still be there to be read."""
+        return self._is_deaf or self._is_dropped
+
+    async def next(self) -> CallerEvent:
+        """Return what the caller did next; raise ConnectionLost, or InvalidMessage for what the protocol forbids."""
+        if self._is_dropped:
+            raise ConnectionLost(_DROPPED)
+        # Cheaper than a task for every frame: a wait without an end, until `drop` sets it one.
+        try:
+            async with asyncio.timeout(None) as wait:
+                self._waits.add(wait)
+                try:
+                    message = await self._receive()
+                finally:
+                    self._waits.discard(wait)
+        except TimeoutError:
+            raise ConnectionLost(_DROPPED) from None
+        self.heard_at = time.monotonic()
+        # Most of what comes is audio.
+        if audio := message.get("bytes"):
+            return self._audio(audio)
+        return self._event_of(message)
+
+    async def put_text(self, text: str) -> None:
+        await self._put({"type": "websocket.send", "text": text})
+
+    async def put_audio(self, pcm: bytes) -> None:
+        await self._put({"type": "websocket.send", "bytes": pcm})
+
+    def drop(self) -> None:
+        """Give the connection up: whoever waits to read from it or to write to it waits no longer."""
+        if self._is_dropped:
+            return
+        self._is_dropped = True
+        now = asyncio.get_running_loop().time()
+        for wait in self._waits:
+            wait.reschedule(now)
+
+    async def _put(self, message: dict[str, Any]) -> None:
+        """Send, unless nobody is there: then reading will tell so."""
+        if self.is_deaf:
+            return
+        try:
+            async with asyncio.timeout(None) as wait:
+                self._waits.add(wait)
+                try:
+                    await self._send(message)
+                finally:
+                    self._waits.discard(wait)
+        except (OSError, RuntimeError):
+            # What uvicorn raises once the browser has gone: the first while it is closing, the second after. The first
+            # is also what a wait that was ended by `drop` raises.
+            self._is_deaf = True
+
+    def _event_of(self, message: Mapping[str, Any]) -> CallerEvent:
+        if message["type"] == "websocket.disconnect":
+            self._is_deaf = True
+            raise ConnectionLost(message.get("code") or 1005)
+        if message.get("bytes") is not None:
+            return self._audio(b"")
+        return self._event(message.get("text") or "")
+
+    def _audio(self, frame: bytes) -> Audio:
+        widget_protocol.check_audio(frame)
+        self._within_limits(audio_bytes=len(frame))
+        if not self.takes_audio:
+            raise InvalidMessage
+        return Audio(frame)
+
+    def _event(self, text: str) -> CallerEvent:
+        self._within_limits(messages=1)
+        message = widget_protocol.parse(text)
+        match message["type"]:
+            case "text.send":
+                return Text(message["text"].strip())
+            case "playback.report":
+                return Played(message["item_id"], message["played_ms"], message["received_bytes"])
+            case "microphone.state":
+                return Muted(message["muted"])
+            case "mode.choose":
+                return ModeChosen(message["voice"])
+            case "session.end":
+                return HungUp()
+        raise InvalidMessage  # a second session.start or session.resume
+
+    def _within_limits(self, *, audio_bytes: int = 0, messages: int = 0) -> None:
+        if code := self._limits.excess(audio_bytes=audio_bytes, messages=messages, now=self.heard_at):
+            raise InvalidMessage(code)
