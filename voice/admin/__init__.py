@@ -1,5 +1,15 @@
 """The operator's tool for voice: live calls and their cost, agents, the catalogue, and the switches."""
 
-from voice.admin import agents, catalogue, notes, providers, sessions, switches, transcripts, webhooks
+from voice.admin import agents, availability, catalogue, notes, providers, sessions, switches, transcripts, webhooks
 
-__all__ = ["agents", "catalogue", "notes", "providers", "sessions", "switches", "transcripts", "webhooks"]
+__all__ = [
+    "agents",
+    "availability",
+    "catalogue",
+    "notes",
+    "providers",
+    "sessions",
+    "switches",
+    "transcripts",
+    "webhooks",
+]

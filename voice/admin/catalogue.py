@@ -16,16 +16,18 @@ from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 
 from billing.formatting import format_credits, format_money
-from config.model_admin import InlineFormSet, ModelAdmin, ModelForm, ReadOnly, TabularInline
+from config.model_admin import InlineFormSet, ModelForm, ReadOnly, TabularInline
+from voice.admin.availability import HealthInline, OverrideInline, Switching, breaker_tag, who_asks
 from voice.admin.base import log_changes
 from voice.admin.fields import CreditsField, LinesField, MomentField
 from voice.catalogue.http_models import answers_over_http
 from voice.catalogue.providers import missing_key
 from voice.catalogue.rate_card import Kind
+from voice.catalogue.status_log import save_model
 from voice.metering.provider_cost import MICRO_PER_USD_MICRO
 from voice.models import CatalogueModel, ProviderAdapter, Rate
 from voice.models.catalogue import ModelKind
-from voice.sessions.trial import try_model
+from voice.sessions.probes import probe
 
 # Days before a shutdown: time to try the successor, and time to hurry.
 _SOON_DAYS = 90
@@ -208,15 +210,16 @@ class LaterRateInline(TabularInline[Rate, CatalogueModel]):
 
 
 @admin.register(CatalogueModel)
-class CatalogueModelAdmin(ModelAdmin[CatalogueModel]):
+class CatalogueModelAdmin(Switching):
     form = CatalogueModelForm
-    list_display = ["called", "status", "status_note", "expected_back_at", "shutdown", "stand_ins"]
+    list_display = ["called", "status", "status_note", "expected_back_at", "health_found", "shutdown", "stand_ins"]
     list_editable = ["status", "status_note", "expected_back_at"]
     list_filter = ["status", "kind", "provider", "adapter"]
+    list_select_related = ["health"]
     change_form_template = "admin/parley/model.html"
     search_fields = ["slug", "name", "provider_model"]
     ordering = ["kind", "slug"]
-    inlines = [RateInline, LaterRateInline]
+    inlines = [RateInline, LaterRateInline, HealthInline, OverrideInline]
     fieldsets = [
         (None, {"fields": ["slug", "name", "kind", "provider", "adapter", "provider_model"]}),
         ("On offer", {"fields": ["status", "status_note", "expected_back_at"]}),
@@ -230,7 +233,7 @@ class CatalogueModelAdmin(ModelAdmin[CatalogueModel]):
         return [trying, *super().get_urls()]
 
     def try_it(self, request: HttpRequest, model_id: str) -> HttpResponseBase:
-        """Dial the model as a call would, and say what came of it; written down, for it talks to somebody else."""
+        """Dial the model as a call would, tell its breaker, and say what came of it; written down like a change."""
         if request.method != "POST":
             return HttpResponseNotAllowed(["POST"])
         if not self.has_change_permission(request):
@@ -240,7 +243,7 @@ class CatalogueModelAdmin(ModelAdmin[CatalogueModel]):
         if missing := missing_key(model, None):
             self.message_user(request, f"{model.name} {missing}.", messages.ERROR)
             return back
-        trial = try_model(model)
+        trial = probe(model)
         if trial.code:
             why = _TRIAL_SAYS.get(trial.code, f"it answers “{trial.code}”")
             self.message_user(request, f"{model.name} cannot be used now: {why}.", messages.ERROR)
@@ -248,6 +251,9 @@ class CatalogueModelAdmin(ModelAdmin[CatalogueModel]):
             self.message_user(request, f"{model.name} answers: session.created after {trial.took_ms} ms.")
         log_changes(request, [model], f"Tried: {trial.code or f'answered after {trial.took_ms} ms'}.")
         return back
+
+    def save_model(self, request: HttpRequest, obj: CatalogueModel, form: Any, change: bool) -> None:
+        save_model(obj, who=who_asks(request))
 
     def get_readonly_fields(self, request: HttpRequest, obj: CatalogueModel | None = None) -> list[str]:
         # Agents, sessions and usage name it.
@@ -263,6 +269,10 @@ class CatalogueModelAdmin(ModelAdmin[CatalogueModel]):
     @admin.display(description="model", ordering="slug")
     def called(self, model: CatalogueModel) -> SafeString:
         return format_html("{}<br><small>{}</small>", model.slug, model.get_kind_display())
+
+    @admin.display(description="health", ordering="health__opened_at")
+    def health_found(self, model: CatalogueModel) -> SafeString | str:
+        return breaker_tag(model)
 
     @admin.display(description="shuts down", ordering="shutdown_on", empty_value="–")
     def shutdown(self, model: CatalogueModel) -> SafeString | None:

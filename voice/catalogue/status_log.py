@@ -9,11 +9,13 @@ from django.db import transaction
 
 from voice.models import CatalogueModel, ModelStatusChange
 
-__all__ = ["BREAKER", "DOWN", "SHUTDOWN_DATE", "UP", "NewStatus", "note_change", "set_status"]
+__all__ = ["BREAKER", "DOWN", "SHUTDOWN_DATE", "UP", "NewStatus", "note_change", "save_model", "set_status"]
 
 # Who it was when it was nobody, and the breaker's own two words beside the statuses.
 BREAKER, SHUTDOWN_DATE = "breaker", "shutdown date"
 UP, DOWN = "up", "down"
+# The status before a model was in the catalogue.
+ADDED = "not there"
 _LONGEST_WHO, _LONGEST_WHY = 254, 300
 
 
@@ -38,6 +40,16 @@ def note_change(
         who=who[:_LONGEST_WHO],
         why=why[:_LONGEST_WHY],
     )
+
+
+@transaction.atomic
+def save_model(model: CatalogueModel, *, who: str) -> None:
+    """Keep a row of the catalogue, new or changed; a change of its status is written down."""
+    row = CatalogueModel.objects.select_for_update().filter(pk=model.pk)
+    before = row.values_list("status", flat=True).first()
+    model.save()
+    if before != model.status:
+        note_change(model.pk, before=before or ADDED, after=model.status, who=who, why=model.status_note)
 
 
 @transaction.atomic

@@ -6,7 +6,9 @@ import pytest
 from django.utils import timezone
 
 from tests.factories import make_agent, make_cast, make_session, make_turn, make_usage, make_user
-from voice.models import BlockedNetwork, SessionState, Switches
+from voice.catalogue import breaker
+from voice.catalogue.overrides import save_override
+from voice.models import BlockedNetwork, CatalogueModel, ModelOverride, SessionState, Switches
 
 
 @pytest.fixture
@@ -50,6 +52,10 @@ def fill(cast, make_live_session):
             make_usage(session, ("audio_in", 100, 1_500_000_000, 150_000), ("audio_out", 10, 3_000_000_000, 30_000))
             blocked = {"reason": "Abuse", "created_by": cast.bob, "expires_at": timezone.now() + timedelta(days=1)}
             BlockedNetwork.objects.create(network=f"203.0.113.{BlockedNetwork.objects.count()}/32", **blocked)
+            model = CatalogueModel.objects.order_by("slug")[number]
+            override, _ = ModelOverride.objects.get_or_create(organisation=cast.organisation, model=model)
+            save_override(override, who="operator@example.com")
+            breaker.failed(model.slug, "upstream_unauthorized", None)
         Switches.objects.get_or_create(pk=1)
 
     return make

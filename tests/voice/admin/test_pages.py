@@ -7,13 +7,15 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
 from tests.factories import make_turn, make_usage, make_user
-from voice.models import Agent, BlockedNetwork, CatalogueModel, Session
+from voice.models import Agent, BlockedNetwork, CatalogueModel, ModelOverride, ModelStatusChange, Session
 
 LISTS = [
     "/admin/",
     "/admin/voice/agent/",
     "/admin/voice/blockednetwork/",
     "/admin/voice/cataloguemodel/",
+    "/admin/voice/modeloverride/",
+    "/admin/voice/modelstatuschange/",
     "/admin/voice/session/",
     "/admin/voice/session/?state__exact=live",
 ]
@@ -21,11 +23,12 @@ FORMS = [
     "/admin/voice/agent/add/",
     "/admin/voice/blockednetwork/add/",
     "/admin/voice/cataloguemodel/add/",
+    "/admin/voice/modeloverride/add/",
     "/admin/voice/switches/1/change/",
     "/admin/voice/switches/pause/",
     "/admin/voice/switches/resume/",
 ]
-MODELS = [Agent, BlockedNetwork, CatalogueModel, Session]
+MODELS = [Agent, BlockedNetwork, CatalogueModel, ModelOverride, ModelStatusChange, Session]
 
 
 def change_page(model):
