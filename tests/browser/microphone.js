@@ -16,6 +16,8 @@
   };
   window.microphone = {
     constraints: null,
+    // Whether anybody listens: a stream that was asked for and not let go of.
+    isOn: () => output?.stream.getTracks().some((track) => track.readyState === "live") ?? false,
     // Speaks a WAV file given in base64; resolves to when its last audible sample was said (performance.now, ms).
     async say(base64) {
       const bytes = Uint8Array.from(atob(base64), (letter) => letter.charCodeAt(0));

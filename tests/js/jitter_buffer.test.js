@@ -220,3 +220,58 @@ test("an empty buffer renders silence and reports nothing", () => {
   assert.ok(output.every((sample) => sample === 0));
   assert.deepEqual(buffer.position(), { item_id: null, played_ms: 0 });
 });
+
+// A quantum at a time until nothing more is heard.
+function drain(buffer, now_ms) {
+  const finished = [];
+  for (let index = 0; index < 1000; index += 1) {
+    buffer.render(new Float32Array(QUANTUM), now_ms + (index * QUANTUM) / SAMPLES_PER_MS);
+    finished.push(...buffer.takeFinished());
+  }
+  return finished;
+}
+
+test("an item that a lost line cut in two is one item, heard to its end once", () => {
+  const buffer = new JitterBuffer();
+  buffer.begin("cut");
+  buffer.push(chunkFrom(0, 4800), 0);
+  assert.deepEqual(drain(buffer, 0), []);
+  assert.deepEqual(buffer.position(), { item_id: "cut", played_ms: 200 });
+  buffer.begin("cut");
+  buffer.push(chunkFrom(4800, 2400), 9000);
+  buffer.end("cut");
+  assert.deepEqual(drain(buffer, 9000), [{ item_id: "cut", played_ms: 300 }]);
+});
+
+test("an item that begins again after it was heard to its end counts on", () => {
+  const buffer = new JitterBuffer();
+  buffer.begin("whole");
+  buffer.push(chunkFrom(0, 4800), 0);
+  buffer.end("whole");
+  assert.deepEqual(drain(buffer, 0), [{ item_id: "whole", played_ms: 200 }]);
+  buffer.begin("whole");
+  buffer.end("whole");
+  assert.deepEqual(drain(buffer, 9000), [{ item_id: "whole", played_ms: 200 }]);
+});
+
+test("what waited for a lost line teaches nothing about the network", () => {
+  const buffer = new JitterBuffer();
+  buffer.begin("cut");
+  buffer.push(chunkFrom(0, 4800), 0);
+  buffer.begin("cut");
+  buffer.push(chunkFrom(4800, 48_000), 9000);
+  const before_ms = buffer.delay_ms;
+  buffer.end("cut");
+  assert.equal(buffer.delay_ms, before_ms);
+});
+
+test("silence at once is silence for good, and says what was heard", () => {
+  const buffer = new JitterBuffer();
+  buffer.begin("long");
+  buffer.push(chunkFrom(0, 48_000), 0);
+  buffer.render(new Float32Array(2400), 400);
+  assert.deepEqual(buffer.clear(null), { item_id: "long", played_ms: 100 });
+  assert.equal(buffer.buffered, 0);
+  buffer.begin("long");
+  assert.equal(buffer.buffered, 0);
+});

@@ -56,17 +56,66 @@ test("a call goes through microphone, captcha and connecting before it is live",
   }
 });
 
-test("a call whose network is held up reconnects, and goes on where it was", () => {
-  const heldUp = run(listening(), [{ type: "network", heldUp: true }]);
-  assert.equal(stateOf(heldUp), "reconnecting");
-  assert.ok(isActive(heldUp));
-  assert.equal(stateOf(run(heldUp, [{ type: "network", heldUp: false }])), "listening");
-  assert.equal(stateOf(run(heldUp, [{ type: "closed", code: "network_lost" }])), "failed");
+const away = (until_ms = 31_000) => ({ type: "away", until_ms });
+const RESUMED = { type: "session.resumed", session_id: "s-1", elapsed_ms: 9000, used_micro: 77, voice: true, model_served: "b", state: "thinking" };
+const changed = (voice) => said({ type: "model.changed", model_served: "b", reason: "", voice });
+
+test("a call whose line is lost reconnects, and goes on where it was", () => {
+  const lost = run(listening(), [away()]);
+  assert.equal(stateOf(lost), "reconnecting");
+  assert.ok(isActive(lost));
+  assert.equal(stateOf(run(lost, [{ type: "back" }])), "listening");
+  assert.equal(stateOf(run(lost, [{ type: "closed", code: "resume_too_late" }])), "failed");
 });
 
-test("a network that is away before or after a call changes nothing", () => {
-  assert.equal(stateOf(run(newSession(), [{ type: "network", heldUp: true }])), "idle");
-  assert.equal(stateOf(run(listening(), [said(ENDED)], [{ type: "network", heldUp: true }])), "ended");
+test("a call that is resumed takes over what the server says of it, and keeps what the caller chose", () => {
+  const lost = run(listening(), [{ type: "muted", muted: true }], [away()]);
+  const back = run(lost, [{ type: "back" }, 10_000], [said(RESUMED), 10_000]);
+  assert.deepEqual([stateOf(back), back.used_micro, back.started_at_ms, back.model_served, back.muted], ["thinking", 77, 1000, "b", true]);
+});
+
+test("a line that is lost before or after a call changes nothing", () => {
+  assert.equal(stateOf(run(newSession(), [away()])), "idle");
+  assert.equal(stateOf(run(listening(), [said(ENDED)], [away()])), "ended");
+});
+
+test("a call that ended while its caller was away says so", () => {
+  assert.equal(run(listening(), [away()], [said(ENDED)]).ended.isWhileAway, true);
+  assert.equal(run(listening(), [away()], [{ type: "back" }], [said(ENDED)]).ended.isWhileAway, false);
+});
+
+test("a task that is told again after a break is one task", () => {
+  const task = said({ type: "task.completed", name: "book_appointment", fields: { time: "Wednesday 10:00" } });
+  const other = said({ type: "task.completed", name: "book_appointment", fields: { time: "Thursday 10:00" } });
+  assert.equal(run(listening(), [task], [away()], [{ type: "back" }], [task], [other]).tasks.length, 2);
+});
+
+test("whoever chooses to type types at once", () => {
+  const typing = run(listening(), [{ type: "mode_asked", voice: false }]);
+  assert.deepEqual([typing.voice, typing.spoke, typing.choosing], [false, true, false]);
+  assert.equal(run(typing, [changed(false)]).choosing, null);
+});
+
+test("whoever chooses to talk types on until the server hears", () => {
+  const asked = run(listening(), [changed(false)], [{ type: "mode_asked", voice: true }]);
+  assert.deepEqual([asked.voice, asked.choosing], [false, true]);
+  assert.deepEqual([run(asked, [changed(true)]).voice, run(asked, [changed(true)]).choosing], [true, null]);
+  assert.deepEqual([run(asked, [{ type: "mode_refused" }]).voice, run(asked, [{ type: "mode_refused" }]).choosing], [false, null]);
+});
+
+test("a change that was on its way when the caller chose otherwise does not undo the choice", () => {
+  const typing = run(listening(), [{ type: "mode_asked", voice: false }], [changed(true)]);
+  assert.deepEqual([typing.voice, typing.choosing, typing.model_served], [false, false, "b"]);
+});
+
+test("the server may move a call into writing", () => {
+  const moved = run(listening(), [changed(false)]);
+  assert.deepEqual([moved.voice, moved.spoke, moved.model_served], [false, true, "b"]);
+});
+
+test("an answer that was kept from an earlier try is not asked for again", () => {
+  const again = reduce(newSession(), { type: "start", voice: false, explained: true, asks_consent: false, consent: true }, 0);
+  assert.deepEqual([stateOf(again), again.consent], ["solving", true]);
 });
 
 test("a typed conversation asks for no microphone", () => {

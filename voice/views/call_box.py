@@ -12,6 +12,7 @@ from voice.admission.admit import first_hold_micro
 from voice.admission.refusals import Refusal
 from voice.catalogue.on_offer import ModelNotOffered, resolve_model
 from voice.models import Agent, Switches
+from voice.status.banner import banner_for
 from voice.transcripts.consent import wording_of
 from voice.widget_look import chosen_look
 from voice.words import with_texts, words_of
@@ -37,6 +38,7 @@ def call_context(agent: Agent, *, is_member: bool, language: str = "") -> dict[s
         "captcha_kind": "none" if is_member else settings.CAPTCHA,
         "recaptcha_site_key": settings.RECAPTCHA_PUBLIC_KEY,
         "shows_prices": agent.shows_prices or is_member,
+        "banner": banner_for(agent, language),
         # Members who try their own agent are callers too.
         "consent": {"policy": agent.transcript_policy, "text": wording.text, "version": wording.version},
     }

@@ -17,6 +17,14 @@ export function givePlaceUp(captions) {
   return { ...captions, awaitingCaller: null };
 }
 
+/** What the assistant's state says of whose words come next. */
+export function followTurns(captions, state) {
+  if (state === "thinking") {
+    return keepPlaceForCaller(captions);
+  }
+  return state === "listening" ? givePlaceUp(captions) : captions;
+}
+
 function insert(captions, entry) {
   const { entries, awaitingCaller } = captions;
   const isLate = entry.speaker === "caller" && awaitingCaller !== null;

@@ -1,12 +1,14 @@
-// The call's websocket: opens it with the ticket, hands messages and audio on, and says why it closed.
+// One websocket of the call: says who we are, hands messages and audio on, and says why it closed.
 
 import * as protocol from "./protocol.js";
 
-const START_TIMEOUT_MS = 15_000;
 // One second of audio. When the network holds more than this back, newer frames are dropped: late speech is worse than
 // lost speech, and a burst would be refused as too much audio.
 const UNSENT_BYTES_MAX = 48_000;
 const NORMAL_CLOSE = 1000;
+// A goodbye to a socket, not to the call.
+const GIVEN_UP = 3001;
+const GREETINGS = new Set(["session.started", "session.resumed", "session.ended"]);
 
 export function socketUrl(path, base) {
   const url = new URL(path, base);
@@ -15,30 +17,37 @@ export function socketUrl(path, base) {
 }
 
 export class Connection {
-  /** Handlers: onMessage(message), onAudio(ArrayBuffer), onClose(code: string). onClose comes exactly once, and last. */
+  /**
+   * Handlers: onMessage(message, or null for one of a type we do not know), onAudio(ArrayBuffer), onClose(code: string,
+   * isLost: bool). onClose comes exactly once, and last.
+   */
   constructor({ onMessage, onAudio, onClose }) {
     this.handlers = { onMessage, onAudio, onClose };
     this.socket = null;
-    this.receivedBytes = 0;
     this.timer = null;
   }
 
-  open(url, ticket, voice) {
+  /** `first` is the message that says who we are; without an answer to it within timeout_ms the socket counts as lost. */
+  open(url, first, timeout_ms) {
     this.socket = new WebSocket(url, protocol.SUBPROTOCOL);
     this.socket.binaryType = "arraybuffer";
-    this.socket.onopen = () => this.send(protocol.sessionStart(ticket, voice));
+    this.socket.onopen = () => this.send(first);
     this.socket.onmessage = (event) => this.receive(event.data);
-    this.socket.onclose = (event) => this.closed(event.code);
-    this.timer = setTimeout(() => this.close("start_timeout"), START_TIMEOUT_MS);
+    this.socket.onclose = (event) => this.finish(protocol.CLOSE_CODES[event.code] ?? "network_lost", protocol.isLoss(event.code));
+    this.timer = setTimeout(() => this.close("start_timeout", GIVEN_UP), timeout_ms);
   }
 
   get isOpen() {
     return this.socket?.readyState === WebSocket.OPEN;
   }
 
+  get unsentBytes() {
+    return this.socket?.bufferedAmount ?? 0;
+  }
+
   /** Whether what we said lies waiting: the network lets nothing through. */
   get isHeldUp() {
-    return this.isOpen && this.socket.bufferedAmount >= UNSENT_BYTES_MAX;
+    return this.isOpen && this.unsentBytes >= UNSENT_BYTES_MAX;
   }
 
   send(message) {
@@ -53,44 +62,45 @@ export class Connection {
     }
   }
 
-  /** Close from our side. `code` is what onClose will say. */
-  close(code = "closed") {
-    if (!this.socket) {
-      return;
-    }
-    const socket = this.socket;
-    this.finish(code);
-    socket.close(NORMAL_CLOSE);
+  /** Close from our side; a normal close ends the call. `code` is what onClose will say. */
+  close(code = "closed", closeCode = NORMAL_CLOSE) {
+    const { socket } = this;
+    this.finish(code, closeCode === GIVEN_UP);
+    socket?.close(closeCode);
+  }
+
+  /** Hear no more of this socket, which another one takes over from. */
+  abandon() {
+    this.handlers = { onMessage() {}, onAudio() {}, onClose() {} };
+    this.close("closed", GIVEN_UP);
   }
 
   receive(data) {
     if (typeof data !== "string") {
-      this.receivedBytes += data.byteLength;
       this.handlers.onAudio(data);
       return;
     }
-    let message;
-    try {
-      message = protocol.parse(data);
-    } catch {
-      return; // From a newer server, perhaps. What matters to the call comes in messages we know.
-    }
-    if (message.type === "session.started") {
+    const message = this.parse(data);
+    if (GREETINGS.has(message?.type)) {
       clearTimeout(this.timer);
     }
     this.handlers.onMessage(message);
   }
 
-  closed(closeCode) {
-    if (this.socket) {
-      this.finish(protocol.CLOSE_CODES[closeCode] ?? "network_lost");
+  parse(text) {
+    try {
+      return protocol.parse(text);
+    } catch {
+      return null; // From a newer server, perhaps. What matters to the call comes in messages we know.
     }
   }
 
-  finish(code) {
-    clearTimeout(this.timer);
-    this.socket.onopen = this.socket.onmessage = this.socket.onclose = null;
-    this.socket = null;
-    this.handlers.onClose(code);
+  finish(code, isLost) {
+    if (this.socket) {
+      clearTimeout(this.timer);
+      this.socket.onopen = this.socket.onmessage = this.socket.onclose = null;
+      this.socket = null;
+      this.handlers.onClose(code, isLost);
+    }
   }
 }

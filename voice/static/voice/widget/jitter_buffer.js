@@ -29,6 +29,7 @@ class Item {
     this.received = 0;
     this.played = 0;
     this.ended = false;
+    this.isCut = false; // whether it came over more than one line
     this.firstArrival_ms = null;
     this.waitingSince_ms = null; // first arrival since the start, or since the buffer last ran dry
     this.earliest_ms = 0; // the least late any chunk has been
@@ -49,6 +50,13 @@ class Item {
 
   get buffered() {
     return this.received - this.played;
+  }
+
+  /** Forget what has not been heard. */
+  drop() {
+    this.chunks = [];
+    this.offset = 0;
+    this.received = this.played;
   }
 }
 
@@ -76,11 +84,28 @@ export class JitterBuffer {
   }
 
   begin(id) {
-    if (this.receiving) {
+    if (this.receiving && this.receiving.id !== id) {
       this.end(this.receiving.id);
     }
-    this.receiving = new Item(id);
-    this.items.push(this.receiving);
+    this.receiving = this.goOn(id) ?? new Item(id);
+    if (!this.items.includes(this.receiving)) {
+      this.items.push(this.receiving);
+    }
+  }
+
+  // An item that a lost line cut in two is one: what was heard of it counts on. How its rest comes says nothing about the
+  // network, since it waited for us.
+  goOn(id) {
+    const item = this.find(id);
+    if (item) {
+      item.ended = false;
+      item.isCut = true;
+    }
+    return item;
+  }
+
+  find(id) {
+    return this.items.find((item) => item.id === id) ?? (this.current?.id === id ? this.current : null);
   }
 
   /** Take an Int16Array that arrived at now_ms. Audio that belongs to no item (it was cleared) is dropped. */
@@ -108,16 +133,19 @@ export class JitterBuffer {
     this.learn(item);
   }
 
-  /** The caller interrupted: drop everything. Answers what had been heard of the item. */
+  /** The caller interrupted: drop everything. Answers what had been heard of the item; for null, of the one that was heard last. */
   clear(id) {
-    const heard = this.items.find((item) => item.id === id) ?? (this.current?.id === id ? this.current : null);
+    const heard = id === null ? (this.current ?? this.items[0] ?? null) : this.find(id);
     if (this.receiving) {
       this.learn(this.receiving);
+    }
+    for (const item of this.items) {
+      item.drop();
     }
     this.items = [];
     this.receiving = null;
     this.flowing = false;
-    return { item_id: id, played_ms: heard ? Math.floor(ms_of(heard.played)) : 0 };
+    return { item_id: heard?.id ?? id, played_ms: heard ? Math.floor(ms_of(heard.played)) : 0 };
   }
 
   /** Fill a Float32Array with the next samples; silence where there are none. */
@@ -143,7 +171,7 @@ export class JitterBuffer {
   }
 
   learn(item) {
-    if (ms_of(item.received) < EVIDENCE_MS_MIN) {
+    if (item.isCut || ms_of(item.received) < EVIDENCE_MS_MIN) {
       return;
     }
     this.needs_ms = [...this.needs_ms, item.need_ms].slice(-REMEMBERED_ITEMS);

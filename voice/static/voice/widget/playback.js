@@ -45,6 +45,11 @@ export class Playback {
     this.tell({ type: "clear", item_id });
   }
 
+  /** Be silent at once, whatever was being said. */
+  clearAll() {
+    this.tell({ type: "clear", item_id: null });
+  }
+
   tell(message) {
     this.node?.port.postMessage(message);
   }

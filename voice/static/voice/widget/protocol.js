@@ -13,11 +13,20 @@ export const CLOSE_CODES = Object.freeze({
   4403: "origin_not_allowed",
   4408: "start_timeout",
   4409: "connection_too_slow",
+  4410: "resume_too_late",
+  4411: "resumed_elsewhere",
   4413: "message_too_large",
   4429: "too_many_messages",
   4500: "internal_error",
   4503: "upstream_unavailable",
 });
+
+// Normal, and the codes of ours (4xxx): somebody said that it is over. All others are the network's or the server's going.
+const OVER = 1000;
+const SAID_MIN = 3000;
+
+/** Whether a socket that closed with this code was lost, rather than closed by either side's will. */
+export const isLoss = (closeCode) => closeCode !== OVER && closeCode < SAID_MIN;
 
 export class InvalidMessage extends Error {
   constructor(reason) {
@@ -35,7 +44,9 @@ const isVersion = (value) => value === VERSION;
 const isObject = (value) => typeof value === "object" && value !== null && !Array.isArray(value);
 const oneOf = (...names) => (value) => names.includes(value);
 const orNull = (check) => (value) => value === null || check(value);
+const orMissing = (check) => (value) => value === undefined || check(value);
 const isSpeaker = oneOf("caller", "agent");
+const isState = oneOf("listening", "thinking", "speaking", "working");
 const isStrings = (value) => isObject(value) && Object.values(value).every(isString);
 
 // Characters as people and Python count them: code points, not UTF-16 units.
@@ -54,9 +65,18 @@ const isReceipt = (value) =>
 
 const CLIENT_MESSAGES = {
   "session.start": { version: isVersion, ticket: isFilled, voice: isBoolean },
+  "session.resume": {
+    version: isVersion,
+    resume_token: isFilled,
+    item_id: orNull(isString),
+    played_ms: isCount,
+    received_bytes: isCount,
+    received_messages: orMissing(isCount),
+  },
   "text.send": { text: isTurnText },
   "playback.report": { item_id: orNull(isString), played_ms: isCount, received_bytes: isCount },
   "microphone.state": { muted: isBoolean },
+  "mode.choose": { voice: isBoolean },
   "session.end": {},
 };
 
@@ -70,14 +90,25 @@ const SERVER_MESSAGES = {
     voice: isBoolean,
     max_duration_ms: isCount,
     shows_prices: isBoolean,
+    resume_token: isFilled,
+    resume_within_ms: isCount,
   },
-  "state.changed": { state: oneOf("listening", "thinking", "speaking", "working") },
+  "session.resumed": {
+    session_id: isFilled,
+    elapsed_ms: isCount,
+    used_micro: isCount,
+    voice: isBoolean,
+    model_served: isString,
+    state: isState,
+  },
+  "state.changed": { state: isState },
   "audio.begin": { item_id: isFilled },
   "audio.end": { item_id: isFilled },
   "audio.clear": { item_id: isFilled },
   "caption.delta": { speaker: isSpeaker, item_id: isFilled, text: isString },
   "caption.final": { speaker: isSpeaker, item_id: isFilled, text: isString, interrupted: isBoolean },
   "meter.changed": { used_micro: isCount },
+  "model.changed": { model_served: isString, reason: isString, voice: isBoolean },
   notice: { code: isFilled, message: isString },
   "task.completed": { name: isFilled, fields: isStrings },
   error: { code: isFilled, message: isString, fatal: isBoolean },
@@ -98,7 +129,8 @@ function check(message, known) {
     throw new InvalidMessage("The message's type is unknown.");
   }
   for (const [field, isValid] of Object.entries(known[message.type])) {
-    if (!Object.hasOwn(message, field) || !isValid(message[field])) {
+    const value = Object.hasOwn(message, field) ? message[field] : undefined;
+    if (!isValid(value)) {
       throw new InvalidMessage(`${message.type}: ${field} is missing or wrong.`);
     }
   }
@@ -126,8 +158,18 @@ export function serialise(message) {
 }
 
 export const sessionStart = (ticket, voice) => ({ type: "session.start", version: VERSION, ticket, voice });
+export const sessionResume = (resume_token, { item_id, played_ms, received_bytes, received_messages }) => ({
+  type: "session.resume",
+  version: VERSION,
+  resume_token,
+  item_id,
+  played_ms,
+  received_bytes,
+  received_messages,
+});
 export const textSend = (text) => ({ type: "text.send", text });
 export const microphoneState = (muted) => ({ type: "microphone.state", muted });
+export const modeChoose = (voice) => ({ type: "mode.choose", voice });
 export const sessionEnd = () => ({ type: "session.end" });
 export const playbackReport = (item_id, played_ms, received_bytes) => ({
   type: "playback.report",

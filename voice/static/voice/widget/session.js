@@ -36,9 +36,11 @@ const IDLE = Object.freeze({
   consent: null, // what they answered; null: nothing was asked
   unexplained: false, // whether the microphone has still to be explained
   explaining: false,
-  voice: true,
+  voice: true, // spoken; false: typed
+  spoke: false, // whether it has been spoken at any time
+  choosing: null, // the mode that the caller has asked for and not got yet: true (spoken), false (typed) or null
   ending: false,
-  heldUp: false, // whether the network lets nothing through at the moment
+  away: null, // { until_ms }: the line is lost, and until then the call is kept
   muted: false,
   holdToTalk: false,
   assistant: "listening", // what the server last said it does
@@ -77,7 +79,7 @@ export function stateOf(session) {
   if (session.phase !== "live") {
     return session.phase;
   }
-  if (session.heldUp) {
+  if (session.away) {
     return "reconnecting";
   }
   return session.muted && session.shown === "listening" ? "muted" : session.shown;
@@ -108,7 +110,7 @@ function settleLabel(session, now_ms) {
 function fail(session, { code, message = "", retry_after_s = null }, now_ms) {
   const retry_at_ms = retry_after_s === null ? null : now_ms + retry_after_s * 1000;
   const failure = { code, message, severity: severityOf(code), retry_at_ms };
-  return { ...session, phase: "failed", explaining: false, consenting: false, quietSince_ms: null, notices: [], failure };
+  return { ...session, phase: "failed", explaining: false, consenting: false, away: null, quietSince_ms: null, notices: [], failure };
 }
 
 const MESSAGES = {
@@ -120,17 +122,31 @@ const MESSAGES = {
     model_asked: message.model_asked,
     model_served: message.model_served,
     voice: message.voice,
+    spoke: message.voice,
     max_duration_ms: message.max_duration_ms,
     shows_prices: message.shows_prices,
     started_at_ms: now_ms,
     shown: "thinking", // the assistant greets first
     assistant: "thinking",
   }),
+  "session.resumed": (session, message, now_ms) =>
+    settleLabel(
+      {
+        ...session,
+        away: null,
+        model_served: message.model_served,
+        used_micro: message.used_micro,
+        started_at_ms: now_ms - message.elapsed_ms,
+        assistant: message.state,
+      },
+      now_ms,
+    ),
+  "model.changed": (session, message) => ({ ...followMode(session, message.voice), model_served: message.model_served }),
   "state.changed": (session, message, now_ms) => settleLabel({ ...session, assistant: message.state }, now_ms),
   "audio.clear": (session, _message, now_ms) => settleLabel({ ...session, playing: false }, now_ms),
   "meter.changed": (session, message) => ({ ...session, used_micro: message.used_micro }),
   notice: (session, message) => withNotice(session, message),
-  "task.completed": (session, message) => ({ ...session, tasks: [...session.tasks, { name: message.name, fields: message.fields }] }),
+  "task.completed": (session, message) => (hasTask(session, message) ? session : { ...session, tasks: [...session.tasks, taskOf(message)] }),
   error: (session, message, now_ms) =>
     message.fatal ? fail(session, { code: message.code, message: message.message }, now_ms) : withNotice(session, message),
   "session.ended": (session, message) => ({
@@ -145,9 +161,18 @@ const MESSAGES = {
       duration_ms: message.duration_ms,
       receipt: message.receipt,
       rating_token: message.rating_token,
+      isWhileAway: session.away !== null,
     },
   }),
 };
+
+// What was on its way when the caller chose otherwise does not undo the choice; the answer to that is still to come.
+const followMode = (session, voice) =>
+  session.choosing === null || session.choosing === voice ? { ...session, voice, spoke: session.spoke || voice, choosing: null } : session;
+
+// What was told before the line was lost may be told again after it.
+const taskOf = ({ name, fields }) => ({ name, fields });
+const hasTask = (session, message) => session.tasks.some((task) => JSON.stringify(task) === JSON.stringify(taskOf(message)));
 
 function withNotice(session, { code, message }) {
   const others = session.notices.filter((notice) => notice.code !== code);
@@ -166,6 +191,7 @@ const endedWithoutReceipt = (session, now_ms) => ({
     duration_ms: session.started_at_ms === null ? 0 : Math.max(0, Math.round(now_ms - session.started_at_ms)),
     receipt: null,
     rating_token: "",
+    isWhileAway: false,
   },
 });
 
@@ -181,7 +207,7 @@ const EVENTS = {
       return session;
     }
     const begun = { ...newSession(session), voice: event.voice, unexplained: event.voice && !event.explained };
-    return event.asks_consent ? { ...begun, phase: "asking", consenting: true } : afterConsent(begun);
+    return event.asks_consent ? { ...begun, phase: "asking", consenting: true } : afterConsent({ ...begun, consent: event.consent ?? null });
   },
   consented: (session, event) => (session.consenting ? { ...afterConsent(session), consent: event.agrees } : session),
   explained: (session) => (session.phase === "asking" ? { ...session, explaining: false } : session),
@@ -196,7 +222,11 @@ const EVENTS = {
   playback: (session, event, now_ms) =>
     session.phase === "live" && session.playing !== event.playing ? settleLabel({ ...session, playing: event.playing }, now_ms) : session,
   tick: (session, _event, now_ms) => (session.phase === "live" ? settleLabel(session, now_ms) : session),
-  network: (session, event) => (session.phase === "live" ? { ...session, heldUp: event.heldUp } : session),
+  away: (session, event) => (session.phase === "live" ? { ...session, away: { until_ms: event.until_ms } } : session),
+  back: (session) => (session.away ? { ...session, away: null } : session),
+  // Typing can begin at once; to be heard takes the server's answer.
+  mode_asked: (session, event) => (session.phase === "live" ? { ...session, voice: session.voice && event.voice, choosing: event.voice } : session),
+  mode_refused: (session) => ({ ...session, choosing: null }),
   muted: (session, event) => (session.phase === "live" ? { ...session, muted: event.muted } : session),
   hold_to_talk: (session, event) => ({ ...session, holdToTalk: event.enabled }),
   notice: (session, event) => (isActive(session) ? withNotice(session, event) : session),

@@ -59,6 +59,12 @@ export function noticeText({ code, message }) {
 export const modelReplaced = (asked, served, reason) =>
   reason && words.language === "en" ? reason : fill(NOTICES.model_replaced, { asked, served });
 
+/** Who answers from here on, and why: as above. */
+export const modelChanged = (served, reason) => (words.language === "en" ? reason : fill(NOTICES.model_changed, { served }));
+
+/** How long a lost call is kept; at the very end there is one more try. */
+export const keptFor = (seconds) => (seconds > 0 ? fill(HINTS.kept, { time: count("seconds", seconds) }) : HINTS.lastTry);
+
 export const retryIn = (seconds) =>
   seconds > 90
     ? fill(BUTTONS.retryInMinutes, { count: Math.ceil(seconds / 60) })

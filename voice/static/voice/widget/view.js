@@ -2,6 +2,7 @@
 
 import * as format from "./format.js";
 import * as preferences from "./preferences.js";
+import { secondsKept } from "./reconnect.js";
 import { isActive, stateOf } from "./session.js";
 import { SpaceBar } from "./space_bar.js";
 import * as strings from "./strings.js";
@@ -13,7 +14,9 @@ import { Visualiser } from "./visualiser.js";
 const PRESS_GUARD_MS = 600;
 const COPIED_MS = 2000;
 // What can still be typed about when speaking fails.
-const TYPING_HELPS = /^(microphone_|audio_|model_unavailable|connection_too_slow)/;
+const TYPING_HELPS = /^(microphone_|audio_|model_unavailable|connection_too_slow|resume_too_late)/;
+// Where it is the sound that fails, typing is the way on.
+const SOUND_FAILS = /^(microphone_|audio_)/;
 
 const PRIMARY_ICONS = { talk: "microphone", cancel: "close", end: "phone", retry: "microphone", again: "microphone" };
 
@@ -21,10 +24,11 @@ function kindOfPrimary(session) {
   if (session.phase === "live") {
     return "end";
   }
-  return isActive(session) ? "cancel" : { idle: "talk", failed: "retry", ended: "again" }[session.phase];
+  const isOver = session.phase === "ended" || session.failure?.code === "resume_too_late";
+  return isActive(session) ? "cancel" : isOver ? "again" : { idle: "talk", failed: "retry" }[session.phase];
 }
 
-function hintFor(session, isPressed) {
+function hintFor(session, isPressed, now_ms) {
   const state = stateOf(session);
   if (session.phase !== "live") {
     return "";
@@ -33,7 +37,10 @@ function hintFor(session, isPressed) {
     return strings.HINTS.ending;
   }
   if (state === "reconnecting") {
-    return strings.HINTS.reconnecting;
+    return strings.keptFor(secondsKept(session.away.until_ms, now_ms));
+  }
+  if (session.choosing === true) {
+    return strings.HINTS.switchingToVoice;
   }
   if (!session.voice) {
     return state === "listening" ? strings.HINTS.typed : "";
@@ -60,7 +67,7 @@ function setText(element, text) {
 }
 
 export class View {
-  /** handlers: onPrimary, onTypeInstead, onConsent(agrees), onContinue, onMute, onDevice(id), onHoldChoice(bool), onHold(bool), onText(text),
+  /** handlers: onPrimary, onTypeInstead, onMode(voice), onConsent(agrees), onContinue, onMute, onDevice(id), onHoldChoice(bool), onHold(bool), onText(text),
    *  onRate({stars, comment}), onDismiss(code), onCaptions(bool), onSaveSaid. */
   constructor(root, handlers) {
     this.root = root;
@@ -86,6 +93,7 @@ export class View {
     const { handlers } = this;
     this.onClick("primary", () => this.pressPrimary());
     this.onClick("type-instead", handlers.onTypeInstead);
+    this.onClick("mode", () => handlers.onMode(this.part("mode").dataset.voice === "true"));
     this.onClick("consent-yes", () => handlers.onConsent(true));
     this.onClick("consent-no", () => handlers.onConsent(false));
     this.onClick("continue", handlers.onContinue);
@@ -173,7 +181,8 @@ export class View {
     this.root.dataset.state = state;
     this.root.dataset.typed = String(!session.voice && session.phase === "live");
     setText(this.part("state"), this.stateText(session, state));
-    setText(this.part("hint"), hintFor(session, this.isPressed));
+    setText(this.part("hint"), hintFor(session, this.isPressed, now_ms));
+    setText(this.part("told-once"), this.toldOnce(session, now_ms));
     this.part("state").hidden = this.part("hint").hidden = session.phase === "failed";
     this.renderPrimary(session, now_ms);
     this.renderControls(session);
@@ -188,7 +197,22 @@ export class View {
     this.followState(session, state);
   }
 
+  // A countdown is for the eyes; whoever listens is told once how long the call is kept, and when it goes on.
+  toldOnce(session, now_ms) {
+    this.part("hint").setAttribute("aria-hidden", String(session.away !== null));
+    if (session.away && !this.wasAway) {
+      this.told = strings.keptFor(secondsKept(session.away.until_ms, now_ms));
+    } else if (!session.away && this.wasAway) {
+      this.told = session.phase === "live" ? strings.HINTS.back : "";
+    }
+    this.wasAway = session.away !== null;
+    return session.phase === "live" ? (this.told ?? "") : "";
+  }
+
   stateText(session, state) {
+    if (session.ended?.isWhileAway) {
+      return strings.STATES.endedAway;
+    }
     if (session.explaining || session.consenting) {
       return strings.STATES.explaining;
     }
@@ -234,11 +258,24 @@ export class View {
     mute.setAttribute("aria-pressed", String(session.muted));
     this.part("hold").hidden = !isVoiceLive || !session.holdToTalk || session.muted;
     this.part("type-instead").hidden = !isResting || !typingHelps;
+    this.root.dataset.soundFails = String(session.phase === "failed" && SOUND_FAILS.test(session.failure.code));
+    this.renderMode(session);
     this.part("hold-option").hidden = !(session.phase === "idle" || isVoiceLive);
     this.part("hold-choice").checked = session.holdToTalk;
     this.part("captions-option").hidden = !isVoiceLive;
     // A typed conversation is nothing but its captions.
     this.part("captions").hidden = isVoiceLive && !this.part("captions-choice").checked;
+  }
+
+  // The way from speaking to typing and back. What the server does not hear of yet cannot be pressed twice.
+  renderMode(session) {
+    const button = this.part("mode");
+    const isWaiting = session.away !== null || session.choosing === true;
+    button.hidden = session.phase !== "live" || session.ending;
+    button.dataset.voice = String(!session.voice);
+    button.setAttribute("aria-disabled", String(isWaiting));
+    this.part("mode-icon").setAttribute("href", session.voice ? "#icon-keyboard" : "#icon-microphone");
+    setText(this.part("mode-label"), session.voice ? strings.BUTTONS.typeInstead : strings.BUTTONS[session.spoke ? "talkAgain" : "talkInstead"]);
   }
 
   renderMeter(session, now_ms) {
@@ -309,7 +346,7 @@ export class View {
   // Move the focus along when the element that had it goes away, and to what needs reading when a call is over.
   followState(session, state) {
     const asked = questionOf(session);
-    if (state === this.followedState && asked === this.wasAsked) {
+    if (state === this.followedState && asked === this.wasAsked && session.voice === this.wasVoice) {
       return;
     }
     const hadFocus = this.root.contains(document.activeElement);
@@ -321,22 +358,32 @@ export class View {
     } else if (lostFocus && this.wasAsked) {
       this.part("primary").focus();
     }
-    if (session.phase === "live" && !isActivePhase(this.followedState)) {
+    if (session.phase === "live" && (!isActivePhase(this.followedState) || session.voice !== this.wasVoice)) {
       this.focusForTalking(session, hadFocus || lostFocus);
     }
     this.followedState = state;
+    this.wasVoice = session.voice;
     this.wasAsked = asked;
     // Google's box waits for a press; ours needs nobody.
     const mustTick = state === "solving" && this.config.captcha === "recaptcha";
-    this.announce("state", { state, session_id: session.session_id, asks: asked !== "" || mustTick });
+    const mode = session.voice ? "voice" : "text";
+    this.announce("state", { state, mode, session_id: session.session_id, asks: asked !== "" || mustTick });
   }
 
   // What the caller needs first in a call that has just begun. Nobody is taken away from elsewhere on the page to speak.
   focusForTalking(session, isWithUs) {
     if (!session.voice) {
-      this.part("composer").elements.text.focus();
+      this.focusComposer(isWithUs);
     } else if (isWithUs && !this.part("hold").hidden) {
       this.part("hold").focus();
+    }
+  }
+
+  // In mid-call the words that say why should stay in sight: only where the place to type is out of it does the page move.
+  focusComposer(isWithUs) {
+    const isBegun = isActivePhase(this.followedState);
+    if (isWithUs || !isBegun) {
+      this.part("composer").elements.text.focus({ preventScroll: false });
     }
   }
 
