@@ -19,6 +19,7 @@ VISITORS_PAGES = [
     "/accounts/inactive/",
     "/invitations/nonsense/",
     "/pricing/",
+    "/status/",
     "/docs/api/",
     "/dev/mail/",
     "/dev/stripe/",

@@ -1,6 +1,17 @@
 """The operator's tool for voice: live calls and their cost, agents, the catalogue, and the switches."""
 
-from voice.admin import agents, availability, catalogue, notes, providers, sessions, switches, transcripts, webhooks
+from voice.admin import (
+    agents,
+    availability,
+    catalogue,
+    notes,
+    providers,
+    sessions,
+    status,
+    switches,
+    transcripts,
+    webhooks,
+)
 
 __all__ = [
     "agents",
@@ -9,6 +20,7 @@ __all__ = [
     "notes",
     "providers",
     "sessions",
+    "status",
     "switches",
     "transcripts",
     "webhooks",
