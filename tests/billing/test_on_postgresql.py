@@ -1,4 +1,5 @@
-"""What about money depends on the database, once more on PostgreSQL: its locks and constraints are not SQLite's.
+"""What about money and the models' breakers depends on the database, once more on PostgreSQL: its locks and constraints
+are not SQLite's.
 
 That is what is marked `db_concurrency` (real threads, killed processes) or `each_database` (constraints, arithmetic and
 order in SQL, properties with fewer examples). The rest is Python, which one database is enough for.
@@ -25,7 +26,8 @@ ENABLE = (
 @pytest.mark.skipif(not SERVER, reason=ENABLE)
 def test_what_depends_on_the_database_holds_on_postgresql_too():
     """A pytest of its own, since one process has only one default database."""
-    where = [str(HERE), str(ROOT / "tests" / "outbox"), "--ignore", __file__]
+    tests = ROOT / "tests"
+    where = [str(HERE), str(tests / "outbox"), str(tests / "voice" / "catalogue"), "--ignore", __file__]
     command = [sys.executable, "-m", "pytest", *where, "-m", CHOSEN, "-q", "-p", "no:cacheprovider", "-p", "no:xdist"]
     run = subprocess.run(
         command,
