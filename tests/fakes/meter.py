@@ -12,6 +12,7 @@ class FakeMeter:
         self.prepared: list[int] = []
         self.recorded: list[str] = []
         self.transcribed: list[str] = []
+        self.models: list[str] = []
         self.estimated: list[dict[str, Any]] = []
         self._left, self._low_from = responses_paid_for, low_from
 
@@ -34,6 +35,9 @@ class FakeMeter:
     async def record_estimate(self, response_id: str, **delivered: int) -> Charge:
         self.estimated.append({"response_id": response_id, **delivered})
         return Charge(500, 0, repeated=False)
+
+    async def change_model(self, slug: str, *, is_voice: bool) -> None:
+        self.models.append(slug)
 
     async def settle(self) -> Receipt:
         return Receipt((), self.used_micro, 0)

@@ -4,7 +4,6 @@ import asyncio
 import contextlib
 import json
 from collections.abc import Mapping
-from functools import partial
 from typing import Any
 
 import structlog
@@ -24,12 +23,13 @@ from voice.gateway.realtime_rules import MODEL_CHARS_MAX, RequestRefused, parse
 from voice.gateway.widget_consumer import WidgetConsumer
 from voice.gateway.widget_protocol import SUBPROTOCOL as WIDGET_SUBPROTOCOL
 from voice.metering.executor import in_ledger_thread
+from voice.metering.meter import Meter
 from voice.models import EndReason
 from voice.realtime_events import InvalidEvent
 from voice.sessions.caller import CallerGone
 from voice.sessions.client_relay import ClientRelay
 from voice.sessions.client_session import ClientSession
-from voice.sessions.runner import Ended, hold_conversation
+from voice.sessions.runner import Ended, Reached, hold_conversation
 from voice.upstream.errors import UpstreamError
 
 log = structlog.get_logger(__name__)
@@ -154,7 +154,10 @@ async def _open(holder: Holder, handshake: Handshake, model: str) -> Opened:
 
 
 async def _converse(opened: Opened, client: RealtimeClient) -> Ended:
-    opens = partial(ClientRelay, ClientSession(opened.bounds), opened.wanted, opened.call, client)
+    def opens(reached: Reached, meter: Meter) -> ClientRelay:
+        session = ClientSession(opened.bounds)
+        return ClientRelay(session, opened.wanted, reached.call, client, reached.upstream, meter)
+
     try:
         return await hold_conversation(opened.call, opens)
     except UpstreamError:

@@ -10,6 +10,7 @@ from billing import ledger
 from billing.exceptions import HoldClosed, InsufficientCredits
 from billing.signals import cap_refused, credits_wanted
 from voice.catalogue.ceilings import remaining_of_key_micro, remaining_of_secret_micro, remaining_today_micro
+from voice.catalogue.rate_card import Kind
 from voice.catalogue.rates import Prices
 from voice.metering.errors import OutOfCredit
 from voice.metering.rating import minutes_cost_micro
@@ -63,9 +64,11 @@ class _Reach:
 
 
 def needs_of(prices: Prices, context_tokens: int, wanted_output_tokens: int, *, is_voice: bool) -> Needs:
+    # A call that began with a voice may go on in writing, with a model that has no price for one.
+    is_spoken = is_voice and Kind.AUDIO_OUT in prices.response.micro_per_million
     return Needs(
         prices.worst_case_micro(context_tokens=context_tokens, max_output_tokens=wanted_output_tokens),
-        minutes_cost_micro(prices.response, context_tokens=context_tokens, is_voice=is_voice),
+        minutes_cost_micro(prices.response, context_tokens=context_tokens, is_voice=is_spoken),
     )
 
 

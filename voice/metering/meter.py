@@ -17,9 +17,8 @@ import structlog
 from django.utils import timezone
 
 from billing import ledger
-from voice.catalogue.on_offer import transcription_of
 from voice.catalogue.rate_card import RateCard
-from voice.catalogue.rates import Prices, prices_of, rate_card
+from voice.catalogue.rates import Prices, prices_of_session, rate_card
 from voice.metering.cover import Allowance, allowance_within, cover_next_response, needs_of
 from voice.metering.errors import OutOfCredit
 from voice.metering.estimate import estimated_quantities
@@ -77,6 +76,17 @@ class Meter:
         Raises RateMissing when something its models can report has no rate.
         """
         return await in_ledger_thread(_open_meter, session_id)
+
+    async def change_model(self, slug: str, *, is_voice: bool) -> None:
+        """Go on by the prices of another model, which are those of the day the session was admitted.
+
+        Everything of the model before it must be on the books by then. `is_voice`: it is talked to. Raises RateMissing.
+        """
+        async with self._one_at_a_time:
+            self._prices = await in_ledger_thread(_prices_with, self._session_id, slug, is_voice=is_voice)
+            self._is_voice = is_voice
+            # Nothing of the conversation is in its cache yet.
+            self._last_response = {}
 
     @property
     def used_micro(self) -> int:
@@ -192,10 +202,13 @@ def _open_meter(session_id: UUID) -> Meter:
     session = Session.objects.get(id=session_id)
     served = CatalogueModel.objects.get(slug=session.model_served)
     priced_on = timezone.localdate(session.created_at)
-    is_written_down = session.is_voice and session.transcribes_input
-    transcription = transcription_of(served, priced_on) if is_written_down else None
-    prices = prices_of(served, transcription.slug if transcription else "", priced_on)
+    prices = prices_of_session(session, served, is_voice=session.is_voice)
     return Meter(session, prices=prices, priced_on=priced_on, hold=_hold_of(session))
+
+
+def _prices_with(session_id: UUID, slug: str, *, is_voice: bool) -> Prices:
+    served = CatalogueModel.objects.get(slug=slug)
+    return prices_of_session(Session.objects.get(id=session_id), served, is_voice=is_voice)
 
 
 def _hold_of(session: Session) -> ledger.HoldState | None:

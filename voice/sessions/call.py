@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from uuid import UUID
 
 from voice.history import WHOLE
+from voice.models.rung import RungKind
 from voice.tools.spec import ToolSpec
 from voice.upstream.base import Endpoint
 
@@ -32,6 +33,7 @@ class Call:
     shows_prices: bool
 
     model_asked: str
+    # Which model holds the call, what kind it is, and why it is not the one asked for: a sentence, or "".
     model_served: str
     endpoint: Endpoint
     # The provider's name for it, and ours; empty where nothing is written down.
@@ -50,6 +52,9 @@ class Call:
     # Whether the caller's page shows in writing what is said, and whether they agreed to its being kept.
     captions: bool = True
     records_words: bool = False
+
+    rung_kind: RungKind = RungKind.REALTIME
+    model_reason: str = ""
 
     # The customer's own tools, beside the built-in ones (sessions/tools.py).
     tools: tuple[ToolSpec, ...] = ()

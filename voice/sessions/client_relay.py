@@ -428,3 +428,6 @@ class ClientRelay:
         handlers = {TRANSCRIBED: self._on_transcribed}
         await stop_response(self._upstream, self.state, self.gate, handlers, within_s=_LAST_USAGE_S)
         await self.gate.finish()
+
+    async def hang_up(self) -> None:
+        await self._upstream.close()

@@ -1,13 +1,17 @@
 """Which address serves a model, and dialling it."""
 
 import hashlib
+import time
 from collections.abc import Callable
+from dataclasses import replace
 
 import structlog
 from django.conf import settings
 
 from voice.catalogue.providers import keys_of, provider_of
+from voice.catalogue.seed_data import EMBEDDED_CHAT
 from voice.models import Agent, CatalogueModel, Provider, ProviderAdapter, Session
+from voice.models.catalogue import ModelKind
 from voice.upstream import registry
 from voice.upstream.base import Capabilities, Endpoint, EntraApplication, Upstream
 from voice.upstream.errors import UpstreamError
@@ -43,6 +47,8 @@ def endpoint_of(model: CatalogueModel, agent: Agent, session: Session) -> Endpoi
         max_output_tokens=model.max_output_tokens,
     )
     provider = provider_of(model)
+    if model.kind == ModelKind.CHAT:
+        return _text_endpoint(model, provider, session, replace(capabilities, audio=False))
     if provider is not None:
         return _endpoint_at(provider, model, agent, session, capabilities)
     if model.adapter == "pipeline":
@@ -69,6 +75,20 @@ def endpoint_of(model: CatalogueModel, agent: Agent, session: Session) -> Endpoi
     )
 
 
+def _text_endpoint(
+    model: CatalogueModel, provider: Provider | None, session: Session, capabilities: Capabilities
+) -> Endpoint:
+    """Where a model is asked that is only written to: the last rung of a call."""
+    base_url, api_key, name = settings.OPENAI_API_URL, settings.OPENAI_API_KEY, model.provider_model
+    if provider is not None:
+        base_url, api_key = provider.base_url or base_url, keys_of(provider, session.organisation_id).api_key
+    elif model.slug == EMBEDDED_CHAT:
+        base_url, api_key, name = settings.LOCAL_MODELS_URL, "", _LOCAL_CHAT
+    return Endpoint(
+        adapter="chat", model=name, base_url=base_url, api_key=api_key, capabilities=capabilities, chat_model=name
+    )
+
+
 def _endpoint_at(
     provider: Provider, model: CatalogueModel, agent: Agent, session: Session, capabilities: Capabilities
 ) -> Endpoint:
@@ -92,14 +112,15 @@ def _endpoint_at(
     )
 
 
-async def connect(endpoint: Endpoint) -> Upstream:
-    """Dial, and dial again where that may help; raise UpstreamError when nothing answers."""
+async def connect(endpoint: Endpoint, *, within_s: float = _DIAL_TIMEOUT_S) -> Upstream:
+    """Dial, and dial again where that may help and time is left; raise UpstreamError when nothing answers."""
+    give_up_at = time.monotonic() + within_s
     for attempt in range(1, _TRIES + 1):
         try:
-            return await registry.dial(endpoint, timeout_s=_DIAL_TIMEOUT_S)
+            return await registry.dial(endpoint, timeout_s=give_up_at - time.monotonic())
         except UpstreamError as error:
             log.warning("upstream not reached", code=error.code, attempt=attempt)
-            if not error.retryable or attempt == _TRIES:
+            if not error.retryable or attempt == _TRIES or time.monotonic() >= give_up_at:
                 raise
     raise AssertionError("unreachable")
 

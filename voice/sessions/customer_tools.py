@@ -7,9 +7,11 @@ from functools import partial
 import structlog
 
 from voice import realtime_events
+from voice.realtime_events import system_text
 from voice.sessions.call import Call
 from voice.sessions.gate import Order, ResponseGate
 from voice.sessions.prompt import say_exactly
+from voice.sessions.so_far import SoFar
 from voice.sessions.state import ConversationState, FunctionCall, Response
 from voice.tools.calling import call_tool, refusal
 from voice.tools.spec import ToolSpec
@@ -29,15 +31,22 @@ class CustomerTools:
     """One a call. `start` returns at once; `follow`, called by the clock, passes on what came of it."""
 
     def __init__(
-        self, call: Call, state: ConversationState, gate: ResponseGate, send: Callable[[bytes], Awaitable[None]]
+        self,
+        call: Call,
+        state: ConversationState,
+        gate: ResponseGate,
+        send: Callable[[bytes], Awaitable[None]],
+        so_far: SoFar,
     ) -> None:
         self._session_id = str(call.session_id)
         self._tools = {tool.name: tool for tool in call.tools}
-        self._is_voice = call.is_voice
-        self._state, self._gate, self._send = state, gate, send
+        self.is_voice = call.is_voice
+        self._state, self._gate, self._send, self._so_far = state, gate, send, so_far
         self._running: set[asyncio.Task[None]] = set()
-        # call_id and output of each that is done and not passed on yet.
-        self._answers: list[tuple[str, str]] = []
+        # What was asked and answered by each that is done and not passed on yet.
+        self._answers: list[tuple[FunctionCall, str]] = []
+        # What the model at the other end has asked for itself: of other calls it knows nothing.
+        self._known: set[str] = set()
         self._filler = ""
         self._filler_due_at = 0.0
 
@@ -51,8 +60,9 @@ class CustomerTools:
 
     def start(self, asked: FunctionCall, now: float) -> None:
         """Ask the customer's server, without waiting for it."""
+        self._known.add(asked.call_id)
         if len(self._running) >= MOST_AT_ONCE:
-            self._answers.append((asked.call_id, refusal(_TOO_MANY).output))
+            self._answers.append((asked, refusal(_TOO_MANY).output))
             return
         tool = self._tools[asked.name]
         if not self._running:
@@ -65,15 +75,24 @@ class CustomerTools:
         Nothing more is said while the call `is_leaving`: its goodbye was the last word.
         """
         while self._answers:
-            call_id, output = self._answers.pop(0)
-            await self._send(realtime_events.function_output(call_id, output))
-            self._state.text_added(output)
+            asked, output = self._answers.pop(0)
+            note = answer_in_words(asked.name, output)
+            is_known = asked.call_id in self._known
+            self._so_far.note(note)
+            self._state.text_added(output if is_known else note)
+            frame = realtime_events.function_output(asked.call_id, output) if is_known else system_text(note)
+            await self._send(frame)
             # A caller who speaks is answered when they are done, and the tool's answer with them.
             if not self.is_running and not is_leaving and not self._state.caller_is_speaking:
                 self._gate.ask()
         is_quiet = self._state.response is Response.NONE and not is_playing and not self._state.caller_is_speaking
         if self._running and self._filler and is_quiet and not is_leaving and now >= self._filler_due_at:
             self._say_filler()
+
+    def moved(self, *, is_voice: bool) -> None:
+        """Another model goes on: what runs was not asked for by it, and is told to it in words."""
+        self._known.clear()
+        self.is_voice = is_voice
 
     async def stop(self) -> None:
         """Break off what runs: nobody waits for it any more. What a customer's server has begun, it may finish."""
@@ -92,13 +111,18 @@ class CustomerTools:
             task = asyncio.current_task()
             assert task is not None
             self._running.discard(task)
-        self._answers.append((asked.call_id, answered.output))
+        self._answers.append((asked, answered.output))
 
     def _say_filler(self) -> None:
         filler, self._filler = self._filler, ""
         # Typed conversations show that we are busy; there, a filler would only be in the way.
-        if self._is_voice:
+        if self.is_voice:
             self._gate.place(Order(partial(_filler_request, filler)))
+
+
+def answer_in_words(tool_name: str, output: str) -> str:
+    """Return what a model is told that goes on with a conversation in which a tool was asked."""
+    return f"The tool {tool_name} has answered: {output}"
 
 
 def _filler_request(filler: str, max_output_tokens: int) -> bytes:

@@ -73,6 +73,16 @@ class _Record:
     ends_turn: bool = False
 
 
+@dataclass(frozen=True, slots=True)
+class _Change:
+    """From here on another model's prices hold; everything before it is on the books by then."""
+
+    do: Callable[[], Awaitable[Any]]
+
+
+_Job = Order | _Cover | _Record | _Change
+
+
 class ResponseGate:
     """One a call. `tell` reaches the caller, `send` the upstream; nothing is asked for while the caller `is_away`."""
 
@@ -91,11 +101,23 @@ class ResponseGate:
         self._meter, self._state, self._model = meter, state, model
         self._wanted_output_tokens = wanted_output_tokens
         self._tell, self._send = tell, send
-        self._jobs: asyncio.Queue[Order | _Cover | _Record] = asyncio.Queue(_JOBS_MAX)
-        self._doing: list[Order | _Cover | _Record] = []
+        self._jobs: asyncio.Queue[_Job] = asyncio.Queue(_JOBS_MAX)
+        self._doing: list[_Job] = []
         self._wanted: Order | None = None
         self._unsent: Order | None = None
         self._has_warned = False
+        self._is_held = False
+        self._rung = 0
+
+    @property
+    def is_asking(self) -> bool:
+        """Whether a response waits to be paid for: the model has not been asked for it yet."""
+        return self._unsent is not None
+
+    @property
+    def wants_response(self) -> bool:
+        """Whether a response is to be asked for once the running one is over."""
+        return self._wanted is not None
 
     def ask(self, instructions: str | None = None) -> None:
         """Ask for a response now, or as soon as the running one is done. Asked twice meanwhile, one is enough."""
@@ -103,7 +125,7 @@ class ResponseGate:
 
     def place(self, order: Order) -> None:
         """Ask for what was ordered, when `ask` would."""
-        if self._state.response is not Response.NONE or self._is_away():
+        if self._is_held or self._state.response is not Response.NONE or self._is_away():
             self._wanted = order
             return
         self._state.response_asked()
@@ -122,8 +144,32 @@ class ResponseGate:
         """Forget a response that was wanted after the running one: the caller has gone on speaking."""
         self._wanted = None
 
+    def hold(self) -> None:
+        """Ask for nothing until `go_on`: there is no model. What was not asked for yet is taken back."""
+        self._is_held = True
+        if self._unsent is not None:
+            self.withdraw(self._unsent)
+        self._wanted = None
+
+    def change_model(self, model: str, wanted_output_tokens: int, change_prices: Callable[[], Awaitable[Any]]) -> None:
+        """Ask another model from now on, by its own prices."""
+        self._model, self._wanted_output_tokens = model, wanted_output_tokens
+        self._rung += 1
+        self.change_prices(change_prices)
+
+    def change_prices(self, change: Callable[[], Awaitable[Any]]) -> None:
+        """Go on by other prices, once all that was used before is on the books."""
+        self._jobs.put_nowait(_Change(change))
+
+    def go_on(self) -> None:
+        """There is a model to ask again: ask for what was wanted meanwhile."""
+        self._is_held = False
+        self.response_is_over()
+
     def response_is_over(self) -> None:
         """Ask for the response that was wanted meanwhile, if one was; also when the caller has come back."""
+        if self._is_held:
+            return
         if wanted := self._wanted:
             self._wanted = None
             self.place(wanted)
@@ -133,9 +179,11 @@ class ResponseGate:
         self._jobs.put_nowait(_Cover(extra_tokens))
 
     def record_response(self, response: Mapping[str, Any]) -> None:
-        self._jobs.put_nowait(_Record(partial(self._meter.record_response, response, self._model), ends_turn=True))
+        counted = {**response, "id": self._id_of(response.get("id"))}
+        self._jobs.put_nowait(_Record(partial(self._meter.record_response, counted, self._model), ends_turn=True))
 
     def record_transcription(self, item_id: str, usage: Mapping[str, Any] | None, model: str) -> None:
+        item_id = self._id_of(item_id)
         self._jobs.put_nowait(_Record(partial(self._meter.record_transcription, item_id, usage, model)))
 
     def record(self, do: Callable[[], Awaitable[Any]]) -> None:
@@ -153,7 +201,8 @@ class ResponseGate:
             "text_chars": state.response_text_chars,
         }
         state.response = Response.NONE
-        self._jobs.put_nowait(_Record(partial(self._meter.record_estimate, state.response_id, **delivered)))
+        response_id = self._id_of(state.response_id)
+        self._jobs.put_nowait(_Record(partial(self._meter.record_estimate, response_id, **delivered)))
 
     async def run(self) -> None:
         """Work until cancelled; raise OutOfCredit when the next response cannot be paid."""
@@ -167,6 +216,8 @@ class ResponseGate:
                 match job:
                     case Order():
                         await self._cover_and_ask(job)
+                    case _Change(do):
+                        await _insist(do)
                     case _Cover(extra_tokens):
                         await self._allowance(partial(int, extra_tokens), output_tokens=0)
             if not self._doing and any(record.ends_turn for record in records):
@@ -183,7 +234,15 @@ class ResponseGate:
         if failures := [failure for failure in outcomes if isinstance(failure, Exception)]:
             raise failures[0]
 
-    def _waiting_jobs(self) -> list[Order | _Cover | _Record]:
+    def _id_of(self, upstream_id: Any) -> Any:
+        # Two upstreams may use the same ids, and each is counted once for all of a call.
+        return (
+            f"{self._rung}/{upstream_id}"
+            if self._rung and isinstance(upstream_id, str) and upstream_id
+            else upstream_id
+        )
+
+    def _waiting_jobs(self) -> list[_Job]:
         return [self._jobs.get_nowait() for _ in range(self._jobs.qsize())]
 
     async def _record(self, records: list[_Record]) -> None:

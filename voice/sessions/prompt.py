@@ -15,6 +15,14 @@ _MANNER = (
     # It is what makes a caller's details their own consent: they are kept without a transcript too.
     "When you read back what a caller has given you, say that you will pass it on: I will pass this on to the team."
 )
+_UNDER_WAY = (
+    "This call is well under way, and you have said all of the messages above that are yours. Do not greet again, do "
+    "not repeat anything you have said, and do not mention any interruption."
+)
+_CUT_OFF = (
+    "You were cut off in the middle of your last message. The caller has heard it as it stands: go on with the very "
+    "next words after where it ends."
+)
 _PCM = {"type": "audio/pcm", "rate": SAMPLE_RATE}
 
 
@@ -74,3 +82,15 @@ def _transcription_of(call: Call) -> dict[str, str] | None:
 def say_exactly(sentence: str) -> str:
     """Return the instructions of a response that is to be one given sentence."""
     return f"Say exactly: {sentence}"
+
+
+def go_on_from(said: str, *, is_new: bool) -> str:
+    """Return what a model is told beside its instructions that takes over an answer, of which `said` was given.
+
+    Empty `said`: nothing of it was. `is_new`: nothing at all was said yet.
+    """
+    if is_new:
+        return "Begin the call now."
+    if not said:
+        return f"{_UNDER_WAY} Answer what the caller said last."
+    return f"{_UNDER_WAY} {_CUT_OFF}"

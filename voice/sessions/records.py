@@ -1,6 +1,7 @@
 """What the database keeps of a conversation: that it is live, how it ended, its turns, and words where agreed."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import replace
 from uuid import UUID
 
 from django.db import transaction
@@ -8,20 +9,25 @@ from django.db.models import Case, F, Q, QuerySet, Value, When
 from django.utils import timezone
 
 from voice.admission import networks
-from voice.catalogue.on_offer import transcription_of
+from voice.catalogue.on_offer import next_after, reason_for, text_after, transcription_of
+from voice.catalogue.overrides import model_for
+from voice.catalogue.rates import RateMissing, prices_of_session
 from voice.models import (
     Agent,
     CatalogueModel,
     EndReason,
     Outcome,
+    RungKind,
     Session,
     SessionState,
     Switches,
     Turn,
     TurnDetection,
 )
+from voice.models.catalogue import ModelKind
 from voice.sessions.call import Call, CollectedField
 from voice.sessions.connect import endpoint_of
+from voice.sessions.rungs import RungRow, save_rungs
 from voice.sessions.tools import BUILT_IN
 from voice.sessions.turns import TurnTimes
 from voice.tools.keeping import tools_offered
@@ -32,6 +38,7 @@ from voice.webhooks import session_events
 
 # Without an agent to say how long: time enough to think, not to forget the call.
 _SILENCE_S = 30
+_PIPELINES = {"pipeline", "sarvam"}
 
 
 class SessionNotOpen(Exception):
@@ -85,6 +92,7 @@ def end(
     was_answered: bool = False,
     turns: Iterable[TurnTimes] = (),
     words: Sequence[TurnText] = (),
+    rungs: Sequence[RungRow] = (),
 ) -> Outcome:
     """Write how a session ended, once: a repeat changes nothing. Its money is settled apart (metering)."""
     with transaction.atomic():
@@ -99,6 +107,7 @@ def end(
         session.outcome = outcome
         session.save(update_fields=["state", "ended_at", "end_reason", "duration_ms", "task_completed", "outcome"])
         Turn.objects.bulk_create(_turn_row(session, index, turn) for index, turn in enumerate(turns))
+        save_rungs(session.id, rungs)
         store.save(session, words)
         store.announce_end(session.id)
         session_events.emit_ended(session)
@@ -146,12 +155,10 @@ def _can_be_held(session: Session) -> bool:
 def _call_of(session: Session) -> Call:
     # What the customer's code asked for counts before the agent's own, and there may be no agent at all.
     agent = session.agent or Agent(name="Assistant", silence_timeout_s=_SILENCE_S)
-    model = CatalogueModel.objects.filter(slug=session.model_served).first()
+    model = model_for(session.model_served, session.organisation_id)
     if model is None:
         raise SessionNotOpen
-    is_written_down = session.is_voice and session.transcribes_input
-    transcription = transcription_of(model, timezone.localdate(session.created_at)) if is_written_down else None
-    return Call(
+    call = Call(
         session_id=session.id,
         organisation_id=session.organisation_id,
         client_ip=session.client_ip or "",
@@ -166,9 +173,9 @@ def _call_of(session: Session) -> Call:
         model_asked=session.model_asked,
         model_served=session.model_served,
         endpoint=endpoint_of(model, agent, session),
-        transcription_model=transcription.provider_model if transcription else "",
-        transcription_slug=transcription.slug if transcription else "",
-        max_output_tokens=min(agent.max_output_tokens, model.max_output_tokens),
+        transcription_model="",
+        transcription_slug="",
+        max_output_tokens=agent.max_output_tokens,
         max_duration_s=session.max_duration_s or agent.max_duration_s,
         silence_timeout_s=agent.silence_timeout_s,
         turn_detection=session.turn_detection or TurnDetection.SERVER_VAD,
@@ -176,4 +183,59 @@ def _call_of(session: Session) -> Call:
         captions=agent.captions,
         records_words=records_words(session),
         tools=tools_offered(session.agent, taken=BUILT_IN | {agent.task_name}) if session.agent else (),
+        model_reason=session.model_reason,
     )
+    return _held_by(call, model, session, agent)
+
+
+def call_after(call: Call, left: Collection[str]) -> Call | None:
+    """Return the call as the next model would hold it that was not `left` yet; None when there is none.
+
+    A call that is talked in goes on in writing when no voice is left.
+    """
+    left = set(left)
+    session = Session.objects.select_related("agent").get(pk=call.session_id)
+    while model := _model_after(call, left):
+        try:
+            prices_of_session(session, model, is_voice=call.is_voice)
+        except RateMissing:
+            # Whatever it can do, nobody could be billed for it.
+            left.add(model.slug)
+            continue
+        asked = CatalogueModel.objects.get(slug=call.model_asked)
+        agent = session.agent or Agent(name="Assistant", silence_timeout_s=_SILENCE_S)
+        why = "cannot be talked to now" if model.kind == ModelKind.CHAT else "is not answering"
+        reason = reason_for(asked, model, why)
+        return _held_by(
+            replace(call, model_reason=reason, max_output_tokens=agent.max_output_tokens), model, session, agent
+        )
+    return None
+
+
+def _model_after(call: Call, left: Collection[str]) -> CatalogueModel | None:
+    model = next_after(call.model_asked, call.organisation_id, left)
+    return model or text_after(call.model_asked, call.organisation_id, left)
+
+
+def _held_by(call: Call, model: CatalogueModel, session: Session, agent: Agent) -> Call:
+    """Return the call as a model would hold it."""
+    is_text = model.kind == ModelKind.CHAT
+    transcription = None
+    if session.transcribes_input and not is_text:
+        transcription = transcription_of(model, timezone.localdate(session.created_at), session.organisation_id)
+    return replace(
+        call,
+        is_voice=call.is_voice and not is_text,
+        model_served=model.slug,
+        rung_kind=_rung_kind_of(model),
+        endpoint=endpoint_of(model, agent, session),
+        transcription_model=transcription.provider_model if transcription else "",
+        transcription_slug=transcription.slug if transcription else "",
+        max_output_tokens=min(call.max_output_tokens, model.max_output_tokens),
+    )
+
+
+def _rung_kind_of(model: CatalogueModel) -> RungKind:
+    if model.kind == ModelKind.CHAT:
+        return RungKind.TEXT
+    return RungKind.PIPELINE if model.adapter in _PIPELINES else RungKind.REALTIME

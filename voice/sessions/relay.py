@@ -16,17 +16,23 @@ from voice.audio import ms_of
 from voice.metering.meter import Meter
 from voice.sessions import own_events
 from voice.sessions.call import Call
-from voice.sessions.caller import Audio, Caller, CameBack, HungUp, Muted, Played, Text
-from voice.sessions.customer_tools import CustomerTools
+from voice.sessions.caller import Audio, Caller, CameBack, HungUp, ModeChosen, Muted, Played, Text
+from voice.sessions.customer_tools import CustomerTools, answer_in_words
+from voice.sessions.failures import failure_of_error, failure_of_response
 from voice.sessions.gate import ResponseGate
+from voice.sessions.ladder import Ladder
 from voice.sessions.last_usage import NOT_TRANSCRIBED, NOT_UNDERSTOOD, TRANSCRIBED, stop_response
 from voice.sessions.limits import Limits, Step
+from voice.sessions.line import Line
+from voice.sessions.moving import GIVEN_ITEM, Moving
 from voice.sessions.playback import Heard, Playback
-from voice.sessions.prompt import instructions_of, say_exactly, session_of
-from voice.sessions.state import ConversationState, Response, function_calls, reports_usage, tokens_at_most
-from voice.sessions.tools import run_tool, tools_of
+from voice.sessions.prompt import go_on_from, instructions_of, say_exactly
+from voice.sessions.so_far import SoFar
+from voice.sessions.state import ConversationState, Response, function_calls, reports_usage
+from voice.sessions.tools import run_tool
 from voice.sessions.turns import Turns
-from voice.transcripts.recorder import Recorder, TurnText
+from voice.sessions.words import Words
+from voice.transcripts.recorder import TurnText
 from voice.upstream.base import Upstream
 from voice.upstream.errors import UpstreamError
 from voice.words import words_of
@@ -34,12 +40,19 @@ from voice.words import words_of
 log = structlog.get_logger(__name__)
 
 _TICK_S = 0.1
-# A response that shows no sign of life for this long has failed.
-_STALL_S = 20.0
+# How long a response may show no sign of life. Realtime models begin to speak within a second or two, and then send
+# speech faster than it plays: five seconds without a piece of it, and the browser has played what there was. One that
+# thinks first may take longer, and a connection on which not even the session was announced is none.
+_STALL_S = 8.0
+_STALL_THINKING_S = 20.0
+_STALL_SPEAKING_S = 5.0
+_STALL_OPENING_S = 3.0
 # How long a goodbye may still be playing after the assistant asked to hang up.
 _GOODBYE_S = 20.0
 # How long the usage of a cancelled response, and words still being written down, are waited for at the end of a call.
 _LAST_USAGE_S = 2.0
+# A session that is said to end sooner than this is told by a clock that cannot be right.
+_SHORTEST_SESSION_S = 300.0
 # The end of speech is noticed later than it was; a difference beyond this is a clock that cannot be right.
 _NOTICED_LATE_S_MAX = 2.0
 
@@ -60,34 +73,62 @@ class KeepFields(Protocol):
 
 
 class Relay:
-    def __init__(self, call: Call, caller: Caller, upstream: Upstream, meter: Meter, keep_fields: KeepFields) -> None:
-        self._call, self._caller, self._upstream = call, caller, upstream
+    def __init__(
+        self,
+        call: Call,
+        caller: Caller,
+        upstream: Upstream,
+        meter: Meter,
+        keep_fields: KeepFields,
+        *,
+        ladder: Ladder,
+        so_far: SoFar | None = None,
+    ) -> None:
+        """`so_far` is what was said before `upstream` came to the call, if it goes on with one."""
+        self._caller = caller
+        self._line = Line(upstream, is_heard=call.is_voice)
         self._notices = words_of(call.language)["notices"]
         self._keep_fields = keep_fields
         self.began_at = now = time.monotonic()
-        prompt = instructions_of(call) + str(tools_of(call))
-        self.state = ConversationState(context_tokens=tokens_at_most(prompt))
+        self.state = ConversationState(context_tokens=0)
         self.playback = Playback()
         self.turns = Turns(now)
         self.completed_task = ""
-        # Without consent there is nothing that could keep a word.
-        self._recorder = Recorder() if call.records_words else None
+        self._words = Words(are_kept=call.records_words, so_far=so_far)
         self.gate = ResponseGate(
             meter,
             self.state,
             model=call.model_served,
             wanted_output_tokens=call.max_output_tokens,
             tell=caller.send,
-            send=upstream.send,
+            send=self._line.send,
             is_away=lambda: caller.is_away,
         )
-        self._tools = CustomerTools(call, self.state, self.gate, upstream.send)
+        self._tools = CustomerTools(call, self.state, self.gate, self._line.send, self._words.so_far)
+        self._ladder = ladder
+        self._moving = Moving(
+            call,
+            line=self._line,
+            ladder=self._ladder,
+            gate=self.gate,
+            state=self.state,
+            words=self._words,
+            turns=self.turns,
+            playback=self.playback,
+            tools=self._tools,
+            meter=meter,
+            tell=caller.send,
+            notices=self._notices,
+            is_leaving=lambda: self._goodbye_since is not None,
+        )
         self._limits = Limits(max_duration_s=call.max_duration_s, silence_timeout_s=call.silence_timeout_s, now=now)
         self._appended_bytes = 0
         self._upstream_alive_at = now
+        self._has_opened = False
         self._goodbye_since: float | None = None
         self._handlers: dict[str, Callable[[Mapping[str, Any], float], Awaitable[None]]] = {
             "error": self._on_error,
+            "session.created": self._on_session_created,
             "input_audio_buffer.speech_started": self._on_speech_started,
             "input_audio_buffer.speech_stopped": self._on_speech_stopped,
             "input_audio_buffer.committed": self._on_committed,
@@ -101,10 +142,27 @@ class Relay:
             "response.done": self._on_response_done,
         }
 
+    @property
+    def _call(self) -> Call:
+        return self._moving.call
+
+    @property
+    def model_served(self) -> str:
+        return self._call.model_served
+
     async def open(self) -> None:
-        """Tell the model who it is and let it greet."""
-        await self._upstream.send(realtime_events.session_update(session_of(self._call)))
-        self.gate.ask()
+        """Tell the model who it is, and what was said before it came; let it greet, or go on."""
+        goes_on = bool(self._words.so_far)
+        self.state.context_tokens = self._moving.context_tokens(self._call)
+        for frame in self._moving.opening(self._call):
+            await self._line.send(frame)
+        if self._ladder.rungs.index:
+            await self._moving.tell_model()
+        self.gate.ask(f"{instructions_of(self._call)}\n\n{go_on_from('', is_new=False)}" if goes_on else None)
+
+    async def move(self, code: str) -> None:
+        """Go on with another model at the next pause; `code` is a stable word that says why."""
+        self._moving.want(code)
 
     # What the caller does.
 
@@ -115,12 +173,20 @@ class Relay:
                 case Audio():
                     pcm = event.pcm
                     self._appended_bytes += len(pcm)
-                    await self._upstream.send(realtime_events.append_audio(pcm))
+                    frame = realtime_events.append_audio(pcm)
+                    try:
+                        await self._line.ears.send(frame)
+                    except UpstreamError as error:
+                        self._line.break_off(error)
+                        await self._line.ears.send(frame)
                 case Played(item_id, played_ms, received_bytes):
                     heard = self.playback.reported(item_id, played_ms, received_bytes, time.monotonic())
                     await self._truncate(heard)
                 case Text(text):
                     await self._on_typed(text)
+                case ModeChosen(is_voice):
+                    self._limits.caller_was_active(time.monotonic())
+                    await self._moving.choose_mode(is_voice=is_voice)
                 case Muted():
                     self._limits.caller_was_active(time.monotonic())
                 case CameBack(away_s):
@@ -140,24 +206,35 @@ class Relay:
         self._limits.caller_was_active(now)
         await self._interrupt(now)
         if self.state.response is Response.RUNNING:
-            await self._upstream.send(realtime_events.response_cancel())
+            await self._line.send(realtime_events.response_cancel())
         item_id = f"typed_{uuid.uuid4().hex[:16]}"
         self.turns.caller_started(item_id, now)
         self.turns.caller_finished(item_id, now)
-        if self._recorder:
-            self._recorder.caller_final(item_id, text)
+        self._words.caller_final(item_id, text)
         self.state.text_added(text)
         self.state.caller_finished_turn()
-        await self._upstream.send(realtime_events.user_text(text, item_id))
+        await self._line.send(realtime_events.user_text(text, item_id))
         self.gate.ask()
 
     # What the model does.
 
     async def follow_upstream(self) -> None:
-        """Pass on what the model says until its connection ends; raise UpstreamError when it breaks."""
-        async for frame in self._upstream:
-            await self._pass_on(frame)
-        raise UpstreamError("upstream_closed", retryable=True)
+        """Pass on what the model says, and what another says when its connection breaks.
+
+        Raises UpstreamError when nobody is left who could go on with the call.
+        """
+        while True:
+            try:
+                async for frame in self._line.upstream:
+                    await self._pass_on(frame)
+                raise UpstreamError("upstream_closed", retryable=True)
+            except UpstreamError as error:
+                self._line.break_off(error)
+            assert self._line.broken is not None
+            self._has_opened = False
+            await self._moving.move(self._line.broken)
+            self._appended_bytes = 0
+            self._upstream_alive_at = time.monotonic()
 
     async def _pass_on(self, frame: bytes) -> None:
         now = self._upstream_alive_at = time.monotonic()
@@ -168,6 +245,9 @@ class Relay:
                 return
             if handler := self._handlers.get(kind):
                 await handler(realtime_events.parse(frame), now)
+            if GIVEN_ITEM in frame and kind.startswith("conversation.item."):
+                # What we tell a new upstream of the conversation, the caller knows.
+                return
             await self._caller.send(frame)
         except NOT_UNDERSTOOD as error:
             # The words of the exception may be the caller's: only its kind is kept.
@@ -197,50 +277,63 @@ class Relay:
 
     async def _on_committed(self, event: Mapping[str, Any], now: float) -> None:
         self._limits.caller_was_active(now)
-        if self._recorder and self._call.transcription_model:
-            self._recorder.caller_said(str(event.get("item_id")))
+        self._words.caller_said(str(event.get("item_id")), is_written_down=bool(self._call.transcription_model))
         self.state.caller_finished_turn()
         self.gate.ask()
 
     async def _on_transcribed(self, event: Mapping[str, Any], now: float) -> None:
         self.gate.record_transcription(str(event["item_id"]), event.get("usage"), self._call.transcription_slug)
-        if self._recorder:
-            self._recorder.caller_final(str(event["item_id"]), str(event.get("transcript") or ""))
+        self._words.caller_final(str(event["item_id"]), str(event.get("transcript") or ""))
 
     async def _on_not_transcribed(self, event: Mapping[str, Any], now: float) -> None:
-        if self._recorder:
-            self._recorder.caller_not_understood(str(event.get("item_id")))
+        self._words.caller_not_understood(str(event.get("item_id")))
 
     async def _on_response_created(self, event: Mapping[str, Any], now: float) -> None:
         self.state.response_created(event)
+        self._words.answering = ""
 
     async def _on_text_delta(self, event: Mapping[str, Any], now: float) -> None:
         self.state.response_text_chars += len(str(event.get("delta") or ""))
-        if not self._call.is_voice:
-            self.turns.agent_speaking(str(event.get("item_id")), now)
-        if self._recorder:
-            self._recorder.agent_delta(str(event.get("item_id")), str(event.get("delta") or ""))
+        item_id = str(event.get("item_id"))
+        if event["type"] == "response.output_text.delta":
+            self.turns.agent_speaking(item_id, now)
+        self._words.agent_delta(item_id, str(event.get("delta") or ""))
 
     async def _on_text_final(self, event: Mapping[str, Any], now: float) -> None:
-        if self._recorder:
-            text = event.get("transcript") or event.get("text") or ""
-            self._recorder.agent_final(str(event.get("item_id")), str(text))
+        item_id, text = str(event.get("item_id")), event.get("transcript") or event.get("text") or ""
+        self._words.agent_final(item_id, str(text), self.playback.sent_ms(item_id))
 
     async def _on_response_done(self, event: Mapping[str, Any], now: float) -> None:
         response = event["response"]
         if not reports_usage(response):
             # A response that failed reports nothing, though some of it may have been spoken.
             self.gate.record_estimate()
-        if not self.state.response_done(event):
+        failure = failure_of_response(response)
+        if failure and self.state.response is Response.NONE:
+            # It was spoken of as failed, not as done: the caller is still owed it.
+            self.state.response = Response.ASKED
+        if failure is None and not self.state.response_done(event):
             return
         if reports_usage(response):
             self.gate.record_response(response)
+        if failure:
+            raise failure
+        if response.get("status") == "completed":
+            self._moving.answered()
         await self._run_tools(response, now)
         self.gate.response_is_over()
+
+    async def _on_session_created(self, event: Mapping[str, Any], now: float) -> None:
+        self._has_opened = True
+        left_s = float(event["session"].get("expires_at") or 0) - time.time()
+        if left_s > _SHORTEST_SESSION_S:
+            self._moving.expires(now + left_s)
 
     async def _on_error(self, event: Mapping[str, Any], now: float) -> None:
         error = event["error"]
         log.info("upstream error", code=str(error.get("code"))[:80])
+        if failure := failure_of_error(error):
+            raise failure
         if self.state.response is Response.ASKED:
             self.state.response_refused()
             self.gate.response_is_over()
@@ -252,7 +345,8 @@ class Relay:
                 self._tools.start(asked, now)
                 continue
             result = run_tool(self._call, asked)
-            await self._upstream.send(realtime_events.function_output(asked.call_id, result.output))
+            await self._line.send(realtime_events.function_output(asked.call_id, result.output))
+            self._words.so_far.note(answer_in_words(asked.name, result.output))
             self.state.text_added(result.output)
             if result.completed:
                 self.completed_task, fields = result.completed, result.fields or {}
@@ -274,17 +368,16 @@ class Relay:
     async def _interrupt(self, now: float) -> None:
         self._goodbye_since = None  # somebody who speaks into a goodbye has not finished
         if item_id := self.playback.interrupt(now):
-            if self._recorder:
-                self._recorder.interrupted(item_id)
+            self._words.interrupted(item_id)
             await self._caller.send(own_events.interrupted(item_id))
 
     async def _truncate(self, heard: Heard | None) -> None:
         if heard is None:
             return
         self.turns.heard(heard.item_id, heard.heard_ms, interrupted=True)
-        if self._recorder:
-            self._recorder.heard(heard.item_id, heard.heard_ms, heard.sent_ms)
-        await self._upstream.send(realtime_events.truncate(heard.item_id, heard.heard_ms))
+        self._words.heard(heard.item_id, heard.heard_ms, heard.sent_ms)
+        if heard.item_id not in self._moving.left_behind:
+            await self._line.send(realtime_events.truncate(heard.item_id, heard.heard_ms))
         await self._caller.send(own_events.truncated(heard.item_id, heard.heard_ms, heard.sent_ms))
 
     # What the clock does.
@@ -301,19 +394,28 @@ class Relay:
         if self.playback.is_too_slow(now, is_away=is_away):
             return Stop.TOO_SLOW
         response, is_playing = self.state.response, self.playback.playing(now) is not None
-        if response is not Response.NONE and now - self._upstream_alive_at > _STALL_S:
-            raise UpstreamError("upstream_stalled", retryable=True)
-        if response is Response.NONE:
-            # Nothing is owed, so nothing can be late: the wait for the next answer begins when it is asked for.
+        if response is Response.NONE or self.gate.is_asking or self._moving.is_moving:
+            # Nothing is owed by the upstream, so nothing can be late: its time begins when it is asked.
             self._upstream_alive_at = now
+        elif now - self._upstream_alive_at > self._stalls_after_s():
+            self._line.break_off(UpstreamError("upstream_stalled", retryable=True))
         await self._tools.follow(now, is_playing=is_playing, is_leaving=self._goodbye_since is not None)
         if self._goodbye_since is not None and response is Response.NONE and not self._tools.is_running:
             if not is_playing or now - self._goodbye_since > _GOODBYE_S:
                 return Stop.AGENT_HUNG_UP
             return None
         is_busy = is_playing or self.state.caller_is_speaking or response is not Response.NONE or self._tools.is_running
+        await self._moving.follow(now, is_quiet=not is_busy)
+        is_busy = is_busy or self._moving.is_moving
         # Nobody who is away can break a silence.
         return await self._keep_limits(self._limits.due(now, is_busy=is_busy or is_away))
+
+    def _stalls_after_s(self) -> float:
+        if not self._has_opened:
+            return _STALL_OPENING_S
+        if self.state.response_audio_bytes or self.state.response_text_chars:
+            return _STALL_SPEAKING_S
+        return _STALL_THINKING_S if self._call.endpoint.capabilities.reasoning else _STALL_S
 
     async def _keep_limits(self, step: Step | None) -> Stop | None:
         match step:
@@ -335,8 +437,9 @@ class Relay:
     async def close(self) -> None:
         """Stop the running response and put everything on the books; the upstream may be dead already."""
         await self._tools.stop()
+        await self._moving.close()
         await stop_response(
-            self._upstream,
+            self._line,
             self.state,
             self.gate,
             {TRANSCRIBED: self._on_transcribed, NOT_TRANSCRIBED: self._on_not_transcribed},
@@ -346,8 +449,11 @@ class Relay:
         self._note_what_was_heard(time.monotonic())
         await self.gate.finish()
 
+    async def hang_up(self) -> None:
+        await self._line.close()
+
     def _owes_words(self) -> bool:
-        return self._recorder is not None and self._recorder.awaits_words
+        return self._words.are_awaited
 
     def _note_what_was_heard(self, now: float) -> None:
         playing = self.playback.playing(now)
@@ -357,9 +463,9 @@ class Relay:
                 # One that was interrupted a moment ago may not have been reported on.
                 is_cut = turn.item_id == playing or self.playback.is_interrupted(turn.item_id)
                 self.turns.heard(turn.item_id, heard_ms, interrupted=is_cut)
-                if is_cut and self._recorder:
-                    self._recorder.heard(turn.item_id, heard_ms, self.playback.sent_ms(turn.item_id))
+                if is_cut:
+                    self._words.heard(turn.item_id, heard_ms, self.playback.sent_ms(turn.item_id))
 
     def words(self) -> list[TurnText]:
         """Return what was said, as heard, turn by turn; nothing where the caller did not agree to its being kept."""
-        return self._recorder.turns(self.turns.all()) if self._recorder else []
+        return self._words.of(self.turns.all())

@@ -16,10 +16,11 @@ from voice.models import EndReason, Outcome
 from voice.sessions import alive, records
 from voice.sessions.call import Call
 from voice.sessions.caller import Caller, CallerBrokeProtocol, CallerGone, ServerStopping
-from voice.sessions.connect import connect
 from voice.sessions.control import orders_for
 from voice.sessions.gate import ResponseGate
+from voice.sessions.ladder import Ladder
 from voice.sessions.relay import Relay, Stop
+from voice.sessions.rungs import enter_rung
 from voice.sessions.state import ConversationState
 from voice.sessions.turns import Turns
 from voice.transcripts import store
@@ -57,36 +58,63 @@ class Conversation(Protocol):
     async def follow_upstream(self) -> Stop | None: ...
     async def follow_clock(self) -> Stop: ...
     async def close(self) -> None: ...
+    async def hang_up(self) -> None: ...
     def words(self) -> Sequence[TurnText]: ...
 
 
-Opens = Callable[[Upstream, Meter], Conversation]
+@dataclass(frozen=True, slots=True)
+class Reached:
+    """A call with the model that answered, which need not be the first one, and the connection to it."""
+
+    call: Call
+    upstream: Upstream
+    ladder: Ladder
+
+
+Opens = Callable[[Reached, Meter], Conversation]
 
 
 async def run_call(call: Call, caller: Caller) -> Ended:
     """Hold a caller's conversation with an assistant of ours, as `hold_conversation` does."""
-    return await hold_conversation(call, lambda upstream, meter: Relay(call, caller, upstream, meter, _keep_fields))
+
+    def opens(reached: Reached, meter: Meter) -> Relay:
+        return Relay(reached.call, caller, reached.upstream, meter, _keep_fields, ladder=reached.ladder)
+
+    return await hold_conversation(call, opens, may_change_model=True)
 
 
-async def hold_conversation(call: Call, opens: Opens) -> Ended:
+async def hold_conversation(call: Call, opens: Opens, *, may_change_model: bool = False) -> Ended:
     """Hold the conversation of a session that has begun; settle it whatever happens.
 
+    `may_change_model`: whatever stands in for the call's model will do, down to one that is only written to.
     Raises UpstreamError when no model could be reached: nothing was said and nothing is charged.
     """
     structlog.contextvars.bind_contextvars(session_id=str(call.session_id), organisation_id=str(call.organisation_id))
+    ladder = Ladder(call, is_climbed=may_change_model)
     try:
         meter = await Meter.open(call.session_id)
-        upstream = await connect(call.endpoint)
+        reached = await _reach(call, ladder, meter)
     except BaseException as error:
-        await asyncio.shield(_settle(call, _why_not_begun(error)))
+        await asyncio.shield(_settle(call, ladder, _why_not_begun(error)))
         raise
-    relay = opens(upstream, meter)
+    relay = opens(reached, meter)
     reason, code = EndReason.SHUTTING_DOWN, ""  # what it is when this task is cancelled from outside
     try:
         reason, code = await _converse(call, relay)
     finally:
-        ended = await asyncio.shield(_close(call, relay, upstream, reason, code))
+        ended = await asyncio.shield(_close(reached, relay, reason, code))
     return ended
+
+
+async def _reach(call: Call, ladder: Ladder, meter: Meter) -> Reached:
+    """Dial the call's model, or what stands in for it; by the meter, nothing was used yet."""
+    served, upstream = await ladder.start(call)
+    if served is not call:
+        ladder.rungs.ready(owes_words=True)
+        row = ladder.rungs.rows()[-1]
+        await in_ledger_thread(enter_rung, call.session_id, row, served.model_reason)
+        await meter.change_model(served.model_served, is_voice=served.is_voice)
+    return Reached(served, upstream, ladder)
 
 
 async def _keep_fields(session_id: UUID, call_id: str, task_name: str, fields: Mapping[str, str]) -> None:
@@ -145,17 +173,19 @@ async def _first_of(*parts: Coroutine[Any, Any, Any]) -> Any:
         await asyncio.gather(*tasks, return_exceptions=True)
 
 
-async def _close(call: Call, relay: Conversation, upstream: Upstream, reason: EndReason, code: str) -> Ended:
+async def _close(reached: Reached, relay: Conversation, reason: EndReason, code: str) -> Ended:
     try:
         async with asyncio.timeout(_CLOSING_S_MAX):
             await relay.close()
     except Exception:
         log.exception("last usage not recorded")
-    await upstream.close()
-    return await _settle(call, reason, relay, code)
+    await relay.hang_up()
+    return await _settle(reached.call, reached.ladder, reason, relay, code)
 
 
-async def _settle(call: Call, reason: EndReason, relay: Conversation | None = None, code: str = "") -> Ended:
+async def _settle(
+    call: Call, ladder: Ladder, reason: EndReason, relay: Conversation | None = None, code: str = ""
+) -> Ended:
     receipt = await in_ledger_thread(settle_session, call.session_id)
     duration_ms = round((time.monotonic() - relay.began_at) * 1000) if relay else 0
     outcome = await in_ledger_thread(
@@ -167,5 +197,6 @@ async def _settle(call: Call, reason: EndReason, relay: Conversation | None = No
         was_answered=bool(relay and relay.state.caller_was_answered),
         turns=relay.turns.all() if relay else (),
         words=relay.words() if relay else (),
+        rungs=ladder.rungs.rows(relay.turns.all() if relay else ()),
     )
     return Ended(reason, outcome, duration_ms, receipt, code)

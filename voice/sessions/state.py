@@ -11,7 +11,7 @@ from typing import Any
 from voice.audio import BYTES_PER_MS, input_tokens_of
 
 # Special tokens around an item; generous, since the sum only bounds what a response may cost.
-_ITEM_OVERHEAD_TOKENS = 12
+ITEM_OVERHEAD_TOKENS = 12
 _TOTALS = ("input_tokens", "output_tokens")
 # Ten times the largest context there is: a total above it is garbage.
 _TOKENS_MAX = 10_000_000
@@ -57,7 +57,7 @@ class ConversationState:
     _seen_responses: set[str] = field(default_factory=set)
 
     def text_added(self, text: str) -> None:
-        self._add(tokens_at_most(text) + _ITEM_OVERHEAD_TOKENS)
+        self._add(tokens_at_most(text) + ITEM_OVERHEAD_TOKENS)
 
     def tokens_added(self, tokens: int) -> None:
         self._add(tokens)
@@ -74,14 +74,24 @@ class ConversationState:
         speech_ms = max(0, int(event.get("audio_end_ms") or 0) - self._speech_started_ms)
         tokens = input_tokens_of(speech_ms * BYTES_PER_MS)
         # Twice: its transcript is billed beside it.
-        self._add(2 * tokens + _ITEM_OVERHEAD_TOKENS)
+        self._add(2 * tokens + ITEM_OVERHEAD_TOKENS)
+
+    def moved(self, context_tokens: int) -> None:
+        """Another upstream goes on with the conversation, and has been given so much of it at most."""
+        self.context_tokens = min(context_tokens, self.context_tokens_max)
+        self.response, self.response_id = Response.NONE, ""
+        self.caller_is_speaking = False
+        self._added_tokens = 0
+        # Its ids are its own: one that an earlier upstream used as well is no repeat.
+        self._seen_responses.clear()
 
     def response_asked(self) -> None:
         self.response = Response.ASKED
 
     def response_created(self, event: Mapping[str, Any]) -> None:
-        self.response = Response.RUNNING
+        # Read before anything is changed by it: it may be garbage.
         self.response_id = str(event["response"]["id"])
+        self.response = Response.RUNNING
         self.response_audio_bytes = self.response_text_chars = 0
         self._added_tokens = 0
 

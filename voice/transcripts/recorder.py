@@ -53,6 +53,10 @@ class Recorder:
     def caller_not_understood(self, item_id: str) -> None:
         self._awaited.discard(item_id)
 
+    def give_up_waiting(self) -> None:
+        """Whoever wrote down what the caller says is gone."""
+        self._awaited.clear()
+
     @property
     def awaits_words(self) -> bool:
         """Whether something that was said is still being written down."""

@@ -12,6 +12,7 @@ _DIALLERS: dict[str, Callable[[Endpoint, float], Awaitable[Upstream]]] = {
     "openai": openai.dial,
     "azure_openai": azure_openai.dial,
     "pipeline": pipeline.dial,
+    "chat": pipeline.dial_text,
     "sarvam": sarvam.dial,
 }
 

@@ -9,6 +9,7 @@ import pytest
 from django.db import OperationalError
 
 from tests.fakes.caller import FakeCaller
+from tests.fakes.ladder import FakeLadder
 from tests.fakes.meter import FakeMeter
 from tests.fakes.scripted_upstream import ScriptedUpstream
 from tests.voice.sessions.calls import make_call
@@ -78,7 +79,8 @@ async def live_call(meter: FakeMeter | None = None, **changes):
     async def keep_fields(*fields) -> None:
         kept.append(fields)
 
-    relay = Relay(make_call(**changes), caller, upstream, meter, keep_fields)
+    held = make_call(**changes)
+    relay = Relay(held, caller, upstream, meter, keep_fields, ladder=FakeLadder(held))
     call = Live(relay, caller, upstream, meter)
     call.kept = kept
     await relay.open()
@@ -307,7 +309,7 @@ async def test_a_model_that_stalls_in_a_response_has_failed(monkeypatch):
     async with live_call() as call:
         await call.response_starts("r1")
         with pytest.raises(UpstreamError, match="upstream_stalled"):
-            await asyncio.wait_for(call.parts["follow_clock"], 5)
+            await asyncio.wait_for(call.parts["follow_upstream"], 5)
 
 
 @pytest.mark.parametrize(

@@ -10,6 +10,7 @@ import contextlib
 import secrets
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from dataclasses import replace
 from typing import Any
 
 from voice.audio import ms_of
@@ -46,6 +47,18 @@ _DECODED_BYTES = 64 * 1024
 
 async def dial(endpoint: Endpoint, timeout_s: float) -> "PipelineUpstream":
     """Open a session once the server of the models has answered; raise UpstreamError when it does not."""
+    server = await _checked_server(endpoint, timeout_s)
+    return PipelineUpstream(endpoint, server.parts(), server.close)
+
+
+async def dial_text(endpoint: Endpoint, timeout_s: float) -> "PipelineUpstream":
+    """As `dial`, for a chat model without ears or a voice: it is billed by the tokens that it counts itself."""
+    server = await _checked_server(endpoint, timeout_s)
+    parts = replace(server.parts(), chat_model=server.counting_chat_model(), bills_words=True)
+    return PipelineUpstream(endpoint, parts, server.close)
+
+
+async def _checked_server(endpoint: Endpoint, timeout_s: float) -> OpenAICompatibleServer:
     server = OpenAICompatibleServer(endpoint)
     try:
         async with asyncio.timeout(timeout_s):
@@ -56,7 +69,7 @@ async def dial(endpoint: Endpoint, timeout_s: float) -> "PipelineUpstream":
     except BaseException:
         await server.close()
         raise
-    return PipelineUpstream(endpoint, server.parts(), server.close)
+    return server
 
 
 class PipelineUpstream:

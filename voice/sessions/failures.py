@@ -1,0 +1,50 @@
+"""Which of an upstream's own words mean that it cannot go on with the call."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from voice.upstream.errors import UpstreamError, UpstreamRefused
+
+# Of the account: only its owner can change that.
+_REFUSALS = {
+    "insufficient_quota": "upstream_quota",
+    "credit_balance_exhausted": "upstream_quota",
+    "billing_hard_limit_reached": "upstream_quota",
+    "account_deactivated": "upstream_unauthorized",
+    "invalid_api_key": "upstream_unauthorized",
+    "model_not_found": "upstream_model_not_found",
+    "rate_limit_exceeded": "upstream_rate_limited",
+    "inference_rate_limit_exceeded": "upstream_rate_limited",
+}
+_CODE_CHARS_MAX = 80
+
+
+def failure_of_response(response: Mapping[str, Any]) -> UpstreamError | None:
+    """Return why a response that is over means that its upstream cannot answer; None when it does not."""
+    if response.get("status") != "failed":
+        return None
+    details = response.get("status_details")
+    error = details.get("error") if isinstance(details, Mapping) else None
+    if not isinstance(error, Mapping):
+        return None
+    if refusal := _refusal(error):
+        return refusal
+    code = str(error.get("code"))
+    if code.startswith("upstream_"):
+        return UpstreamError(code[:_CODE_CHARS_MAX], retryable=True)
+    # What is wrong with the request stays wrong wherever it is sent; what is wrong with the server need not.
+    return UpstreamError("upstream_failed", retryable=True) if error.get("type") == "server_error" else None
+
+
+def failure_of_error(error: Mapping[str, Any]) -> UpstreamError | None:
+    """Return why an `error` event means that the session is over, or as good as over; None when it does not."""
+    if error.get("code") == "session_expired":
+        return UpstreamError("session_expired", retryable=True)
+    return _refusal(error)
+
+
+def _refusal(error: Mapping[str, Any]) -> UpstreamError | None:
+    for word in (error.get("code"), error.get("type")):
+        if isinstance(word, str) and word in _REFUSALS:
+            return UpstreamRefused(_REFUSALS[word], retryable=False)
+    return None

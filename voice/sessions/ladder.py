@@ -1,0 +1,166 @@
+"""The ladder of models a call climbs down, at its start and while it goes on: which is next, and reaching it in time.
+
+A connection that broke is tried once more with the same model where that may help; then what stands in for the model is
+tried in the catalogue's order, and in the end a text model, with which the caller types. All of it is bounded.
+"""
+
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from functools import partial
+
+import structlog
+from django.db import DatabaseError
+
+from voice.catalogue import breaker
+from voice.metering.executor import in_ledger_thread
+from voice.sessions import records
+from voice.sessions.call import Call
+from voice.sessions.connect import connect
+from voice.sessions.rungs import Rungs
+from voice.upstream.base import Upstream
+from voice.upstream.errors import UpstreamError
+
+log = structlog.get_logger(__name__)
+
+# Failures after which another rung is tried; with the first one, so many rungs and one a call at most.
+FAILURES_MAX = 5
+# Seconds, in all of a call, that a caller may spend waiting for the next model.
+WAIT_S_MAX = 30.0
+# Callers wait: before the call they see "Connecting", in the middle of it they hear nothing.
+START_DIAL_S = 5.0
+DIAL_S = 3.0
+
+# What a fresh connection to the same model may mend. A stall and a used-up quota it would not, or not in time.
+_TRY_AGAIN = {
+    "upstream_closed",
+    "upstream_dropped",
+    "upstream_failed",
+    "upstream_gone",
+    "upstream_unavailable",
+    "session_expired",
+}
+# What ends a connection though nothing is wrong with the model.
+PLANNED = {"session_expired", "session_expiring", "maintenance", "voice_wanted", "upstream_flooded"}
+
+
+class Ladder:
+    """One a call. `rungs` is what is kept of it.
+
+    `is_climbed`: another model may hold the call; else it ends with the one it begins with.
+    """
+
+    def __init__(self, call: Call, *, is_climbed: bool) -> None:
+        self.rungs = Rungs(call)
+        self._is_climbed = is_climbed
+        self._left: set[str] = set()
+        self._failures = 0
+        self._waited_s = 0.0
+        self._is_second_try = False
+        self._due: list[Callable[[], None]] = []
+
+    async def start(self, call: Call) -> tuple[Call, Upstream]:
+        """Reach the call's model, or the first one below it that answers. Raises UpstreamError when none does."""
+        try:
+            return call, await connect(call.endpoint, within_s=START_DIAL_S)
+        except UpstreamError as error:
+            return await self.climb_down(call, error, dial_s=START_DIAL_S, was_live=False)
+        finally:
+            await self.report()
+
+    async def climb_down(
+        self, call: Call, error: UpstreamError, *, dial_s: float = DIAL_S, was_live: bool = True
+    ) -> tuple[Call, Upstream]:
+        """Return what holds the call after its model failed, and the connection to it.
+
+        Raises the last UpstreamError when nothing is left, or the call has had its share of rungs and waiting.
+        """
+        began_at = time.monotonic()
+        try:
+            while True:
+                self._note_failure(call, error)
+                left_s = WAIT_S_MAX - self._waited_s - (time.monotonic() - began_at)
+                found = None
+                if self._failures <= FAILURES_MAX and left_s > 0:
+                    found = await self._next(call, error, was_live=was_live)
+                if found is None:
+                    raise error
+                self.rungs.enter(found, error.code)
+                try:
+                    return found, await connect(found.endpoint, within_s=min(dial_s, left_s))
+                except UpstreamError as unreached:
+                    call, error, was_live = found, unreached, False
+        finally:
+            self._waited_s += time.monotonic() - began_at
+
+    async def replace(self, call: Call, *, with_another: bool) -> tuple[Call, Upstream] | None:
+        """Return another connection for a call whose model still holds it: to the same model, or `with_another`.
+
+        None when there is none to be had; the call is then better off where it is.
+        """
+        found: Call | None = call
+        if with_another:
+            found = await in_ledger_thread(records.call_after, call, {call.model_served})
+        if found is None or (with_another and found.rung_kind == "text"):
+            return None
+        return await self._reach(found)
+
+    async def climb_up(self, call: Call) -> tuple[Call, Upstream] | None:
+        """Return the best model that can be talked to now, for a call that is typed; None when there is none."""
+        left: set[str] = set()
+        while len(left) < FAILURES_MAX:
+            found = await in_ledger_thread(records.call_after, replace(call, is_voice=True), left)
+            if found is None or found.rung_kind == "text":
+                return None
+            if reached := await self._reach(found):
+                return reached
+            left.add(found.model_served)
+        return None
+
+    def answered(self, call: Call) -> None:
+        """The model that holds the call has given an answer: what failed before it may be tried again after it."""
+        self._is_second_try = False
+        self._left.clear()
+        self._due.append(partial(breaker.answered, call.model_served))
+
+    async def report(self) -> None:
+        """Tell the models' breakers what became of them. That it cannot be told is no reason to end a call."""
+        due, self._due = self._due, []
+        if due:
+            await in_ledger_thread(_do_all, due)
+
+    async def _reach(self, call: Call) -> tuple[Call, Upstream] | None:
+        try:
+            upstream = await connect(call.endpoint, within_s=DIAL_S)
+        except UpstreamError as error:
+            self._note_failure(call, error, counts=False)
+            return None
+        return call, upstream
+
+    async def _next(self, call: Call, error: UpstreamError, *, was_live: bool) -> Call | None:
+        if not self._is_climbed:
+            return None
+        if was_live and error.code in _TRY_AGAIN and not self._is_second_try:
+            self._is_second_try = True
+            return call
+        self._is_second_try = False
+        self._left.add(call.model_served)
+        try:
+            return await in_ledger_thread(records.call_after, call, self._left)
+        except DatabaseError:
+            log.warning("no other model can be looked for: the database is out of reach")
+            return None
+
+    def _note_failure(self, call: Call, error: UpstreamError, *, counts: bool = True) -> None:
+        log.warning("a model does not hold the call", model=call.model_served, code=error.code)
+        if error.code not in PLANNED:
+            self._failures += counts
+            self._due.append(partial(breaker.failed, call.model_served, error.code, call.organisation_id))
+
+
+def _do_all(due: list[Callable[[], None]]) -> None:
+    try:
+        for do in due:
+            do()
+    except DatabaseError:
+        log.warning("a model's breaker was not told")

@@ -1,0 +1,310 @@
+"""A live call goes on with another upstream: the partial answer is settled, the next model told, and asked to go on.
+
+The caller's speech is kept meanwhile (line.py), nothing is asked for (gate.py), and what was delivered of the answer
+plays on in the browser while the next model is dialled.
+"""
+
+import asyncio
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from functools import partial
+from typing import Any
+
+import structlog
+
+from voice import realtime_events
+from voice.history import RECENT, RECENT_TOKENS
+from voice.metering.executor import in_ledger_thread
+from voice.metering.meter import Meter
+from voice.sessions import own_events
+from voice.sessions.call import Call
+from voice.sessions.customer_tools import CustomerTools
+from voice.sessions.gate import Order, ResponseGate, Send
+from voice.sessions.ladder import Ladder
+from voice.sessions.line import Line
+from voice.sessions.playback import Playback
+from voice.sessions.prompt import go_on_from, instructions_of, session_of
+from voice.sessions.rungs import enter_rung
+from voice.sessions.state import ITEM_OVERHEAD_TOKENS, ConversationState, Response, tokens_at_most
+from voice.sessions.tools import tools_of
+from voice.sessions.turns import Turns
+from voice.sessions.words import Words
+from voice.upstream.base import Upstream
+from voice.upstream.errors import UpstreamError
+
+log = structlog.get_logger(__name__)
+
+# A caller who waits for longer is told that it takes a moment.
+_ONE_MOMENT_S = 1.0
+# A session is left this long before its provider ends it, in a pause if there is one until shortly before.
+_EXPIRY_AHEAD_S, _EXPIRY_LAST_S = 120.0, 10.0
+# Somebody who switches a model off, or wants to talk again, waits no longer than this for a pause.
+_ORDERED_WITHIN_S = 10.0
+# Where there was nothing to move to, it is looked again after this.
+_LOOK_AGAIN_S = 15.0
+# The items that we tell a new upstream, by their ids: nobody else is to be told of them.
+GIVEN_ITEM = b'"id":"sofar_'
+
+
+class Moving:
+    """One a call. `call` is the call as the model that holds it now serves it."""
+
+    def __init__(
+        self,
+        call: Call,
+        *,
+        line: Line,
+        ladder: Ladder,
+        gate: ResponseGate,
+        state: ConversationState,
+        words: Words,
+        turns: Turns,
+        playback: Playback,
+        tools: CustomerTools,
+        meter: Meter,
+        tell: Send,
+        notices: Mapping[str, str],
+        is_leaving: Callable[[], bool],
+    ) -> None:
+        self.call = call
+        self._line, self._ladder, self._gate, self._state = line, ladder, gate, state
+        self._words, self._turns, self._playback, self._tools = words, turns, playback, tools
+        self._meter, self._tell, self._notices, self._is_leaving = meter, tell, notices, is_leaving
+        self.is_moving = False
+        self._has_answered = False
+        # Items of upstreams that are gone: the one that is there knows nothing of them.
+        self.left_behind: set[str] = set()
+        self._waits_since: float | None = None
+        self._expires_at: float | None = None
+        self._wanted, self._wanted_by, self._not_before = "", 0.0, 0.0
+        self._replacement: asyncio.Task[tuple[Call, Upstream] | None] | None = None
+
+    # The line broke.
+
+    async def move(self, error: UpstreamError) -> None:
+        """Have another upstream go on where the one that failed was. Raises the last error when there is none."""
+        self.is_moving = True
+        go_on = await self._leave(time.monotonic())
+        call, was_live = self.call, True
+        while True:
+            call, upstream = self._take_replacement() or await self._climb_down(call, error, was_live=was_live)
+            try:
+                await self._line.join(upstream, self.opening(call))
+                break
+            except UpstreamError as unreached:
+                error, was_live = unreached, False
+        await self._arrive(call, go_on)
+
+    async def _climb_down(self, call: Call, error: UpstreamError, *, was_live: bool) -> tuple[Call, Upstream]:
+        try:
+            return await self._ladder.climb_down(call, error, was_live=was_live)
+        finally:
+            self._report()
+
+    async def _leave(self, now: float) -> str:
+        """Settle what the upstream that is gone was doing; return how the next is to go on, "" when nothing is owed."""
+        state, item_id = self._state, self._words.answering
+        is_running = state.response is Response.RUNNING
+        is_whole = is_running and bool(item_id) and self._words.so_far.is_final(item_id)
+        is_owed = (state.response is not Response.NONE and not is_whole) or self._gate.wants_response
+        is_owed = is_owed and not state.caller_is_speaking and not self._is_leaving()
+        self._waits_since = now if is_owed else None
+        self._ladder.rungs.left(now)
+        self._gate.record_estimate()
+        self._gate.hold()
+        state.response = Response.NONE
+        self._words.are_lost()
+        said = await self._end_answer(item_id) if is_running and item_id and not is_whole else ""
+        if is_owed:
+            await self._tell(own_events.working())
+        return go_on_from(said, is_new=not self._words.so_far) if is_owed else ""
+
+    async def _end_answer(self, item_id: str) -> str:
+        """End an answer where its upstream left it, for the caller too; return its words."""
+        sent_ms = self._playback.sent_ms(item_id)
+        said = self._words.cut_off(sent_ms or None)
+        place = {"item_id": item_id, "output_index": 0, "content_index": 0}
+        if sent_ms:
+            await self._tell(realtime_events.dump({"type": "response.output_audio.done", **place}))
+        kind = "response.output_audio_transcript.done" if sent_ms else "response.output_text.done"
+        name = "transcript" if sent_ms else "text"
+        await self._tell(realtime_events.dump({"type": kind, **place, name: said}))
+        return said
+
+    # The next one.
+
+    def opening(self, call: Call) -> list[bytes]:
+        """Return what a new upstream is told before anything else: who it is, and what was said so far."""
+        items = self._words.so_far.items(_tokens_given(call))
+        given = ({"id": f"sofar_{index}", **item} for index, item in enumerate(items))
+        frames = [realtime_events.dump({"type": "conversation.item.create", "item": item}) for item in given]
+        return [realtime_events.session_update(session_of(call)), *frames]
+
+    def context_tokens(self, call: Call) -> int:
+        """Return how much a new upstream reads at most once it was told all that."""
+        prompt = instructions_of(call) + str(tools_of(call))
+        return tokens_at_most(prompt) + sum(map(tokens_at_most_of_item, self._words.so_far.items(_tokens_given(call))))
+
+    async def _arrive(self, call: Call, go_on: str) -> None:
+        before, self.call = self.call, call
+        self.left_behind.update(turn.item_id for turn in self._turns.all())
+        self._words.answering = ""
+        self._expires_at, self._wanted, self._has_answered = None, "", False
+        self._state.moved(self.context_tokens(call))
+        self._tools.moved(is_voice=call.is_voice)
+        self._line.hear(call.is_voice)
+        self._change_prices(call, is_another=True)
+        self._ladder.rungs.ready(owes_words=bool(go_on))
+        row = self._ladder.rungs.rows()[-1]
+        self._gate.record(partial(in_ledger_thread, enter_rung, call.session_id, row, call.model_reason))
+        self._report()
+        log.info("another upstream holds the call", model=call.model_served, reason=row.reason)
+        if (call.model_served, call.is_voice) != (before.model_served, before.is_voice):
+            await self.tell_model()
+        if go_on:
+            instructions = f"{instructions_of(call)}\n\n{go_on}"
+            request = partial(_request, instructions)
+            self._gate.place(Order(request, extra_tokens=tokens_at_most(go_on)))
+        self.is_moving = False
+        self._gate.go_on()
+
+    def _change_prices(self, call: Call, *, is_another: bool) -> None:
+        change = partial(self._meter.change_model, call.model_served, is_voice=call.is_voice)
+        if is_another:
+            self._gate.change_model(call.model_served, call.max_output_tokens, change)
+        else:
+            self._gate.change_prices(change)
+
+    async def tell_model(self) -> None:
+        """Tell the caller which model holds the call, and whether it is talked to."""
+        call = self.call
+        await self._tell(own_events.model_changed(call.model_served, call.model_reason, voice=call.is_voice))
+
+    def _report(self) -> None:
+        # Beside the other jobs for the database: nobody waits for it.
+        self._gate.record(self._ladder.report)
+
+    # What is wanted: by the operator, by the caller, or because a session's time is up.
+
+    def want(self, code: str) -> None:
+        """Go on with another upstream at the next pause, or soon without one."""
+        if not self._wanted:
+            now = time.monotonic()
+            self._wanted, self._wanted_by, self._not_before = code, now + _ORDERED_WITHIN_S, now
+
+    def expires(self, at: float) -> None:
+        """The upstream has said when it ends the session, on the monotonic clock."""
+        self._expires_at = at
+
+    def answered(self) -> None:
+        """The upstream has given an answer; the first one says that it holds the call."""
+        if not self._has_answered:
+            self._has_answered = True
+            self._ladder.answered(self.call)
+            self._report()
+
+    async def choose_mode(self, *, is_voice: bool) -> None:
+        """Let the caller talk, or type and read; a model that is only written to is left for one that speaks."""
+        call = self.call
+        if self.is_moving or is_voice == call.is_voice:
+            await self.tell_model()
+            return
+        if is_voice and call.rung_kind == "text":
+            self.want("voice_wanted")
+            return
+        self.call = call = replace(call, is_voice=is_voice)
+        self._tools.is_voice = is_voice
+        self._line.hear(is_voice)
+        if is_voice:
+            self._change_prices(call, is_another=False)
+            await self._line.send(realtime_events.session_update(session_of(call)))
+        else:
+            session = {"output_modalities": ["text"], "audio": {"input": {"turn_detection": None}}}
+            await self._line.send(realtime_events.session_update(session))
+            await self._line.send(realtime_events.clear_input_audio())
+            self._state.caller_is_speaking = False
+        await self.tell_model()
+
+    # What the clock does.
+
+    async def follow(self, now: float, *, is_quiet: bool) -> None:
+        """Tell a caller who waits that it takes a moment; find the next upstream before the one that is there goes."""
+        await self._tell_one_moment(now)
+        if self.is_moving:
+            return
+        if self._expires_at is not None and now > self._expires_at - _EXPIRY_AHEAD_S and not self._wanted:
+            self._wanted, self._wanted_by = "session_expiring", self._expires_at - _EXPIRY_LAST_S
+            self._not_before = now
+        if not self._wanted:
+            return
+        if self._replacement is None:
+            if now >= self._not_before:
+                self._replacement = asyncio.create_task(self._find_replacement(self._wanted))
+        elif self._replacement.done() and (is_quiet or now >= self._wanted_by):
+            await self._replace(now)
+
+    async def _tell_one_moment(self, now: float) -> None:
+        if self._waits_since is None:
+            return
+        state = self._state
+        if state.response is Response.RUNNING and (state.response_audio_bytes or state.response_text_chars):
+            self._waits_since = None
+        elif now - self._waits_since > _ONE_MOMENT_S:
+            self._waits_since = None
+            await self._tell(own_events.notice("one_moment", self._notices["one_moment"]))
+
+    async def _find_replacement(self, code: str) -> tuple[Call, Upstream] | None:
+        if code == "voice_wanted":
+            return await self._ladder.climb_up(self.call)
+        return await self._ladder.replace(self.call, with_another=code != "session_expiring")
+
+    async def _replace(self, now: float) -> None:
+        assert self._replacement is not None
+        if self._replacement.result() is not None:
+            self._line.break_off(UpstreamError(self._wanted, retryable=True))
+            return
+        self._replacement = None
+        self._report()
+        if self._wanted == "voice_wanted":
+            await self._tell(own_events.notice("voice_unavailable", self._notices["voice_unavailable"]))
+        if self._wanted == "session_expiring":
+            self._not_before = now + _LOOK_AGAIN_S
+        else:
+            self._wanted = ""
+
+    def _take_replacement(self) -> tuple[Call, Upstream] | None:
+        """Return what was found before the line broke, if it was."""
+        found, self._replacement = self._replacement, None
+        if found is None or not found.done():
+            if found is not None:
+                found.cancel()
+            return None
+        replacement = found.result()
+        if replacement is not None:
+            self._ladder.rungs.enter(replacement[0], self._wanted)
+        return replacement
+
+    async def close(self) -> None:
+        """Let go of an upstream that was found and is not needed any more."""
+        if self._replacement is None:
+            return
+        self._replacement.cancel()
+        (found,) = await asyncio.gather(self._replacement, return_exceptions=True)
+        if isinstance(found, tuple):
+            await found[1].close()
+
+
+def tokens_at_most_of_item(item: Mapping[str, Any]) -> int:
+    """Bound from above what an item of text adds to the context."""
+    return sum(tokens_at_most(part["text"]) for part in item["content"]) + ITEM_OVERHEAD_TOKENS
+
+
+def _tokens_given(call: Call) -> int:
+    # Half of what the model can read at most: it goes on from there.
+    most = call.endpoint.capabilities.context_tokens // 2
+    return min(RECENT_TOKENS, most) if call.history == RECENT else most
+
+
+def _request(instructions: str, max_output_tokens: int) -> bytes:
+    return realtime_events.response_create(max_output_tokens=max_output_tokens, instructions=instructions)
