@@ -10,6 +10,7 @@ from typing import Any, cast
 
 from daphne.cli import CommandLineInterface
 from daphne.server import Server
+from django.conf import settings
 from twisted.internet.defer import Deferred
 from twisted.internet.protocol import Protocol
 from uvicorn.config import Config
@@ -26,6 +27,8 @@ class PicowsServer(Server):  # type: ignore[misc]
 
     def __init__(self, application: Any, **options: Any) -> None:
         super().__init__(application, ready_callable=self._take_over_websockets, **options)
+        # A connection that was lost still cares for its call, until the caller is back or stays away.
+        self.application_close_timeout += settings.RESUME_WITHIN_S
 
     def _take_over_websockets(self) -> None:
         is_plain = all(str(endpoint).startswith(("tcp:", "unix:", "fd:")) for endpoint in self.endpoints)

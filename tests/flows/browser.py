@@ -1,5 +1,7 @@
 """A page on the widget's socket: it sends what a test says, hears what it is sent, and reports what it has played."""
 
+import asyncio
+import contextlib
 import json
 from typing import Any
 
@@ -29,6 +31,8 @@ class Browser:
         self.heard: dict[str, int] = {}
         self.close_code: int | None = None
         self.plays = True
+        self.resume_token = ""
+        self._received_messages = 0
 
     async def opens(self) -> tuple[bool, str | int | None]:
         """Return whether the server accepted, and the subprotocol it chose."""
@@ -39,6 +43,25 @@ class Browser:
         assert await self.opens() == (True, SUBPROTOCOL)
         await self.says("session.start", version=1, ticket=ticket, voice=voice)
         return await self.until("session.started")
+
+    async def resumes(self, before: "Browser", **changes: Any) -> dict[str, Any]:
+        """Open the socket and go on with the call of another, whose network broke; return session.resumed."""
+        self.told, self.heard, self._item_id = [*before.told], dict(before.heard), before._item_id
+        self.resume_token, self._received_messages = before.resume_token, before._received_messages
+        assert await self.opens() == (True, SUBPROTOCOL)
+        await self.says("session.resume", **(before.whereabouts() | changes))
+        return await self.until("session.resumed")
+
+    def whereabouts(self) -> dict[str, Any]:
+        """Return what a page says of itself that comes back."""
+        return {
+            "version": 1,
+            "resume_token": self.resume_token,
+            "item_id": self._item_id or None,
+            "played_ms": 0,
+            "received_bytes": sum(self.heard.values()),
+            "received_messages": self._received_messages,
+        }
 
     async def says(self, kind: str, **fields: Any) -> None:
         await self.sends_text(json.dumps({"type": kind, **fields}))
@@ -51,8 +74,22 @@ class Browser:
 
     async def vanishes(self, code: int = 1006) -> None:
         """The connection is lost; return when the server is done with it."""
+        await self.drops(code)
+        await self.is_let_go()
+
+    async def drops(self, code: int = 1006) -> None:
+        """The connection is lost."""
         await self._socket.send_input({"type": "websocket.disconnect", "code": code})
+
+    async def is_let_go(self) -> None:
+        """Return when the server is done with the connection."""
         await self._socket.wait(PATIENCE_S)
+
+    async def is_cancelled(self) -> None:
+        """The server stops, and what this connection runs with it."""
+        self._socket.future.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await self._socket.future
 
     async def until(self, kind: str, **fields: Any) -> dict[str, Any]:
         """Return the next message of a kind with these fields; raise Closed when there will be none."""
@@ -88,6 +125,8 @@ class Browser:
             return {"type": "audio"}
         message = json.loads(output["text"])
         self.told.append(message)
+        self.resume_token = message.get("resume_token", self.resume_token)
+        self._received_messages += message["type"] not in ("session.started", "session.resumed", "error")
         await self._react(message)
         return message
 

@@ -36,8 +36,8 @@ pytestmark = [
 class Site:
     """A web server on the test's own database; started again when a test has ended it."""
 
-    def __init__(self, server, data_dir):
-        self.server, self._data_dir, self._web = server, data_dir, None
+    def __init__(self, server, data_dir, **env):
+        self.server, self._data_dir, self._env, self._web = server, data_dir, env, None
         self.model_port = free_port()
 
     @property
@@ -48,6 +48,7 @@ class Site:
                 "LOG_LEVEL": "ERROR",
                 "OPENAI_API_KEY": "sk-test",
                 "OPENAI_REALTIME_URL": f"ws://127.0.0.1:{self.model_port}/v1/realtime",
+                **self._env,
             }
             self._web = WebProcess(self.server, self._data_dir, env).__enter__()
         return self._web

@@ -115,7 +115,7 @@ def _take_place(call: CallRequest, agent: Agent, terms: _Terms, now: datetime) -
     # Locked against the meters of its live calls, which claim more of the day's ceiling as they go.
     agent = Agent.objects.select_for_update(no_key=True, of=("self",)).select_related("organisation").get(id=agent.id)
     refuse_inactive(agent.organisation, agent)
-    check_room(agent, call.client_ip, now)
+    check_room(agent, call.client_ip, now, call.visitor_id)
     hold_micro = _first_hold_micro(agent, terms.served)
     if not terms.is_member:
         _refuse_over_ceiling(agent, hold_micro, now)

@@ -17,16 +17,25 @@ def open_sessions(now: datetime) -> QuerySet[Session]:
     return Session.objects.filter(Q(state=SessionState.LIVE) | admitted)
 
 
-def check_room(agent: Agent, client_ip: str, now: datetime) -> None:
-    """Raises Refusal when there is no room for one more. Exact only while the row of Switches is locked."""
-    if _count_from_network(open_sessions(now), client_ip) >= settings.CONCURRENT_CALLS_PER_IP:
+def check_room(agent: Agent, client_ip: str, now: datetime, visitor_id: str = "") -> None:
+    """Raises Refusal when there is no room for one more. Exact only while the row of Switches is locked.
+
+    A call that waits for this very visitor to come back takes no room: it ends when the new one begins.
+    """
+    sessions = open_sessions(now)
+    if visitor_id:
+        sessions = sessions.exclude(visitor_id=visitor_id, agent=agent, away_since__isnull=False)
+    if _count_from_network(sessions, client_ip) >= settings.CONCURRENT_CALLS_PER_IP:
         raise Refusal("network_busy")
-    check_room_for_client(agent.organisation_id, agent.id, now)
+    _check_room_among(sessions, agent.organisation_id, agent.id)
 
 
 def check_room_for_client(organisation_id: UUID, agent_id: UUID | None, now: datetime) -> None:
     """As `check_room`, for a customer's own server: it may open many calls from one address, and without an agent."""
-    sessions = open_sessions(now)
+    _check_room_among(open_sessions(now), organisation_id, agent_id)
+
+
+def _check_room_among(sessions: QuerySet[Session], organisation_id: UUID, agent_id: UUID | None) -> None:
     if agent_id and sessions.filter(agent=agent_id).count() >= settings.CONCURRENT_CALLS_PER_AGENT:
         raise Refusal("agent_busy")
     if sessions.filter(organisation=organisation_id).count() >= settings.CONCURRENT_CALLS_PER_ORGANISATION:
