@@ -3,12 +3,15 @@
 Frames are read and written by compiled code, straight from and to the socket, and a frame from a browser becomes one
 ASGI message without a task or a timer of its own. uvicorn's own protocols spend several times as much on a frame, and a
 call has a hundred a second. No compression: what flows is audio.
+
+An application that can take a message at once, without waiting for anything, may go without ASGI for it: see `_listen`
+and `_send_now`, which it finds in the scope's extensions as `parley.direct`.
 """
 
 import asyncio
 import logging
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from http import HTTPStatus
 from typing import Any, cast
 from urllib.parse import unquote
@@ -47,6 +50,11 @@ _CLOSE_WITHIN_S = 10.0
 # Codes that only servers have a reason to send: from a client they could pass for our own.
 _SERVERS_CODES = {1012, 1013}
 
+_DATA = (WSMsgType.TEXT, WSMsgType.BINARY)
+
+# Is offered the payload of each message and whether it is text, perhaps of a wrong encoding; says whether it took it.
+Take = Callable[[bytes, bool], bool]
+
 
 class PicowsWebSocket(WSListener, asyncio.Protocol):
     """One connection, made by uvicorn with the request that asked for it; then picows talks to the socket."""
@@ -63,6 +71,7 @@ class PicowsWebSocket(WSListener, asyncio.Protocol):
         self._reader: asyncio.Future[None] | None = None
         self._writable: asyncio.Future[None] | None = None
         self._is_paused = False
+        self._take: Take | None = None
         self._pieces: list[bytes] = []
         self._pieces_type = WSMsgType.CONTINUATION
         # Whether the application has been told, or has told us, that it is over; then, whether the socket is gone.
@@ -127,7 +136,10 @@ class PicowsWebSocket(WSListener, asyncio.Protocol):
             "headers": headers,
             "subprotocols": [token.strip() for value in asked for token in value.split(",")],
             "state": self._app_state.copy(),
-            "extensions": {"websocket.http.response": {}},
+            "extensions": {
+                "websocket.http.response": {},
+                "parley.direct": {"listen": self._listen, "send": self._send_now},
+            },
         }
 
     # The application's side.
@@ -165,6 +177,20 @@ class PicowsWebSocket(WSListener, asyncio.Protocol):
             self._is_paused = False
             self._raw.resume_reading()
         return message
+
+    def _listen(self, take: Take | None) -> None:
+        """Offer every message to `take` first that comes while the application waits for one: it must not raise.
+
+        So an application that is busy, or has messages left to receive, gets the next in their order.
+        """
+        self._take = take
+
+    def _send_now(self, data: bytes, is_text: bool) -> bool:
+        """Send a message of UTF-8 or of bytes; False where that has to wait, or nobody is there any more."""
+        if self._writable is not None or self._socket is None or self._is_over:
+            return False
+        self._socket.send(WSMsgType.TEXT if is_text else WSMsgType.BINARY, data)
+        return True
 
     async def _send(self, message: dict[str, Any]) -> None:
         if self._writable is not None:
@@ -265,11 +291,11 @@ class PicowsWebSocket(WSListener, asyncio.Protocol):
                 self._raw.close()
         elif frame.rsv1 or frame.rsv2 or frame.rsv3:
             raise WSProtocolError(WSCloseCode.PROTOCOL_ERROR, "an extension that was not agreed on")
-        elif kind == WSMsgType.BINARY and frame.fin and not self._pieces:
-            self._put({"type": "websocket.receive", "bytes": frame.get_payload_as_bytes()})
+        elif kind in _DATA and frame.fin and not self._pieces:
+            self._on_message(frame.get_payload_as_bytes(), kind == WSMsgType.TEXT)
         elif kind == WSMsgType.CLOSE:
             self._on_close(frame.get_payload_as_bytes())
-        elif kind in (WSMsgType.TEXT, WSMsgType.BINARY, WSMsgType.CONTINUATION):
+        elif kind in _DATA or kind == WSMsgType.CONTINUATION:
             self._on_piece(kind, frame)
 
     def on_ws_disconnected(self, transport: WSTransport) -> None:
@@ -298,7 +324,13 @@ class PicowsWebSocket(WSListener, asyncio.Protocol):
             return
         data = b"".join(self._pieces)
         self._pieces.clear()
-        if self._pieces_type == WSMsgType.BINARY:
+        self._on_message(data, self._pieces_type == WSMsgType.TEXT)
+
+    def _on_message(self, data: bytes, is_text: bool) -> None:
+        is_awaited = self._reader is not None and not self._reader.done()
+        if is_awaited and self._take is not None and self._take(data, is_text):
+            return
+        if not is_text:
             self._put({"type": "websocket.receive", "bytes": data})
             return
         try:

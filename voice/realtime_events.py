@@ -61,6 +61,11 @@ def event_type(frame: bytes) -> str:
         raise InvalidEvent("not_json") from None
 
 
+def is_audio_delta(frame: bytes) -> bool:
+    """Say whether a frame is a response.output_audio.delta as they are nearly always written: in doubt, no."""
+    return frame.startswith(_AUDIO_DELTA_START)
+
+
 def parse(frame: bytes) -> dict[str, Any]:
     """Return a frame as a dict with a non-empty string "type"; raise InvalidEvent for anything else."""
     if len(frame) > MAX_FRAME_BYTES:

@@ -329,3 +329,62 @@ async def test_connections_that_ended_are_forgotten():
         async with asyncio.timeout(PATIENCE_S):
             while server.server_state.connections or server.server_state.tasks:
                 await asyncio.sleep(0.01)
+
+
+class Taking(Application):
+    """Takes what begins with T past ASGI, and answers it there; hears the rest, each once it `may_go_on`."""
+
+    def __init__(self):
+        super().__init__()
+        self.taken = []
+        self.may_go_on = asyncio.Event()
+        self.may_go_on.set()
+
+    def take(self, data, is_text):
+        if not data.startswith(b"T"):
+            return False
+        self.taken.append((data, is_text))
+        return self.direct["send"](data, is_text)
+
+    async def serve(self):
+        self.direct = self.scope["extensions"]["parley.direct"]
+        self.direct["listen"](self.take)
+        await self.send({"type": "websocket.accept"})
+        while (message := await self.receive())["type"] != "websocket.disconnect":
+            self.heard.append(message.get("text"))
+            await self.send({"type": "websocket.send", "text": "heard"})
+            await self.may_go_on.wait()
+
+
+async def test_a_message_may_be_taken_and_answered_past_asgi():
+    app = Taking()
+    async with serving(app) as server, opens(server, subprotocols=None) as client:
+        # Heard, and the next waited for.
+        await client.send("x")
+        assert await client.recv() == "heard"
+        for message in ("Té", b"T\0"):
+            await client.send(message)
+            assert await client.recv() == message
+    assert (app.taken, app.heard) == ([("Té".encode(), True), (b"T\0", False)], ["x"])
+
+
+async def test_no_message_overtakes_one_that_was_not_taken():
+    app = Taking()
+    app.may_go_on.clear()
+    async with serving(app) as server, opens(server, subprotocols=None) as client:
+        for message in ("1", "T2", "3"):
+            await client.send(message)
+        await client.recv()
+        await (await client.ping())
+        assert app.taken == []
+        app.may_go_on.set()
+        assert [await client.recv(), await client.recv()] == ["heard", "heard"]
+    assert app.heard == ["1", "T2", "3"]
+
+
+async def test_nothing_is_sent_past_asgi_to_a_client_that_has_gone():
+    app = Taking()
+    async with serving(app) as server, opens(server, subprotocols=None):
+        pass
+    await app.ended()
+    assert not app.direct["send"](b"x", True)

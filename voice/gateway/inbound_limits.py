@@ -32,6 +32,11 @@ class Window:
         self._sum += amount
         return self._sum <= self._most
 
+    def take_back(self, amount: int) -> None:
+        """Do not count what was added last."""
+        self._slices[-1][1] -= amount
+        self._sum -= amount
+
 
 class InboundLimits:
     def __init__(self) -> None:

@@ -1,17 +1,20 @@
 """A customer's Realtime program on a websocket as the conversation's client: frames in, checked; events out."""
 
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 from voice.gateway.inbound_limits import Window
 from voice.gateway.realtime_closings import error_event
-from voice.gateway.realtime_rules import RequestRefused, Terms, read
+from voice.gateway.realtime_rules import RequestRefused, Terms, appended, read
 from voice.sessions.caller import CallerBrokeProtocol, CallerGone
 from voice.sessions.client import Appended, ClientEvent, Refusal
 
 Receive = Callable[[], Awaitable[Any]]
 Send = Callable[[Any], Awaitable[None]]
+# `listen` and `send` of config/picows_websocket.py: a way past ASGI.
+Direct = Mapping[str, Callable[..., Any]]
 
 _WINDOW_S = 10.0
 # A recorded file is sent faster than it was spoken, and history is replayed at once: generous, and still a bound.
@@ -27,11 +30,20 @@ _GOODBYES = {1000, 1001, 1005}
 class RealtimeClient:
     """Reads the ASGI `receive` itself: audio never passes through Channels' per-message dispatch.
 
-    `early` are messages received before the session could begin.
+    `early` are messages received before the session could begin. With `direct`, which a server may have,
+    audio needs no task to be woken.
     """
 
-    def __init__(self, receive: Receive, send: Send, terms: Terms, early: Sequence[Any] = ()) -> None:
+    def __init__(
+        self,
+        receive: Receive,
+        send: Send,
+        terms: Terms,
+        early: Sequence[Any] = (),
+        direct: Direct | None = None,
+    ) -> None:
         self._receive, self._send, self._terms = receive, send, terms
+        self._direct = direct
         self._early = list(early)
         self._bytes = Window(_BYTES_MAX, _WINDOW_S)
         self._audio_frames = Window(_AUDIO_FRAMES_MAX, _WINDOW_S)
@@ -66,6 +78,33 @@ class RealtimeClient:
             # What uvicorn raises once the program has gone: the first while it is closing, the second after.
             raise CallerGone from None
         self._waits_since = None
+
+    def send_now(self, frame: bytes) -> bool:
+        return self._direct is not None and bool(self._direct["send"](frame, True))
+
+    def listen(self, take: Callable[[Appended], bool]) -> None:
+        if self._direct is not None:
+            self._direct["listen"](partial(self._offer, take))
+
+    def _offer(self, take: Callable[[Appended], bool], payload: bytes, is_text: bool) -> bool:
+        """Have an append taken; whatever is unusual about a message is left to be read in its turn."""
+        # What is no UTF-8 is the server's to refuse.
+        if not is_text or not payload.isascii():
+            return False
+        try:
+            event = appended(payload)
+        except RequestRefused:
+            return False
+        if event is None:
+            return False
+        now = time.monotonic()
+        is_within = self._bytes.add(len(payload), now) and self._audio_frames.add(1, now)
+        if is_within and take(event):
+            return True
+        # It is counted when it is read.
+        self._bytes.take_back(len(payload))
+        self._audio_frames.take_back(1)
+        return False
 
     async def refuse(self, refusal: Refusal) -> None:
         await self.send(error_event("invalid_request_error", refusal))

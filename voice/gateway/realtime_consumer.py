@@ -15,7 +15,7 @@ from voice.admission.key_holders import Holder, authenticate_bearer
 from voice.admission.key_limits import count_wrong_key
 from voice.admission.refusals import Refusal as AdmissionRefusal
 from voice.gateway import realtime_closings as closings
-from voice.gateway.realtime_client import RealtimeClient, Receive, Send
+from voice.gateway.realtime_client import Direct, RealtimeClient, Receive, Send
 from voice.gateway.realtime_closings import Closing, closing_for, closing_for_refusal, closing_for_request, last_words
 from voice.gateway.realtime_handshake import Handshake, read_handshake
 from voice.gateway.realtime_opening import Opened, open_session
@@ -73,7 +73,8 @@ class RealtimeConsumer(AsyncConsumer):
             await _refuse_handshake(scope, send, "unavailable")
             return
         await send({"type": "websocket.accept", "subprotocol": handshake.subprotocol})
-        await _serve(handshake, holder, receive, send)
+        direct = (scope.get("extensions") or {}).get("parley.direct")
+        await _serve(handshake, holder, receive, send, direct)
 
 
 class VoiceSessionsConsumer(AsyncConsumer):
@@ -98,7 +99,9 @@ def _holder_of(key: str, origin: str, client_ip: str) -> Holder:
         raise
 
 
-async def _serve(handshake: Handshake, holder: Holder | None, receive: Receive, send: Send) -> None:
+async def _serve(
+    handshake: Handshake, holder: Holder | None, receive: Receive, send: Send, direct: Direct | None
+) -> None:
     try:
         if handshake.is_beta:
             raise Refused(closings.BETA)
@@ -106,7 +109,7 @@ async def _serve(handshake: Handshake, holder: Holder | None, receive: Receive, 
             raise Refused(closing_for_refusal("organisation_suspended", 403, ""))
         model, early = await _model_and_early_messages(handshake.query, receive)
         opened = await _open(holder, handshake, model)
-        ended = await _converse(opened, RealtimeClient(receive, send, opened.terms, early))
+        ended = await _converse(opened, RealtimeClient(receive, send, opened.terms, early, direct))
         if ended.reason not in _NOBODY_TO_TELL:
             reason, longest_s = str(ended.reason.value), opened.call.max_duration_s
             raise Refused(closing_for(reason, ended.code, max_duration_s=longest_s))

@@ -34,6 +34,8 @@ _APPEND_HEAD = re.compile(
     + rb"(?:" + _EVENT_ID + rb"," + _SPACE + rb")?"
     + rb'"audio"' + _SPACE + rb":" + _SPACE + rb'"'
 )  # fmt: skip
+# As nearly every program writes it.
+_USUAL_APPEND = b'{"type":"input_audio_buffer.append","audio":"'
 _APPEND_TAIL = re.compile(rb'"' + _SPACE + rb"(?:," + _SPACE + _EVENT_ID + rb")?\}" + _SPACE)
 
 # Whatever begins like these decides what is answered or how: an event of that kind unknown here could order responses
@@ -87,7 +89,7 @@ class RequestRefused(Exception):
 
 def read(frame: bytes, terms: Terms) -> ClientEvent:
     """Return what a frame asks for; raise RequestRefused for what cannot be done."""
-    if audio := _appended(frame):
+    if audio := appended(frame):
         return audio
     event = parse(frame)
     event_id = _event_id(event)
@@ -116,12 +118,17 @@ def parse(frame: bytes) -> dict[str, Any]:
     return event
 
 
-def _appended(frame: bytes) -> Appended | None:
-    """Read an append in its usual spelling, at whose audio nobody looks; None for anything else."""
-    head = _APPEND_HEAD.match(frame)
-    if head is None:
+def appended(frame: bytes) -> Appended | None:
+    """Read an append in its usual spelling, at whose audio nobody looks; None for anything else.
+
+    Raises RequestRefused for one that is too long.
+    """
+    if frame.startswith(_USUAL_APPEND):
+        start = len(_USUAL_APPEND)
+    elif head := _APPEND_HEAD.match(frame):
+        start = head.end()
+    else:
         return None
-    start = head.end()
     end = frame.find(b'"', start)
     if end < 0 or frame.find(b"\\", start, end) >= 0 or _APPEND_TAIL.fullmatch(frame, end) is None:
         return None

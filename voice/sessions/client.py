@@ -1,6 +1,6 @@
 """A customer's own Realtime program as the conversation sees it: what it asked for, read and checked by the edge."""
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -69,6 +69,14 @@ class Client(Protocol):
 
     async def send(self, frame: bytes) -> None:
         """Hand over one GA server event."""
+        ...
+
+    def send_now(self, frame: bytes) -> bool:
+        """Hand over one GA server event if that needs no waiting and cannot fail; say whether it was handed over."""
+        ...
+
+    def listen(self, take: Callable[[Appended], bool]) -> None:
+        """Offer audio to `take` first that comes while the next event is waited for: it must not raise."""
         ...
 
     async def refuse(self, refusal: Refusal) -> None:

@@ -28,7 +28,7 @@ from voice.sessions.relay import Stop
 from voice.sessions.state import ConversationState, Response, reports_usage, tokens_at_most
 from voice.sessions.turns import Turns
 from voice.transcripts.recorder import TurnText
-from voice.upstream.base import Upstream
+from voice.upstream.base import Direct, Upstream
 from voice.upstream.errors import UpstreamError
 
 log = structlog.get_logger(__name__)
@@ -50,7 +50,6 @@ _DEARER_TRANSCRIPTION_TOKENS = 2000
 # G.711 has 8 bytes a millisecond where PCM has 48.
 _PCM_BYTES_A_G711_BYTE = 6
 
-_AUDIO_DELTA = "response.output_audio.delta"
 _ITEM_ID = re.compile(rb'"item_id"\s*:\s*"([^"\\]{1,128})"')
 _DELTA = re.compile(rb'"delta"\s*:\s*"')
 # Said by the provider about the account of whoever runs this server.
@@ -135,10 +134,19 @@ class ClientRelay:
 
     async def follow_caller(self) -> Stop:
         """Do what the client asks for until it leaves; raise CallerGone or CallerBrokeProtocol."""
+        if isinstance(self._upstream, Direct):
+            self._client.listen(partial(self._append_now, self._upstream))
         async for event in self._client:
             self._client_active_at = time.monotonic()
             await self._do(event)
         return Stop.CALLER_HUNG_UP
+
+    def _append_now(self, upstream: Direct, audio: Appended) -> bool:
+        if not upstream.send_now(audio.frame):
+            return False
+        self._client_active_at = time.monotonic()
+        self._uncommitted_bytes += audio.n_bytes
+        return True
 
     async def _do(self, event: ClientEvent) -> None:
         match event:
@@ -228,6 +236,8 @@ class ClientRelay:
 
     async def follow_upstream(self) -> Stop:
         """Pass on what the model says until its connection ends; raise UpstreamError when it breaks."""
+        if isinstance(self._upstream, Direct):
+            self._upstream.listen(self._pass_audio_on_now)
         try:
             async for frame in self._upstream:
                 await self._pass_on(frame)
@@ -242,8 +252,8 @@ class ClientRelay:
         now = self._upstream_alive_at = time.monotonic()
         try:
             kind = realtime_events.event_type(frame)
-            if kind == _AUDIO_DELTA:
-                self._on_audio(frame, now)
+            if kind == realtime_events.AUDIO_DELTA:
+                self._spoke(*_speech_in(frame), now)
             elif kind in _NOT_FOR_CLIENTS:
                 return
             elif handler := self._handlers.get(kind):
@@ -258,12 +268,22 @@ class ClientRelay:
             raise UpstreamError("upstream_garbage", retryable=True) from None
         await self._client.send(frame)
 
-    def _on_audio(self, frame: bytes, now: float) -> None:
-        if (start := _DELTA.search(frame)) is None or (item := _ITEM_ID.search(frame)) is None:
-            raise realtime_events.InvalidEvent("bad_audio")
-        n_bytes = (frame.find(b'"', start.end()) - start.end()) * 3 // 4
+    def _pass_audio_on_now(self, frame: bytes) -> bool:
+        if not realtime_events.is_audio_delta(frame):
+            return False
+        try:
+            speech = _speech_in(frame)
+        except NOT_UNDERSTOOD:
+            return False
+        if not self._client.send_now(frame):
+            return False
+        self._upstream_alive_at = now = time.monotonic()
+        self._spoke(*speech, now)
+        return True
+
+    def _spoke(self, item_id: str, n_bytes: int, now: float) -> None:
         self.state.response_audio_bytes += n_bytes * (1 if self._session.speaks_pcm else _PCM_BYTES_A_G711_BYTE)
-        self.turns.agent_speaking(item[1].decode(), now)
+        self.turns.agent_speaking(item_id, now)
 
     async def _on_session_created(self, event: dict[str, Any], now: float) -> None:
         # Told to the client with what is in force once our first change is accepted.
@@ -431,3 +451,10 @@ class ClientRelay:
 
     async def hang_up(self) -> None:
         await self._upstream.close()
+
+
+def _speech_in(frame: bytes) -> tuple[str, int]:
+    """Return the item of a response.output_audio.delta and how many bytes of audio are in it, which nobody decodes."""
+    if (start := _DELTA.search(frame)) is None or (item := _ITEM_ID.search(frame)) is None:
+        raise realtime_events.InvalidEvent("bad_audio")
+    return item[1].decode(), (frame.find(b'"', start.end()) - start.end()) * 3 // 4

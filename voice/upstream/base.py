@@ -1,8 +1,8 @@
 """What an upstream is: something that takes Realtime GA client events and answers with GA server events."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,3 +69,14 @@ class Upstream(Protocol):
 
     async def close(self) -> None:
         """Hang up. May be called twice, while reading or sending, and takes bounded time."""
+
+
+@runtime_checkable
+class Direct(Protocol):
+    """What an upstream can do besides whose frames need not wait: audio then passes without a task being woken."""
+
+    def send_now(self, frame: bytes) -> bool:
+        """Send a frame if that needs no waiting and cannot fail; say whether it was sent."""
+
+    def listen(self, take: Callable[[bytes], bool] | None) -> None:
+        """Offer every event to `take` first that comes while a reader waits for one: it must not raise."""

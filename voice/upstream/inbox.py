@@ -2,6 +2,7 @@
 
 import asyncio
 from collections import deque
+from collections.abc import Callable
 
 from voice.upstream.errors import UpstreamError
 
@@ -9,6 +10,9 @@ from voice.upstream.errors import UpstreamError
 # Pausing the socket instead would hide speech_started behind the audio it is meant to interrupt.
 MAX_QUEUED_BYTES = 8 * 1024 * 1024
 MAX_QUEUED_FRAMES = 20_000
+
+# Is offered a frame, and says whether it took it.
+Take = Callable[[bytes], bool]
 
 
 class Inbox:
@@ -18,6 +22,7 @@ class Inbox:
         self._frames: deque[bytes] = deque()
         self._queued_bytes = 0
         self._reader: asyncio.Future[None] | None = None
+        self._take: Take | None = None
         self._ended = False
         self._error: UpstreamError | None = None
 
@@ -25,9 +30,19 @@ class Inbox:
     def ended(self) -> bool:
         return self._ended
 
+    def listen(self, take: Take | None) -> None:
+        """Offer every frame to `take` first that comes while the reader waits for one: it must not raise.
+
+        So a frame never overtakes another, and one that is taken costs no switch to the reader's task.
+        """
+        self._take = take
+
     def put(self, frame: bytes) -> bool:
         """Queue a frame; return False when it is one too many, which ends the inbox with upstream_flooded."""
         if self._ended:
+            return True
+        is_awaited = self._reader is not None and not self._reader.done()
+        if is_awaited and self._take is not None and self._take(frame):
             return True
         if self._queued_bytes + len(frame) > MAX_QUEUED_BYTES or len(self._frames) >= MAX_QUEUED_FRAMES:
             # Another connection to the same model would not be read any faster.

@@ -15,7 +15,7 @@ from picows import WSCloseCode, WSError, WSFrame, WSHandshakeError, WSListener, 
 from voice.realtime_events import InvalidEvent, event_type
 from voice.upstream.base import Capabilities, Endpoint
 from voice.upstream.errors import UpstreamDropped, UpstreamError, UpstreamTimeout, refusal_of
-from voice.upstream.inbox import Inbox
+from voice.upstream.inbox import Inbox, Take
 
 # A retrieved item with a minute of speech fits; a single delta is a thousand times smaller.
 MAX_FRAME_BYTES = 4 * 1024 * 1024
@@ -91,6 +91,14 @@ class OpenAIUpstream:
         if len(frame) > LARGE_FRAME_BYTES:
             await self._connection.has_taken_large_frame()
 
+    def send_now(self, frame: bytes) -> bool:
+        """Send a frame if that needs no waiting and cannot fail; say whether it was sent."""
+        return len(frame) <= LARGE_FRAME_BYTES and self._connection.send_now(frame)
+
+    def listen(self, take: Take | None) -> None:
+        """Offer every event to `take` first that comes while a reader waits for one: it must not raise."""
+        self._connection.inbox.listen(take)
+
     def __aiter__(self) -> AsyncIterator[bytes]:
         return self
 
@@ -142,9 +150,19 @@ class _Connection(WSListener):
             retryable = code in _RETRYABLE_CLOSES
             self.inbox.finish(UpstreamDropped("upstream_closed", retryable=retryable, close_code=code))
 
+    def send_now(self, frame: bytes) -> bool:
+        transport = self._transport
+        if transport is None or self._is_gone(transport) or self._unsent_bytes(transport) > MAX_UNSENT_BYTES:
+            return False
+        transport.send(WSMsgType.TEXT, frame)
+        return True
+
+    def _is_gone(self, transport: WSTransport) -> bool:
+        return self.inbox.ended or transport.is_disconnected or transport.is_close_frame_sent
+
     def send(self, frame: bytes) -> None:
         transport = self._transport
-        if transport is None or self.inbox.ended or transport.is_disconnected or transport.is_close_frame_sent:
+        if transport is None or self._is_gone(transport):
             raise UpstreamDropped("upstream_gone", retryable=True)
         if self._unsent_bytes(transport) > MAX_UNSENT_BYTES + self._large_bytes:
             # Its network or its process is stuck, another connection need not be.

@@ -1,6 +1,6 @@
 """How much one browser may send."""
 
-from voice.gateway.inbound_limits import InboundLimits
+from voice.gateway.inbound_limits import InboundLimits, Window
 
 
 def test_a_microphone_in_real_time_is_within_the_limits():
@@ -23,3 +23,10 @@ def test_a_flood_of_messages_is_refused():
     answers = [limits.excess(messages=1, now=1.0) for _ in range(101)]
     assert answers[:100] == [None] * 100
     assert answers[100] == "too_many_messages"
+
+
+def test_what_is_taken_back_does_not_count():
+    window = Window(10, window_s=1.0)
+    assert window.add(4, now=1.0) and window.add(6, now=1.0)
+    window.take_back(6)
+    assert (window.add(6, now=1.9), window.add(1, now=1.9)) == (True, False)

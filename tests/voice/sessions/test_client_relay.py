@@ -21,16 +21,29 @@ BOUNDS = Bounds(
     truncates=True,
 )  # fmt: skip
 PATIENCE_S = 20
+DELTA = b'{"type":"response.output_audio.delta","response_id":"resp_9","item_id":"item_9","delta":"AAAAAAAA"}'
 
 
 class FakeClient:
-    """`told` holds the events it was sent, `refused` why what it asked for was not done."""
+    """`told` holds the events it was sent, `refused` why what it asked for was not done.
+
+    `take` is what audio is offered to first; `has_room` says whether it can be told anything without waiting.
+    """
 
     waits_since = None
 
     def __init__(self):
         self.told, self.refused = [], []
+        self.take, self.has_room = None, True
         self._doings = asyncio.Queue()
+
+    def listen(self, take):
+        self.take = take
+
+    def send_now(self, frame):
+        if self.has_room:
+            self.told.append(json.loads(frame))
+        return self.has_room
 
     def does(self, *events):
         for event in events:
@@ -52,6 +65,20 @@ class FakeClient:
             while len([event for event in self.told if event["type"] == kind]) < count:
                 await asyncio.sleep(0.001)
         return [event for event in self.told if event["type"] == kind][-1]
+
+
+class DirectModel(ObedientModel):
+    """A model that can be spoken to without waiting, unless it `is_busy`, and listened to."""
+
+    is_busy, take = False, None
+
+    def send_now(self, frame):
+        if not self.is_busy:
+            self.raw.append(frame)
+        return not self.is_busy
+
+    def listen(self, take):
+        self.take = take
 
 
 class SlowMeter(FakeMeter):
@@ -86,8 +113,8 @@ class Talk:
 async def talk():
     made = []
 
-    async def begin(*, meter=None, holds_answers=False):
-        model = ObedientModel(holds_answers=holds_answers)
+    async def begin(*, meter=None, holds_answers=False, model_class=ObedientModel):
+        model = model_class(holds_answers=holds_answers)
         await model.dial(make_call().endpoint)
         talk = Talk(meter or FakeMeter(), model)
         made.append(talk)
@@ -200,6 +227,53 @@ async def test_audio_that_is_committed_by_hand_counts_for_the_next_answer(talk):
     await talk.client.until("input_audio_buffer.committed")
     # A second is ten tokens, and its transcript is read beside it.
     assert talk.relay.state.context_tokens == before + 20
+
+
+async def test_audio_needs_no_task_where_neither_side_has_to_wait(talk):
+    talk = await talk(model_class=DirectModel)
+    before = talk.relay.state.context_tokens
+    assert talk.client.take(Appended(b'{"type":"input_audio_buffer.append"}', 48_000))
+    assert talk.model.raw[-1] == b'{"type":"input_audio_buffer.append"}'
+    talk.client.does(said("input_audio_buffer.commit"))
+    await talk.client.until("input_audio_buffer.committed")
+    assert talk.relay.state.context_tokens == before + 20
+
+
+async def test_audio_that_a_model_cannot_take_now_is_left_to_be_sent_in_its_turn(talk):
+    talk = await talk(model_class=DirectModel)
+    talk.model.is_busy = True
+    assert not talk.client.take(Appended(b"{}", 48_000))
+    assert talk.relay._uncommitted_bytes == 0
+
+
+async def test_speech_needs_no_task_where_the_client_has_room_for_it(talk):
+    talk = await talk(model_class=DirectModel)
+    assert talk.model.take(DELTA)
+    (turn,) = talk.relay.turns.all()
+    assert (talk.client.told[-1]["type"], turn.item_id) == ("response.output_audio.delta", "item_9")
+    assert talk.relay.state.response_audio_bytes == 6
+
+
+@pytest.mark.parametrize(
+    "frame",
+    [
+        b'{"type":"response.done","response":{}}',
+        b'{"type":"response.output_audio.delta","response_id":"resp_9","delta":"AAAA"}',
+        b'{"event_id":"e","type":"response.output_audio.delta","item_id":"item_9","delta":"AAAA"}',
+    ],
+)
+async def test_any_other_event_is_read_in_its_turn(talk, frame):
+    talk = await talk(model_class=DirectModel)
+    told = list(talk.client.told)
+    assert not talk.model.take(frame)
+    assert talk.client.told == told
+
+
+async def test_speech_that_a_client_has_no_room_for_counts_once_it_was_sent(talk):
+    talk = await talk(model_class=DirectModel)
+    talk.client.has_room = False
+    assert not talk.model.take(DELTA)
+    assert (talk.relay.turns.all(), talk.relay.state.response_audio_bytes) == ([], 0)
 
 
 async def test_turns_are_timed_and_what_was_heard_is_noted(talk):

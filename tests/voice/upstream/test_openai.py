@@ -40,6 +40,32 @@ async def test_frames_pass_untouched_both_ways():
         server.assert_complete()
 
 
+async def test_a_frame_may_be_sent_without_waiting_while_there_is_somebody_to_take_it():
+    answer = {"type": "session.updated", "event_id": "e", "session": {"type": "realtime"}}
+    async with RealtimeServer([Step("session.update", [answer], {"session": {"instructions": "Hi."}})]) as server:
+        upstream = await registry.dial(endpoint(server))
+        assert not upstream.send_now(bytes(openai.LARGE_FRAME_BYTES + 1))
+        assert upstream.send_now(events.session_update({"instructions": "Hi."}))
+        await anext(aiter(upstream))
+        assert events.parse(await anext(aiter(upstream))) == answer
+        await upstream.close()
+        assert not upstream.send_now(events.response_create())
+        server.assert_complete()
+
+
+async def test_an_event_may_be_taken_before_its_reader_is_woken():
+    taken = []
+    answers = [{"type": "session.updated", "event_id": name, "session": {}} for name in ("first", "second")]
+    async with RealtimeServer([Step("session.update", answers)]) as server:
+        upstream = await registry.dial(endpoint(server))
+        await anext(aiter(upstream))
+        upstream.listen(lambda frame: b"first" in frame and not taken.append(frame))
+        await upstream.send(events.session_update({}))
+        assert events.parse(await anext(aiter(upstream))) == answers[1]
+        assert [events.parse(frame) for frame in taken] == answers[:1]
+        await upstream.close()
+
+
 @pytest.mark.parametrize(
     ("status", "code", "retryable"),
     [
