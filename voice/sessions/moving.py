@@ -44,7 +44,7 @@ _ORDERED_WITHIN_S = 10.0
 # Where there was nothing to move to, it is looked again after this.
 _LOOK_AGAIN_S = 15.0
 # The items that we tell a new upstream, by their ids: nobody else is to be told of them.
-GIVEN_ITEM = b'"id":"sofar_'
+GIVEN_ITEM = b'"sofar_'
 
 
 class Moving:
