@@ -17,6 +17,7 @@ from config.model_admin import PAGE_ROWS, ModelAdmin, ModelForm, ReadOnly, Tabul
 from voice.admin.base import confirmation_page, is_confirmed, log_changes
 from voice.admin.fields import LinesField, MomentField
 from voice.catalogue import breaker
+from voice.catalogue.on_offer import offers_to
 from voice.catalogue.overrides import remove_override, save_override
 from voice.catalogue.status_log import NewStatus, set_status
 from voice.models import (
@@ -38,11 +39,11 @@ def who_asks(request: HttpRequest) -> str:
     return request.user.email if isinstance(request.user, User) else ""
 
 
-def breaker_tag(model: CatalogueModel) -> SafeString | str:
-    """Say in a word or two what calls and probes find of a model."""
+def breaker_tag(model: CatalogueModel) -> SafeString:
+    """Say in a word or two what calls and probes find of a model; nothing when nobody has asked."""
     health = getattr(model, "health", None)
     if health is None or not (health.opened_at or health.last_failure_at or health.last_success_at):
-        return "–"
+        return SafeString("")
     if health.opened_at:
         since = formats.date_format(timezone.localtime(health.opened_at), "j M, H:i")
         tag = '<span class="tag tag-danger">Kept away</span><br><small>since {}: {}</small>'
@@ -78,11 +79,11 @@ class Switching(ModelAdmin[CatalogueModel]):
                 self,
                 request,
                 title=f"Put {_models(models)} under maintenance?",
-                explanation="From the next call on their fallbacks answer, on every server. Live calls go on: “Move "
-                "live calls now” takes them away.",
+                explanation="From the next call on, on every server, others answer. Calls that these models hold now "
+                f"go on ({_live_calls(models)}): “Move live calls now” takes them away.",
                 button="Under maintenance",
                 back_url=_list_url(),
-                listed=[f"{model.name} ({model.slug})" for model in models],
+                listed=_stand_ins(models),
                 form=form,
                 action="under_maintenance",
                 selected=models,
@@ -105,9 +106,7 @@ class Switching(ModelAdmin[CatalogueModel]):
     @admin.action(description="Move live calls now", permissions=["change"])
     def move_calls(self, request: HttpRequest, queryset: QuerySet[CatalogueModel]) -> HttpResponse | None:
         models = list(queryset)
-        live = Session.objects.filter(
-            state=SessionState.LIVE, model_served__in=[model.slug for model in models]
-        ).count()
+        live = _live_calls(models)
         if not live:
             self.message_user(request, "No live call is held by these.", messages.WARNING)
             return None
@@ -140,7 +139,8 @@ class Switching(ModelAdmin[CatalogueModel]):
 class HealthInline(ReadOnly, TabularInline[ModelHealth, CatalogueModel]):
     model = ModelHealth
     extra = 0
-    verbose_name_plural = "What calls and probes find"
+    # There is one at most, so its heading is in the singular.
+    verbose_name = "what calls and probes find"
     classes = ["only-shown"]
     fields = readonly_fields = (
         "state", "failures_in_a_row", "last_failure_at", "last_failure_code", "last_success_at", "opened_at",
@@ -148,7 +148,7 @@ class HealthInline(ReadOnly, TabularInline[ModelHealth, CatalogueModel]):
     )  # fmt: skip
 
     @admin.display(description="breaker")
-    def state(self, health: ModelHealth) -> SafeString | str:
+    def state(self, health: ModelHealth) -> SafeString:
         return breaker_tag(health.model)
 
 
@@ -251,6 +251,17 @@ class ModelStatusChangeAdmin(ReadOnly, ModelAdmin[ModelStatusChange]):
 def _status_tag(status: str) -> SafeString:
     label = dict(ModelStatus.choices).get(status, status.capitalize())
     return format_html('<span class="tag tag-{}">{}</span>', _TONES.get(status, "quiet"), label)
+
+
+def _live_calls(models: list[CatalogueModel]) -> int:
+    return Session.objects.filter(state=SessionState.LIVE, model_served__in=[model.slug for model in models]).count()
+
+
+def _stand_ins(models: list[CatalogueModel]) -> list[str]:
+    """Say of each model what answers when all of them are away."""
+    offers, away = offers_to(None), {model.pk for model in models}
+    found = {model: next((other for other in offers.on_offer(model) if other.pk not in away), None) for model in models}
+    return [f"{model.name}: {other.name if other else 'nothing'} answers instead." for model, other in found.items()]
 
 
 def _models(models: list[CatalogueModel]) -> str:

@@ -212,7 +212,7 @@ class LaterRateInline(TabularInline[Rate, CatalogueModel]):
 @admin.register(CatalogueModel)
 class CatalogueModelAdmin(Switching):
     form = CatalogueModelForm
-    list_display = ["called", "status", "status_note", "expected_back_at", "health_found", "shutdown", "stand_ins"]
+    list_display = ["called", "status", "status_note", "expected_back_at", "shutdown", "stand_ins"]
     list_editable = ["status", "status_note", "expected_back_at"]
     list_filter = ["status", "kind", "provider", "adapter"]
     list_select_related = ["health"]
@@ -268,11 +268,9 @@ class CatalogueModelAdmin(Switching):
 
     @admin.display(description="model", ordering="slug")
     def called(self, model: CatalogueModel) -> SafeString:
-        return format_html("{}<br><small>{}</small>", model.slug, model.get_kind_display())
-
-    @admin.display(description="health", ordering="health__opened_at")
-    def health_found(self, model: CatalogueModel) -> SafeString | str:
-        return breaker_tag(model)
+        found = breaker_tag(model)
+        name = format_html("{}<br><small>{}</small>", model.slug, model.get_kind_display())
+        return format_html("{}<br>{}", name, found) if found else name
 
     @admin.display(description="shuts down", ordering="shutdown_on", empty_value="–")
     def shutdown(self, model: CatalogueModel) -> SafeString | None:

@@ -74,6 +74,7 @@ def test_saving_without_a_switch_writes_nothing_down(desk, mini):
 def test_maintenance_asks_first_and_takes_a_note_and_a_time(desk, mini):
     page = act(desk, "under_maintenance", mini)
     assert "Put GPT Realtime mini under maintenance?" in page.text
+    assert "GPT Realtime mini: GPT Realtime 2.1 mini answers instead." in page.text
     assert log() == []
 
     confirmed(desk, "under_maintenance", mini, note="Quota", expected_back_at=LATER)
