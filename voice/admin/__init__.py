@@ -2,6 +2,7 @@
 
 from voice.admin import (
     agents,
+    api_keys,
     availability,
     catalogue,
     notes,
@@ -15,6 +16,7 @@ from voice.admin import (
 
 __all__ = [
     "agents",
+    "api_keys",
     "availability",
     "catalogue",
     "notes",

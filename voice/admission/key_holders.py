@@ -93,6 +93,12 @@ def create_client_secret(
     return secret, text
 
 
+def end_client_secret(secret: ClientSecret) -> None:
+    """Let no further call be opened with a secret; calls that run go on. A repeat changes nothing."""
+    now = timezone.now()
+    ClientSecret.objects.filter(pk=secret.pk, expires_at__gt=now).update(expires_at=now)
+
+
 def _holder_of_key(key: ApiKey) -> Holder:
     return Holder(
         organisation_id=key.organisation_id,
