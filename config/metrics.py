@@ -6,6 +6,7 @@ Nothing is counted in this process: every web server gives the same numbers, and
 import secrets
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import date, datetime, time, timedelta
+from typing import Any
 
 from django.conf import settings
 from django.core.cache import cache
@@ -26,10 +27,12 @@ from outbox.status import backlogs
 from voice.models import (
     BlockedNetwork,
     CatalogueModel,
+    ComponentBeat,
     CrmDelivery,
     CrmDeliveryState,
     EndReason,
     ModelStatus,
+    Rung,
     Session,
     SessionState,
     Switches,
@@ -100,6 +103,11 @@ class _Gauges(Collector):
             "parley_calls_ended_last_hour", "Calls that ended within an hour, by reason.", "reason",
             dict.fromkeys(EndReason.values, 0) | ended,
         )  # fmt: skip
+        moved = Rung.objects.filter(session__created_at__gte=self._now - _HOUR).exclude(reason="")
+        yield _labelled(
+            "parley_calls_moved_last_hour", "How often calls went on with another model, by why.", "reason",
+            _by(moved, "reason"),
+        )  # fmt: skip
 
     def _money(self) -> Iterator[Metric]:
         sums = Session.objects.filter(ended_at__gte=self._midnight).aggregate(
@@ -137,6 +145,8 @@ class _Gauges(Collector):
         yield _gauge(
             "parley_webhook_endpoints_off", "Customers' addresses switched off for failing.", endpoints.count()
         )
+        beats = {beat.name: (self._now - beat.seen_at).total_seconds() for beat in ComponentBeat.objects.all()}
+        yield _labelled("parley_part_silent_seconds", "For how long nothing was heard of a part.", "part", beats)
         yield _gauge("parley_crm_deliveries_dead", "Notes that no CRM would take.", notes.count())
 
     def _models(self) -> Iterator[Metric]:
@@ -161,8 +171,8 @@ def _labelled(name: str, text: str, label: str, values: Mapping[str, float]) -> 
     return family
 
 
-def _by(rows: QuerySet[Session], column: str) -> dict[str, int]:
-    return dict(rows.order_by().values_list(column).annotate(calls=Count("pk")))
+def _by(rows: QuerySet[Any], column: str) -> dict[str, int]:
+    return dict(rows.order_by().values_list(column).annotate(count=Count("pk")))
 
 
 def _days_until(day: date, today: date) -> int:

@@ -11,7 +11,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from outbox.models import OutboxMessage, OutboxState
 from tests.factories import make_agent, make_organisation, make_session
 from voice.catalogue.seed import seed_catalogue
-from voice.models import CatalogueModel, EndReason, SessionState, Switches
+from voice.models import CatalogueModel, ComponentBeat, EndReason, Rung, SessionState, Switches
 from voice.models.availability import ModelHealth
 
 TOKEN = "a-token-for-the-scraper"
@@ -65,6 +65,22 @@ def test_calls_of_the_last_hour_are_counted_by_how_they_ended(scrape, agent):
     found = scrape()
     assert found["parley_calls_ended_last_hour", "upstream_failed"] == 1
     assert found["parley_calls_ended_last_hour", "process_died"] == 0
+
+
+def test_calls_that_went_on_with_another_model_are_counted_by_why(scrape, agent):
+    recent, old = make_session(agent), make_session(agent, created_at=timezone.now() - timedelta(hours=2))
+    for session in (recent, old):
+        Rung.objects.create(session=session, index=0, model_slug="gpt-realtime-mini", kind="realtime", at_ms=0)
+        Rung.objects.create(
+            session=session, index=1, model_slug="gpt-realtime", kind="realtime", at_ms=9, reason="upstream_stalled"
+        )
+    found = {key: value for key, value in scrape().items() if key[0] == "parley_calls_moved_last_hour"}
+    assert found == {("parley_calls_moved_last_hour", "upstream_stalled"): 1}
+
+
+def test_a_worker_that_says_nothing_any_more_is_noticed(scrape):
+    ComponentBeat.objects.update_or_create(name="worker", defaults={"seen_at": timezone.now() - timedelta(minutes=9)})
+    assert 540 <= scrape()["parley_part_silent_seconds", "worker"] < 600
 
 
 def test_what_was_not_collected_today_is_shown_in_micro_credits(scrape, agent):

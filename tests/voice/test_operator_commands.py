@@ -13,6 +13,7 @@ from voice.models import (
     BlockedNetwork,
     CatalogueModel,
     EndReason,
+    ModelHealth,
     ModelStatusChange,
     Session,
     SessionState,
@@ -132,6 +133,16 @@ def test_a_model_is_switched_for_everybody_and_that_is_written_down():
     )
     assert (change.before, change.after, change.who) == ("available", "maintenance", "olga")
     assert "maintenance until " in run("model_status", slug)
+
+
+def test_a_model_that_does_not_answer_is_listed_as_such():
+    seed_catalogue()
+    model = CatalogueModel.objects.get(slug="gpt-realtime-mini")
+    health = {"opened_at": timezone.now(), "last_failure_code": "upstream_quota"}
+    ModelHealth.objects.update_or_create(model=model, defaults=health)
+    listed = [line for line in run("model_status").splitlines() if "NOT ANSWERING" in line]
+    assert [line.split()[0] for line in listed] == ["gpt-realtime-mini"]
+    assert listed[0].endswith(": upstream_quota")
 
 
 @pytest.mark.parametrize(

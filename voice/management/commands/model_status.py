@@ -8,7 +8,7 @@ from django.utils import timezone
 from django.utils.dateparse import parse_datetime
 
 from voice.catalogue.status_log import NewStatus, set_status
-from voice.models import CatalogueModel, ModelStatus
+from voice.models import CatalogueModel, ModelHealth, ModelStatus
 
 ACTOR = "model_status"
 _LONGEST_NOTE = 200
@@ -38,12 +38,20 @@ class Command(BaseCommand):
 
     def _list(self, slug: str | None) -> None:
         models = [_find(slug)] if slug else CatalogueModel.objects.order_by("kind", "slug")
+        down = {health.model_id: health for health in ModelHealth.objects.exclude(opened_at=None)}
         for model in models:
-            until = (
-                f" until {timezone.localtime(model.expected_back_at):%Y-%m-%d %H:%M}" if model.expected_back_at else ""
-            )
-            shutdown = f"  shut down on {model.shutdown_on}" if model.shutdown_on else ""
-            self.stdout.write(f"{model.slug:28} {model.kind:14} {model.status}{until}{shutdown}")
+            self.stdout.write(_line(model, down.get(model.pk)))
+
+
+def _line(model: CatalogueModel, down: ModelHealth | None) -> str:
+    until = f" until {_clock(model.expected_back_at)}" if model.expected_back_at else ""
+    shutdown = f"  shut down on {model.shutdown_on}" if model.shutdown_on else ""
+    kept_away = f"  NOT ANSWERING since {_clock(down.opened_at)}: {down.last_failure_code}" if down else ""
+    return f"{model.slug:28} {model.kind:14} {model.status}{until}{shutdown}{kept_away}"
+
+
+def _clock(moment: datetime | None) -> str:
+    return f"{timezone.localtime(moment):%Y-%m-%d %H:%M}" if moment else "–"
 
 
 def _find(slug: str) -> CatalogueModel:
