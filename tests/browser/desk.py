@@ -4,6 +4,7 @@ The page, its words and its CAPTCHA are the running product's; no call of the pr
 """
 
 import json
+from collections.abc import Callable
 from typing import Any
 
 from playwright.sync_api import Page, WebSocketRoute
@@ -27,6 +28,7 @@ class Desk:
     """Answers every socket that the page opens, unless it is away."""
 
     def __init__(self, page: Page, **started: Any) -> None:
+        self.page = page
         self.sockets: list[WebSocketRoute] = []
         self.heard: list[dict[str, Any]] = []
         self.audio_bytes = 0
@@ -63,8 +65,13 @@ class Desk:
         return [message for message in self.heard if message["type"] == kind]
 
     def wait_for(self, kind: str, count: int = 1) -> dict[str, Any]:
-        wait_until(lambda: len(self.all(kind)) >= count)
+        """Return the last message of a kind once there are `count` of them."""
+        self.wait_until(lambda: len(self.all(kind)) >= count)
         return self.all(kind)[-1]
+
+    def wait_until(self, condition: Callable[[], Any]) -> None:
+        """Wait for what the page does on its socket: that is only heard of while the page is talked to."""
+        wait_until(lambda: self.page.evaluate("null") or condition())
 
     def _opened(self, socket: WebSocketRoute) -> None:
         self.sockets.append(socket)

@@ -133,7 +133,7 @@ def test_a_typed_call_may_become_spoken(page):
     desk.wait_for("mode.choose")
     assert desk.audio_bytes == 0
     desk.say("model.changed", model_served="gpt-realtime-mini", reason="", voice=True)
-    wait_until(lambda: desk.audio_bytes > 0)
+    desk.wait_until(lambda: desk.audio_bytes > 0)
 
 
 @pytest.mark.parametrize("width", [360, 1440])

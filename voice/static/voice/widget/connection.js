@@ -6,8 +6,6 @@ import * as protocol from "./protocol.js";
 // lost speech, and a burst would be refused as too much audio.
 const UNSENT_BYTES_MAX = 48_000;
 const NORMAL_CLOSE = 1000;
-// A goodbye to a socket, not to the call.
-const GIVEN_UP = 3001;
 const GREETINGS = new Set(["session.started", "session.resumed", "session.ended"]);
 
 export function socketUrl(path, base) {
@@ -34,7 +32,7 @@ export class Connection {
     this.socket.onopen = () => this.send(first);
     this.socket.onmessage = (event) => this.receive(event.data);
     this.socket.onclose = (event) => this.finish(protocol.CLOSE_CODES[event.code] ?? "network_lost", protocol.isLoss(event.code));
-    this.timer = setTimeout(() => this.close("start_timeout", GIVEN_UP), timeout_ms);
+    this.timer = setTimeout(() => this.giveUp("start_timeout"), timeout_ms);
   }
 
   get isOpen() {
@@ -62,17 +60,24 @@ export class Connection {
     }
   }
 
-  /** Close from our side; a normal close ends the call. `code` is what onClose will say. */
-  close(code = "closed", closeCode = NORMAL_CLOSE) {
+  /** Close from our side, which ends the call. `code` is what onClose will say. */
+  close(code = "closed") {
     const { socket } = this;
-    this.finish(code, closeCode === GIVEN_UP);
-    socket?.close(closeCode);
+    this.finish(code, false);
+    socket?.close(NORMAL_CLOSE);
+  }
+
+  /** Say goodbye to the socket, not to the call: it closes without a code. */
+  giveUp(code = "closed") {
+    const { socket } = this;
+    this.finish(code, true);
+    socket?.close();
   }
 
   /** Hear no more of this socket, which another one takes over from. */
   abandon() {
     this.handlers = { onMessage() {}, onAudio() {}, onClose() {} };
-    this.close("closed", GIVEN_UP);
+    this.giveUp();
   }
 
   receive(data) {
