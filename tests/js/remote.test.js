@@ -14,6 +14,7 @@ function callIn(phase) {
     primary: () => done.push(["primary"]),
     toggleMute: () => done.push(["toggleMute"]),
     sendText: (text) => done.push(["sendText", text]),
+    live: { chooseMode: (voice) => done.push(["chooseMode", voice]) },
   };
   obeyPage(call);
   const ask = (name, detail = {}) => call.root.dispatchEvent(new CustomEvent("parley:command", { detail: { name, ...detail } }));
@@ -46,6 +47,17 @@ test("muting what is muted already changes nothing", () => {
   call.session.muted = true;
   ask("mute", { muted: true });
   assert.deepEqual(done, [["toggleMute"]]);
+});
+
+test("a page lets its caller type, and talk again", () => {
+  const { ask, done } = callIn("live");
+  ask("voice", { isOn: false });
+  ask("voice", { isOn: true });
+  ask("voice", { isOn: "no" });
+  assert.deepEqual(done, [
+    ["chooseMode", false],
+    ["chooseMode", true],
+  ]);
 });
 
 test("what is no command is no command, whatever it is called", () => {

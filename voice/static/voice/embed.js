@@ -11,7 +11,7 @@
 
   const HOST = new URL(document.currentScript.src).origin;
   const FORMS = ["floating", "inline", "headless"];
-  const COMMANDS = ["start", "end", "mute", "sendText"];
+  const COMMANDS = ["start", "end", "mute", "voice", "sendText"];
   // A frame that stays silent this long was not let in: by this page's policy, or because it is not on the agent's list.
   const READY_MS_MAX = 15_000;
   const PANEL = { width: 400, height: 680, gap: 16, launcher: 56 };
@@ -246,6 +246,11 @@
 
     mute(isMuted = true) {
       return this.command("mute", { muted: Boolean(isMuted) });
+    }
+
+    /** In a running call: type from here on (false), or talk again. The microphone is asked for only then. */
+    voice(isOn = true) {
+      return this.command("voice", { isOn: Boolean(isOn) });
     }
 
     sendText(text) {

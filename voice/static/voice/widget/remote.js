@@ -7,7 +7,7 @@ const COMMANDS = {
   start: (call, { voice = true }) => call.start(voice !== false),
   end: (call) => (call.session.phase === "live" ? call.hangUp() : isActive(call.session) && call.primary()),
   mute: (call, { muted }) => call.microphone && call.session.muted !== Boolean(muted) && call.toggleMute(),
-  mode: (call, { voice }) => typeof voice === "boolean" && call.live?.chooseMode(voice),
+  voice: (call, { isOn }) => typeof isOn === "boolean" && call.live?.chooseMode(isOn),
   sendText: (call, { text }) => typeof text === "string" && call.sendText(text),
 };
 
