@@ -22,6 +22,7 @@ from voice.admission.opening import (
     refuse_inactive,
     refuse_paused,
     served_for,
+    served_or_written_to,
     words_of,
 )
 from voice.admission.opening import first_hold_micro as hold_for
@@ -86,9 +87,10 @@ def admit(call: CallRequest) -> Admission:
     _refuse_hidden(agent, is_member)
     refuse_inactive(agent.organisation, agent)
     consent = consent_of(agent, call.consent, call.consent_version, timezone.now())
-    # Speech is written down, and billed, only where somebody reads it.
-    is_written_down = call.is_voice and (agent.captions or words_may_be_kept(consent))
-    served = served_for(agent.model_slug, agent.organisation, is_voice=is_written_down)
+    # Speech is written down, and billed, only where somebody reads it: a person, or the model that takes a call over.
+    is_written_down = agent.captions or words_may_be_kept(consent) or agent.writes_down_for_fallback
+    is_voice = call.is_voice and is_written_down
+    served = served_or_written_to(agent.model_slug, agent.organisation, is_voice=is_voice)
     if not is_ours and not origins.is_listed(call.origin, agent):
         raise Refusal("origin_not_allowed")
     if not is_member:
@@ -124,7 +126,7 @@ def _take_place(call: CallRequest, agent: Agent, terms: _Terms, now: datetime) -
         id=uuid4(),
         organisation=agent.organisation,
         agent=agent,
-        is_voice=call.is_voice,
+        is_voice=call.is_voice and terms.served.can_be_talked_to,
         language=call.language or agent.language,
         model_asked=terms.served.model.asked.slug,
         model_served=terms.served.model.served.slug,

@@ -12,9 +12,18 @@ from billing import ledger
 from billing.exceptions import InsufficientCredits
 from voice.admission import networks
 from voice.admission.refusals import Refusal
-from voice.catalogue.on_offer import ModelNotOffered, Resolved, resolve_model, transcription_of
-from voice.catalogue.rates import Prices, RateMissing, prices_of
-from voice.models import Agent, Session, Switches
+from voice.catalogue.on_offer import (
+    ModelNotOffered,
+    Resolved,
+    offers_to,
+    reason_for,
+    resolve_model,
+    text_after,
+    transcription_of,
+)
+from voice.catalogue.rates import Prices, RateMissing, prices_of, text_prices_of
+from voice.models import Agent, CatalogueModel, Session, Switches
+from voice.models.catalogue import ModelKind
 
 log = structlog.get_logger(__name__)
 
@@ -35,6 +44,10 @@ class Served:
 
     model: Resolved
     prices: Prices
+
+    @property
+    def can_be_talked_to(self) -> bool:
+        return self.model.served.kind == ModelKind.REALTIME
 
 
 def refuse_blocked(client_ip: str) -> None:
@@ -66,6 +79,32 @@ def served_for(slug: str, organisation: Organisation, *, is_voice: bool) -> Serv
     except RateMissing as error:
         log.error("call refused for want of a rate", model=error.model_slug, kind=error.kind)
         raise Refusal("model_not_priced") from None
+
+
+def served_or_written_to(slug: str, organisation: Organisation, *, is_voice: bool) -> Served:
+    """As `served_for`, but where no model can be talked to one that is written to answers, if there is one."""
+    try:
+        return served_for(slug, organisation, is_voice=is_voice)
+    except Refusal as refusal:
+        if refusal.code != "model_unavailable":
+            raise
+        if written := _written_to(slug, organisation):
+            return written
+        raise
+
+
+def _written_to(slug: str, organisation: Organisation) -> Served | None:
+    offers = offers_to(organisation.pk)
+    model = text_after(slug, organisation.pk, (), offers.today)
+    if model is None:
+        return None
+    asked = CatalogueModel.objects.get(slug=slug)
+    try:
+        prices = text_prices_of(model, offers.today)
+    except RateMissing as error:
+        log.error("call refused for want of a rate", model=error.model_slug, kind=error.kind)
+        return None
+    return Served(Resolved(asked, model, reason_for(asked, model, offers.why_not(asked))), prices)
 
 
 def words_of(agent: Agent) -> list[str]:

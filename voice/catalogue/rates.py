@@ -17,7 +17,7 @@ from voice.catalogue.rate_card import (
 from voice.models import CatalogueModel, Rate, Session
 from voice.models.catalogue import ModelKind
 
-__all__ = ["Prices", "RateCard", "RateMissing", "prices_of", "prices_of_session", "rate_card"]
+__all__ = ["Prices", "RateCard", "RateMissing", "prices_of", "prices_of_session", "rate_card", "text_prices_of"]
 
 # Everything a realtime model's usage can name.
 _REALTIME_KINDS = (
@@ -82,12 +82,17 @@ def prices_of_session(session: Session, served: CatalogueModel, *, is_voice: boo
     """
     on = timezone.localdate(session.created_at)
     if served.kind == ModelKind.CHAT:
-        card = rate_card(served.slug, on)
-        card.require(*_TEXT_KINDS)
-        return Prices(card, None)
+        return text_prices_of(served, on)
     is_written_down = is_voice and session.transcribes_input
     transcription = transcription_of(served, on, session.organisation_id) if is_written_down else None
     return prices_of(served, transcription.slug if transcription else "", on)
+
+
+def text_prices_of(served: CatalogueModel, on: date) -> Prices:
+    """Return what a call is rated by that a text model holds. Raises RateMissing."""
+    card = rate_card(served.slug, on)
+    card.require(*_TEXT_KINDS)
+    return Prices(card, None)
 
 
 def rate_card(model_slug: str, on: date) -> RateCard:

@@ -110,6 +110,7 @@ class AgentForm(forms.ModelForm):  # type: ignore[type-arg]
             "shows_prices",
             "transcript_policy",
             "captions",
+            "writes_down_for_fallback",
             "history",
         ]
         labels = {
@@ -119,6 +120,7 @@ class AgentForm(forms.ModelForm):  # type: ignore[type-arg]
             "shows_prices": "Show callers what the call costs",
             "transcript_policy": "Keep conversations in writing",
             "captions": "Show callers in writing what is said",
+            "writes_down_for_fallback": "Write speech down so that another model can go on",
             "history": "Remembers",
         }
         help_texts = {
@@ -137,6 +139,9 @@ class AgentForm(forms.ModelForm):  # type: ignore[type-arg]
             "costs about the same each minute, and the assistant forgets how it began.",
             "captions": "Helps whoever hears badly, or sits in a noisy place. Without it speech is not "
             "written down, and that is not charged, unless the conversation is kept.",
+            "writes_down_for_fallback": "Should the model fail in the middle of a call, the one that goes on then "
+            "knows what the caller has said. Nobody reads it and it is not kept; it costs what captions cost. Where "
+            "captions are on, it is so in any case.",
         }
         widgets = {"instructions": forms.Textarea(attrs={"rows": 16, "maxlength": 8000})}
 

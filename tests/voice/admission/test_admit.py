@@ -189,8 +189,16 @@ def test_a_model_that_does_not_exist_is_refused(ask, agent):
     assert code(ask()) == "model_unknown"
 
 
-def test_when_no_model_can_serve_the_caller_may_come_back(ask):
+def test_when_no_model_can_be_talked_to_the_call_is_typed(ask):
     CatalogueModel.objects.filter(kind="realtime").update(status="maintenance")
+    session = admit(ask()).session
+    assert not session.is_voice
+    assert CatalogueModel.objects.get(slug=session.model_served).kind == "chat"
+    assert "under maintenance" in session.model_reason
+
+
+def test_when_no_model_can_serve_the_caller_may_come_back(ask):
+    CatalogueModel.objects.filter(kind__in=["realtime", "chat"]).update(status="maintenance")
     refused = refusal(ask())
     assert (refused.code, refused.status, refused.retry_after_s) == ("model_unavailable", 503, 60)
 

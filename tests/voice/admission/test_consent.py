@@ -54,9 +54,17 @@ def test_a_member_who_tries_the_agent_is_a_caller_like_any_other(ask, agent, org
         (False, {}, False),
         (False, {"consent": True}, True),
         (False, {"consent": False}, False),
-        (True, {"is_voice": False}, False),
+        # Somebody who types may want to talk later.
+        (True, {"is_voice": False}, True),
+        (False, {"is_voice": False}, False),
     ],
 )
 def test_speech_is_written_down_where_somebody_reads_it(ask, agent, captions, fields, is_written_down):
     changed(agent, captions=captions, transcript_policy="ask")
     assert admitted(ask(**fields)).transcribes_input is is_written_down
+
+
+def test_speech_is_written_down_for_no_one_to_read_where_another_model_is_to_go_on_from_it(ask, agent):
+    changed(agent, captions=False, transcript_policy="ask", writes_down_for_fallback=True)
+    session = admitted(ask(consent=False))
+    assert session.transcribes_input and not records_words(session)
