@@ -9,6 +9,8 @@ T = TypeVar("T")
 
 # Whoever comes while an answer is being made waits this long for it, and then is told the last one or nothing.
 _PATIENCE_S = 3.0
+# How much older than it should be the last answer may be told for want of a new one.
+_STALE_S = 15.0
 
 
 class NothingYet(Exception):
@@ -27,6 +29,8 @@ class Kept(Generic[T]):
         if self._is_young():
             return self._last()
         if not self._lock.acquire(timeout=_PATIENCE_S):
+            if self._is_younger_than(self._keep_s + _STALE_S):
+                return self._last()
             raise NothingYet
         try:
             if not self._is_young():
@@ -39,7 +43,10 @@ class Kept(Generic[T]):
         self._kept = None
 
     def _is_young(self) -> bool:
-        return self._kept is not None and time.monotonic() - self._kept[0] < self._keep_s
+        return self._is_younger_than(self._keep_s)
+
+    def _is_younger_than(self, age_s: float) -> bool:
+        return self._kept is not None and time.monotonic() - self._kept[0] < age_s
 
     def _last(self) -> T:
         assert self._kept is not None

@@ -14,7 +14,8 @@ from outbox.status import backlogs
 from voice.models import ComponentBeat
 from voice.status.states import State
 
-PROBE_TIMEOUT_S = 2
+# Two looks that wait for it end before whoever waits for them gives up (kept.py).
+PROBE_TIMEOUT_S = 1
 # A worker says every half minute that it lives.
 SILENT_AFTER = timedelta(minutes=2)
 _LATE_S, _VERY_LATE_S = 300, 3600
@@ -41,8 +42,8 @@ class PartNow:
 
 WEB = Part("web", "Pages, console and API", "What you open and what your own code asks.")
 DATABASE = Part("database", "Accounts and records", "Agents, calls, credits. Without them no call can start.")
-CACHE = Part("cache", "Starting of calls", "Counts calls against their limits before they start.")
-CHANNELS = Part("channels", "Control of live calls", "Hanging up and pausing from the console take effect at once.")
+CACHE = Part("cache", "Starting calls", "Counts calls against their limits before they start.")
+CHANNELS = Part("channels", "Steering live calls", "Hanging up and pausing from the console take effect at once.")
 WORKER = Part("worker", "Work after calls", "Notes, webhooks, mails, top-ups. What is late is done later, not lost.")
 QUEUE = Part("queue", "Deliveries on time", "Whether notes, webhooks and mails leave within minutes.")
 PAYMENTS = Part("payments", "Payments", "Buying credits, and credits arriving once they are paid.")

@@ -16,7 +16,8 @@ from voice.status.parts import PartNow
 from voice.status.states import DayState, State
 
 _BAR, _STEP, HEIGHT = 4, 5, 32
-_SHORT = 8
+# What needs to be seen stands out by its height, too: colour is not all that tells them apart.
+_HEIGHTS = {DayState.UNKNOWN: 6, DayState.OPERATIONAL: 22, DayState.MAINTENANCE: 22}
 _HEADLINES = {
     State.OPERATIONAL: "Everything works",
     State.MAINTENANCE: "Part of this is under maintenance",
@@ -106,10 +107,10 @@ def row_of(line: Line) -> Row:
 
 
 def bars_of(history: History) -> Bars:
-    """Draw a history: a bar a day, short where nobody looked, so that colour is not all that tells them apart."""
+    """Draw a history, a bar a day."""
     drawn: dict[DayState, list[str]] = {}
     for number, day in enumerate(history.days):
-        height = _SHORT if day.state == DayState.UNKNOWN else HEIGHT
+        height = _HEIGHTS.get(day.state, HEIGHT)
         path = f"M{number * _STEP} {HEIGHT - height}h{_BAR}v{height}h-{_BAR}z"
         drawn.setdefault(day.state, []).append(path)
     return Bars([(state.value, "".join(paths)) for state, paths in drawn.items()], _in_words(history))

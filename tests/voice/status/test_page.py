@@ -139,7 +139,7 @@ def test_a_day_with_trouble_is_told_in_words(client):
     day = timezone.localdate() - timedelta(days=3)
     CheckDay.objects.create(subject="component:worker", day=day, checks=2880, failed=300)
     text = text_of(client)
-    assert "300 of 2,880 checks failed" in text and "89.58 % of 2,880 checks well" in text
+    assert "300 of 2,880 checks failed" in text and "89.58 % of 2,880 checks found it well." in text
 
 
 @pytest.mark.parametrize("method", ["post", "put", "delete"])
