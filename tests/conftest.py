@@ -4,10 +4,18 @@ import shutil
 import socket
 from pathlib import Path
 
+import hypothesis
 import pytest
 from django.conf import settings
 
 _THIS_MACHINE = {"127.0.0.1", "::1", "localhost"}
+
+# The same examples on every machine, however busy it is: a failure that comes and goes tells nobody anything. New ones
+# are looked for with --hypothesis-profile=search (CONTRIBUTING.md).
+_PATIENT = [hypothesis.HealthCheck.too_slow]
+hypothesis.settings.register_profile("same", derandomize=True, deadline=None, suppress_health_check=_PATIENT)
+hypothesis.settings.register_profile("search", deadline=None, suppress_health_check=_PATIENT, print_blob=True)
+hypothesis.settings.load_profile("same")
 
 # WhiteNoise warns of a missing folder, and here a warning is an error.
 Path(settings.STATIC_ROOT).mkdir(exist_ok=True)

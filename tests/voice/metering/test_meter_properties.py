@@ -122,7 +122,7 @@ class Call:
             assert sum(line["amount_micro"] for line in record.lines) == record.amount_micro
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck))
 @given(steps=steps, spare_micro=st.integers(0, 40 * CREDIT))
 def test_any_sequence_charges_what_was_used_once_and_never_more_than_was_held(
     open_session, organisation, steps, spare_micro
