@@ -29,7 +29,8 @@ os.environ.update(
                 "CELERY_BROKER_URL", "EMAIL_URL", "RECAPTCHA_PUBLIC_KEY", "RECAPTCHA_PRIVATE_KEY", "STRIPE_SECRET_KEY",
                 "STRIPE_WEBHOOK_SECRET", "STRIPE_API_BASE", "STRIPE_CHECKOUT_ORIGIN", "STRIPE_AUTOMATIC_TAX",
                 "GRANTED_CREDITS_LAST_DAYS", "SELLER_TAX_CODE",
-                "METRICS_TOKEN", "TRUSTED_PROXIES", "CSRF_TRUSTED_ORIGINS", "SECURE_SSL_REDIRECT", "LOG_FORMAT", "TIME_ZONE",
+                "METRICS_TOKEN", "TRUSTED_PROXIES", "CSRF_TRUSTED_ORIGINS", "SECURE_SSL_REDIRECT", "LOG_FORMAT",
+                "TIME_ZONE",
                 "CALL_STARTS_PER_IP", "CALL_STARTS_PER_AGENT", "CONCURRENT_CALLS_PER_IP", "CONCURRENT_CALLS_PER_AGENT",
                 "CONCURRENT_CALLS_PER_ORGANISATION", "CAPTCHA_REMEMBERED_S", "TICKET_LIFETIME_S", "SIGN_UPS_PER_IP",
                 "API_REQUESTS_PER_MINUTE",
@@ -45,3 +46,6 @@ for _name in ("SECRET_KEY_FILE", "OPENAI_API_KEY_FILE", "DATABASE_URL_FILE", "RE
     os.environ.pop(_name, None)
 
 from config.settings import *  # noqa: E402, F403
+
+# What the product uses is looked at by tests/accounts/test_passwords.py.
+PASSWORD_HASHERS = ["tests.hashing.QuickArgon2"]
