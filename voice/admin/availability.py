@@ -46,8 +46,9 @@ def breaker_tag(model: CatalogueModel) -> SafeString:
         return SafeString("")
     if health.opened_at:
         since = formats.date_format(timezone.localtime(health.opened_at), "j M, H:i")
-        tag = '<span class="tag tag-danger">Kept away</span><br><small>since {}: {}</small>'
-        return format_html(tag, since, health.last_failure_code)
+        tone, word = ("danger", "Kept away") if breaker.keeps_away(health) else ("warning", "Next call tries it")
+        tag = '<span class="tag tag-{}">{}</span><br><small>down since {}: {}</small>'
+        return format_html(tag, tone, word, since, health.last_failure_code)
     if health.failures_in_a_row:
         tag = '<span class="tag tag-warning">Failing</span><br><small>{} in a row: {}</small>'
         return format_html(tag, health.failures_in_a_row, health.last_failure_code)

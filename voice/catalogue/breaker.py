@@ -23,6 +23,7 @@ __all__ = [
     "claim_probe",
     "close_by_hand",
     "failed",
+    "keeps_away",
     "models_kept_away",
     "probe_answered",
     "probe_failed",
@@ -65,9 +66,13 @@ def answered(slug: str) -> None:
 
 def models_kept_away() -> frozenset[int]:
     """Return the ids of the models that no call is given to now."""
-    overdue = timezone.now() - timedelta(seconds=_OVERDUE_S)
-    is_open = ModelHealth.objects.filter(opened_at__isnull=False, next_probe_at__gt=overdue)
+    is_open = ModelHealth.objects.filter(opened_at__isnull=False, next_probe_at__gt=_overdue())
     return frozenset(is_open.values_list("model_id", flat=True))
+
+
+def keeps_away(health: ModelHealth) -> bool:
+    """Say whether no call is given to the model now; one that is open may be left to the next call to try."""
+    return health.opened_at is not None and health.next_probe_at is not None and health.next_probe_at > _overdue()
 
 
 def claim_probe(model: CatalogueModel, now: datetime) -> bool:
@@ -98,6 +103,10 @@ def close_by_hand(model: CatalogueModel, who: str) -> bool:
         was_open = health.opened_at is not None
         _close(health, who=who, why="Closed by hand.")
     return was_open
+
+
+def _overdue() -> datetime:
+    return timezone.now() - timedelta(seconds=_OVERDUE_S)
 
 
 def _count_failure(model: CatalogueModel, code: str, *, is_probe: bool = False) -> None:

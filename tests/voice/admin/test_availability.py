@@ -159,6 +159,12 @@ def test_the_list_shows_what_is_kept_away_and_why(desk, mini):
     assert "upstream_unauthorized" in page
 
 
+def test_the_list_says_when_the_next_call_will_try_it(desk, mini):
+    breaker.failed(mini.slug, "upstream_unauthorized")
+    ModelHealth.objects.update(next_probe_at=timezone.now() - timedelta(minutes=2))
+    assert "Next call tries it" in desk.get(MODELS).text
+
+
 def test_what_answers_and_what_begins_to_fail_are_told_apart(desk, mini):
     breaker.answered(mini.slug)
     assert '<span class="tag tag-good">Answers</span>' in desk.get(MODELS).text
