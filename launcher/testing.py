@@ -1,4 +1,4 @@
-"""`./parley test` and `./parley check`: run every part, two lanes at a time, and say plainly what came of each."""
+"""`./parley test` and `./parley check`: run every part, lanes side by side, and say plainly what came of each."""
 
 import os
 import subprocess
@@ -17,8 +17,14 @@ from launcher.tally import Tally, skipped, tally_of_check, tally_of_node, tally_
 # A part that takes longer hangs; the whole takes a few minutes.
 PART_LIMIT_S = 30 * 60
 SHOWN_LINES = 150
-# Folders of tests in which somebody speaks and is waited for.
-REAL_TIME = ("browser", "clients")
+# Folders of tests in which somebody speaks and is waited for. Who waits leaves the processors to others: the folders
+# run beside one another, and browsers in two processes with a product each, a whole file in one of them.
+REAL_TIME = {
+    "browser": ["-n", "2", "--dist", "loadfile", "--no-loadscope-reorder"],
+    "clients": ["-p", "no:xdist"],
+}
+# One process for each processor; more than that many would mostly wait for memory.
+MOST_WORKERS = 4
 LINT_IMPORTS = "import sys; from importlinter.cli import lint_imports_command as main; sys.exit(main())"
 
 # What makes a skipped test run: shown beside its reason.
@@ -149,13 +155,19 @@ def pytest_part(name: str, reports: Path, arguments: Sequence[str]) -> Part:
 
 def bulk_part(reports: Path) -> Part:
     ignored = [f"--ignore=tests/{name}" for name in REAL_TIME]
-    return pytest_part("tests", reports, ["-n", "2", *ignored, "tests"])
+    # Work is stolen from whoever has more of it left: some tests take a minute, most a hundredth of a second.
+    return pytest_part("tests", reports, ["-n", str(workers()), "--dist", "worksteal", *ignored, "tests"])
+
+
+def workers(processors: int | None = None) -> int:
+    """Return how many processes share the tests: two on small machines, where much of a test is waiting."""
+    return max(2, min(MOST_WORKERS, processors or os.cpu_count() or 1))
 
 
 def real_time_parts(reports: Path) -> list[Part]:
-    """Real time and real audio: one process, on its own, so that nothing else on the machine makes it stutter."""
-    found = [name for name in REAL_TIME if (places.ROOT / "tests" / name).is_dir()]
-    return [pytest_part(name, reports, ["-p", "no:xdist", f"tests/{name}"]) for name in found]
+    """Real time and real audio: after all else, so that what only computes makes nobody stutter."""
+    found = {name: options for name, options in REAL_TIME.items() if (places.ROOT / "tests" / name).is_dir()}
+    return [pytest_part(name, reports, [*options, f"tests/{name}"]) for name, options in found.items()]
 
 
 def chosen_part(reports: Path, arguments: Sequence[str]) -> Part:
@@ -203,7 +215,7 @@ def test(arguments: Sequence[str], strict: bool, screen: Screen) -> int:
     if arguments:
         return run_stages([[[chosen_part(logs, arguments)]]], strict, screen, logs)
     first = [[javascript_part(), *check_parts()], [bulk_part(logs)]]
-    return run_stages([first, [real_time_parts(logs)]], strict, screen, logs)
+    return run_stages([first, [[part] for part in real_time_parts(logs)]], strict, screen, logs)
 
 
 def check(screen: Screen) -> int:

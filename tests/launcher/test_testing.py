@@ -172,3 +172,14 @@ def test_arguments_for_pytest_run_on_two_cores_unless_they_say_otherwise(tmp_pat
     assert "-n" in testing.chosen_part(tmp_path, ["tests/billing", "-k", "hold"]).command
     assert testing.chosen_part(tmp_path, ["-n0", "tests/billing"]).command.count("-n") == 0
     assert "-n" not in testing.chosen_part(tmp_path, ["tests/browser"]).command
+
+
+@pytest.mark.parametrize(("processors", "processes"), [(1, 2), (2, 2), (3, 3), (64, testing.MOST_WORKERS)])
+def test_tests_are_shared_by_as_many_processes_as_there_are_processors_within_reason(processors, processes):
+    assert testing.workers(processors) == processes
+
+
+def test_every_folder_of_tests_is_run_by_one_part(tmp_path):
+    ignored = {word.removeprefix("--ignore=") for word in testing.bulk_part(tmp_path).command if "--ignore" in word}
+    folders = {part.command[-1] for part in testing.real_time_parts(tmp_path)}
+    assert ignored == folders == {"tests/browser", "tests/clients"}
