@@ -191,3 +191,22 @@ def test_what_is_typed_while_away_stays_in_the_box(page):
     box.press("Enter")
     assert desk.wait_for("text.send")["text"] == "Are you there?"
     assert call.part("notices").inner_text() == ""
+
+
+def test_what_was_typed_into_a_dying_connection_is_sent_again_and_nothing_else(page):
+    desk, call = Desk(page), Call(page)
+    page.goto("/")
+    call.type_instead()
+    call.wait_for("listening")
+    box = call.part("composer").locator("input[name=text]")
+    for text in ("This arrived", "This did not"):
+        box.fill(text)
+        box.press("Enter")
+    desk.wait_for("text.send", 2)
+    desk.lose()
+    call.wait_for("reconnecting")
+    desk.resumed(voice=False)
+    call.wait_for("listening")
+    desk.caption("caller", "c1", "This arrived")
+    assert desk.wait_for("text.send", 3)["text"] == "This did not"
+    assert [text for speaker, text in call.captions() if speaker == "caller"] == ["This arrived", "This did not"]

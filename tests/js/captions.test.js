@@ -95,3 +95,11 @@ test("what was said can be taken away as text, without what was still being said
   list = captions.applyDelta(list, delta("agent", "c", "How can"));
   assert.equal(captions.asText(list, { caller: "You", agent: "Rosewood" }), "Rosewood: Good morning.\nYou: Hello.\n");
 });
+
+test("a typed turn is untold until the server tells of it", () => {
+  let list = captions.addTyped(captions.noCaptions(), "Hello", "typed 1");
+  list = captions.addTyped(list, "Are you there?", "typed 2");
+  assert.deepEqual(captions.untoldTurns(list), ["Hello", "Are you there?"]);
+  list = captions.applyFinal(list, final("caller", "c", "Hello"));
+  assert.deepEqual(captions.untoldTurns(list), ["Are you there?"]);
+});

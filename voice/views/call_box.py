@@ -73,8 +73,15 @@ def is_member_of(agent: Agent, membership: Membership | None) -> bool:
 
 
 def _has_credits(agent: Agent) -> bool:
-    """Say whether the wallet covers what a call needs to begin: a rest too small for that buys nothing."""
+    """Say whether the wallet covers what a call needs to begin: a rest too small for that buys nothing.
+
+    Where no model can be talked to, it is no credits that are missing: the banner says so, and offers to type.
+    """
     try:
-        return ledger.balance_of(agent.organisation_id).available_micro >= first_hold_micro(agent)
-    except (LedgerError, Refusal):
+        needed_micro = first_hold_micro(agent)
+    except Refusal:
+        needed_micro = 1
+    try:
+        return ledger.balance_of(agent.organisation_id).available_micro >= needed_micro
+    except LedgerError:
         return False

@@ -47,6 +47,9 @@ export function addTyped(captions, text, item_id) {
   return { ...captions, entries: [...captions.entries, entry].slice(-CAPTIONS_MAX) };
 }
 
+/** The typed turns of which the server has not told: it has not got them, or not yet. */
+export const untoldTurns = (captions) => captions.entries.filter((entry) => entry.isTyped).map(({ text }) => text);
+
 function takeTypedLine(captions, { speaker, item_id, text }) {
   if (speaker !== "caller" || captions.entries.some(isAt(speaker, item_id))) {
     return captions;

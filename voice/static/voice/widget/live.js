@@ -10,6 +10,8 @@ import * as strings from "./strings.js";
 
 // How long the server may take to be spoken with again; beyond that we go on in writing.
 const VOICE_ANSWER_MS_MAX = 15_000;
+// Once we are back, the server tells what we missed well within this: of what it has been sent, too.
+const CATCH_UP_MS = 3_000;
 
 export class Live {
   /** `call` has session, dispatch, note, fail, view, sound, captions and wakeLock; `admitted` is what the server let in. */
@@ -31,6 +33,7 @@ export class Live {
 
   end() {
     clearTimeout(this.voiceTimer);
+    clearTimeout(this.lostTimer);
     this.line.close();
   }
 
@@ -106,6 +109,15 @@ export class Live {
     }
     if (sound.isListening) {
       this.line.send(protocol.microphoneState(session.muted));
+    }
+    clearTimeout(this.lostTimer);
+    this.lostTimer = setTimeout(() => this.sendLostTurns(), CATCH_UP_MS);
+  }
+
+  // What was typed into a socket that was dead already has gone nowhere.
+  sendLostTurns() {
+    for (const text of captions.untoldTurns(this.call.captions)) {
+      this.line.send(protocol.textSend(text));
     }
   }
 
