@@ -6,6 +6,7 @@ import math
 import pytest
 from channels.db import database_sync_to_async as in_thread
 
+from tests import factories
 from tests.fakes.scripted_upstream import ScriptedUpstream, Step, spoken_answer, usage
 from tests.flows.books import AUDIO_OUT, TEXT_IN, TEXT_OUT, response_micro
 from tests.flows.rungs import NEXT_USAGE, Dialled, call_to, going_on, told
@@ -13,6 +14,7 @@ from tests.flows.script import GREETING_USAGE, SESSION_STEP, SPEECH, begun, call
 from voice.models import EndReason, Rung, Session
 from voice.sessions import moving as moving_module
 from voice.sessions import relay as relay_module
+from voice.sessions import stalls
 from voice.sessions.caller import Audio, HungUp, Played, Text
 from voice.upstream import registry
 from voice.upstream.errors import UpstreamRefused
@@ -28,8 +30,8 @@ def impatient(monkeypatch, settings):
     """What is waited for in seconds is waited for in tenths; with a key, there are models to move to."""
     settings.OPENAI_API_KEY = "sk-test"
     monkeypatch.setattr(relay_module, "_LAST_USAGE_S", 0.05)
-    monkeypatch.setattr(relay_module, "_STALL_S", 0.3)
-    monkeypatch.setattr(relay_module, "_STALL_SPEAKING_S", 0.3)
+    monkeypatch.setattr(stalls, "STALL_S", 0.3)
+    monkeypatch.setattr(stalls, "STALL_SPEAKING_S", 0.3)
 
 
 @pytest.fixture
@@ -381,3 +383,21 @@ async def test_a_model_that_cannot_be_reached_at_the_start_is_passed_over_for_no
     ]
     session = await in_thread(Session.objects.get)(pk=call.session_id)
     assert session.model_served == "gpt-realtime-2.1-mini"
+
+
+async def test_who_answered_is_shown_to_the_operator_and_to_the_owner(agent, dialled, client, admin_client):
+    refused = UpstreamRefused("upstream_unauthorized", retryable=False)
+    dialled(refused, greeting())
+    call = await call_to(agent)
+    await hears(call, "item_1")
+    await hangs_up(call)
+
+    def pages():
+        user = factories.make_user()
+        factories.add_member(agent.organisation, user)
+        client.force_login(user)
+        ours = admin_client.get(f"/admin/voice/session/{call.session_id}/change/")
+        return ours.content.decode(), client.get(f"/console/calls/{call.session_id}/").content.decode()
+
+    for page in await in_thread(pages)():
+        assert "Who answered" in page and "upstream_unauthorized" in page

@@ -14,6 +14,7 @@ from tests.flows.script import GREETING_USAGE, SESSION_STEP, SPEECH, begun, gree
 from tests.flows.visits import asks_for_a_call, ticket_for
 from voice.models import EndReason, Outcome
 from voice.sessions import relay as relay_module
+from voice.sessions import stalls
 from voice.upstream.errors import UpstreamDropped, UpstreamRefused, UpstreamTimeout
 
 GREETING_MICRO = response_micro(GREETING_USAGE)
@@ -24,7 +25,7 @@ WORDS = "Hello, how can I help?"
 def impatient(monkeypatch):
     """What is waited for in seconds is waited for in tenths."""
     monkeypatch.setattr(relay_module, "_LAST_USAGE_S", 0.05)
-    monkeypatch.setattr(relay_module, "_STALL_S", 0.3)
+    monkeypatch.setattr(stalls, "STALL_S", 0.3)
 
 
 async def ends_with(page, reason):

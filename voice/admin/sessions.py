@@ -22,7 +22,7 @@ from voice.admin.base import confirmation_page, is_confirmed, log_changes
 from voice.admin.filters import AgentFilter, CostFilter, ModelServedFilter, OrganisationFilter
 from voice.admin.networks import BlockForm, includes, network_to_block
 from voice.admission.networks import block
-from voice.models import Session, SessionState, Turn, UsageRecord
+from voice.models import Rung, Session, SessionState, Turn, UsageRecord
 from voice.sessions import control
 
 _NOTHING = "–"
@@ -53,6 +53,26 @@ class TurnInline(ReadOnly, TabularInline[Turn, Session]):
     @admin.display(description="interrupted")
     def was_interrupted(self, turn: Turn) -> str:
         return "Yes" if turn.interrupted else _NOTHING
+
+
+class RungInline(ReadOnly, TabularInline[Rung, Session]):
+    model = Rung
+    extra = 0
+    fields = readonly_fields = ("model_slug", "kind", "why", "began", "waited")
+    classes = ["only-shown"]
+    verbose_name_plural = "Who answered"
+
+    @admin.display(description="what ended the one before")
+    def why(self, rung: Rung) -> str:
+        return rung.reason or _NOTHING
+
+    @admin.display(description="from")
+    def began(self, rung: Rung) -> str:
+        return _clock(rung.at_ms)
+
+    @admin.display(description="caller waited")
+    def waited(self, rung: Rung) -> str:
+        return _NOTHING if rung.waited_ms is None else f"{rung.waited_ms} ms"
 
 
 class UsageInline(ReadOnly, TabularInline[UsageRecord, Session]):
@@ -121,7 +141,7 @@ class SessionAdmin(ReadOnly, ModelAdmin[Session]):
     search_fields = ["^id", "^client_ip", "=visitor_id", "organisation__name"]
     search_help_text = "Id, caller's address, visitor, or organisation."
     actions = ["hang_up", "block_network"]
-    inlines = [TurnInline, UsageInline]
+    inlines = [RungInline, TurnInline, UsageInline]
     change_list_template = "admin/parley/session_list.html"
     change_form_template = "admin/parley/session.html"
     fieldsets = [

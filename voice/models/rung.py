@@ -20,7 +20,8 @@ class Rung(models.Model):
     kind = models.CharField(max_length=10, choices=RungKind.choices)
     reason = models.CharField(max_length=80, blank=True, help_text="Code of what ended the one before.")
     at_ms = models.PositiveIntegerField(help_text="Since the call began.")
-    # From the end of the one before to the first audio or text of this one; empty when none came.
+    # From the end of the last one that held the call until the caller heard or read this one; where they were owed no
+    # answer, until it could be talked to. Empty when neither came.
     waited_ms = models.PositiveIntegerField(null=True)
 
     class Meta:

@@ -60,7 +60,8 @@ class Line:
                 await upstream.send(frame)
             if isinstance(gap, _Gap):
                 await gap.pour_into(upstream)
-        except UpstreamError:
+        except BaseException:
+            # Also when the call ends meanwhile: nobody else knows of it yet.
             self._hang_up(upstream)
             if isinstance(gap, _Gap):
                 gap.keeps_all = False

@@ -28,6 +28,7 @@ from voice.sessions.moving import GIVEN_ITEM, Moving
 from voice.sessions.playback import Heard, Playback
 from voice.sessions.prompt import go_on_from, instructions_of, say_exactly
 from voice.sessions.so_far import SoFar
+from voice.sessions.stalls import stalls_after_s
 from voice.sessions.state import ConversationState, Response, function_calls, reports_usage
 from voice.sessions.tools import run_tool
 from voice.sessions.turns import Turns
@@ -40,13 +41,6 @@ from voice.words import words_of
 log = structlog.get_logger(__name__)
 
 _TICK_S = 0.1
-# How long a response may show no sign of life. Realtime models begin to speak within a second or two, and then send
-# speech faster than it plays: five seconds without a piece of it, and the browser has played what there was. One that
-# thinks first may take longer, and a connection on which not even the session was announced is none.
-_STALL_S = 8.0
-_STALL_THINKING_S = 20.0
-_STALL_SPEAKING_S = 5.0
-_STALL_OPENING_S = 3.0
 # How long a goodbye may still be playing after the assistant asked to hang up.
 _GOODBYE_S = 20.0
 # How long the usage of a cancelled response, and words still being written down, are waited for at the end of a call.
@@ -305,23 +299,27 @@ class Relay:
 
     async def _on_response_done(self, event: Mapping[str, Any], now: float) -> None:
         response = event["response"]
+        if failure := failure_of_response(response):
+            self._on_failed(event)
+            raise failure
         if not reports_usage(response):
             # A response that failed reports nothing, though some of it may have been spoken.
             self.gate.record_estimate()
-        failure = failure_of_response(response)
-        if failure and self.state.response is Response.NONE:
-            # It was spoken of as failed, not as done: the caller is still owed it.
-            self.state.response = Response.ASKED
-        if failure is None and not self.state.response_done(event):
+        if not self.state.response_done(event):
             return
         if reports_usage(response):
             self.gate.record_response(response)
-        if failure:
-            raise failure
         if response.get("status") == "completed":
             self._moving.answered()
         await self._run_tools(response, now)
         self.gate.response_is_over()
+
+    def _on_failed(self, event: Mapping[str, Any]) -> None:
+        """An answer failed with its upstream: the next one owes it. Without usage it is settled when that is left."""
+        if reports_usage(event["response"]) and self.state.response_done(event):
+            self.gate.record_response(event["response"])
+        if self.state.response is Response.NONE:
+            self.state.response_asked()
 
     async def _on_session_created(self, event: Mapping[str, Any], now: float) -> None:
         self._has_opened = True
@@ -397,7 +395,7 @@ class Relay:
         if response is Response.NONE or self.gate.is_asking or self._moving.is_moving:
             # Nothing is owed by the upstream, so nothing can be late: its time begins when it is asked.
             self._upstream_alive_at = now
-        elif now - self._upstream_alive_at > self._stalls_after_s():
+        elif now - self._upstream_alive_at > stalls_after_s(self._call, self.state, has_opened=self._has_opened):
             self._line.break_off(UpstreamError("upstream_stalled", retryable=True))
         await self._tools.follow(now, is_playing=is_playing, is_leaving=self._goodbye_since is not None)
         if self._goodbye_since is not None and response is Response.NONE and not self._tools.is_running:
@@ -409,13 +407,6 @@ class Relay:
         is_busy = is_busy or self._moving.is_moving
         # Nobody who is away can break a silence.
         return await self._keep_limits(self._limits.due(now, is_busy=is_busy or is_away))
-
-    def _stalls_after_s(self) -> float:
-        if not self._has_opened:
-            return _STALL_OPENING_S
-        if self.state.response_audio_bytes or self.state.response_text_chars:
-            return _STALL_SPEAKING_S
-        return _STALL_THINKING_S if self._call.endpoint.capabilities.reasoning else _STALL_S
 
     async def _keep_limits(self, step: Step | None) -> Stop | None:
         match step:

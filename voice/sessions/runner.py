@@ -109,11 +109,16 @@ async def hold_conversation(call: Call, opens: Opens, *, may_change_model: bool 
 async def _reach(call: Call, ladder: Ladder, meter: Meter) -> Reached:
     """Dial the call's model, or what stands in for it; by the meter, nothing was used yet."""
     served, upstream = await ladder.start(call)
-    if served is not call:
+    if served is call:
+        return Reached(call, upstream, ladder)
+    try:
         ladder.rungs.ready(owes_words=True)
         row = ladder.rungs.rows()[-1]
         await in_ledger_thread(enter_rung, call.session_id, row, served.model_reason)
         await meter.change_model(served.model_served, is_voice=served.is_voice)
+    except BaseException:
+        await upstream.close()
+        raise
     return Reached(served, upstream, ladder)
 
 

@@ -115,6 +115,7 @@ def conversation(request: MemberRequest, session_id: UUID) -> HttpResponse:
     transcript = transcript_of(session.pk)
     context = {
         "session": session,
+        "rungs": session.rungs.all(),
         "transcript": transcript,
         "deletes_at": Transcript.objects.filter(session=session).values_list("deletes_at", flat=True).first(),
         "timeline": timeline_of(session, transcript, records),

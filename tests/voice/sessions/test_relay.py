@@ -16,6 +16,7 @@ from tests.voice.sessions.calls import make_call
 from voice.audio import bytes_of
 from voice.metering.meter import OutOfCredit
 from voice.sessions import relay as relay_module
+from voice.sessions import stalls
 from voice.sessions.caller import Audio, CallerGone, CameBack, HungUp, Played, Text
 from voice.sessions.relay import Relay, Stop
 from voice.sessions.state import Response
@@ -305,7 +306,7 @@ async def test_a_silent_caller_is_asked_and_then_let_go(monkeypatch):
 
 
 async def test_a_model_that_stalls_in_a_response_has_failed(monkeypatch):
-    monkeypatch.setattr(relay_module, "_STALL_S", 0.2)
+    monkeypatch.setattr(stalls, "STALL_S", 0.2)
     async with live_call() as call:
         await call.response_starts("r1")
         with pytest.raises(UpstreamError, match="upstream_stalled"):

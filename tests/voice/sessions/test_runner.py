@@ -23,7 +23,7 @@ from tests.flows.script import (
 )
 from voice.metering.meter import Meter, RateMissing
 from voice.models import EndReason, Outcome, Rate, Session, SessionState
-from voice.sessions import alive, control, records, runner
+from voice.sessions import alive, control, records, runner, stalls
 from voice.sessions import relay as relay_module
 from voice.sessions.caller import Audio, CallerGone, HungUp, Text
 from voice.sessions.runner import run_call
@@ -77,7 +77,7 @@ def converse(open_session, monkeypatch):
 def impatient(monkeypatch):
     """What is waited for in seconds is waited for in hundredths."""
     monkeypatch.setattr(relay_module, "_LAST_USAGE_S", 0.05)
-    monkeypatch.setattr(relay_module, "_STALL_S", 0.3)
+    monkeypatch.setattr(stalls, "STALL_S", 0.3)
     monkeypatch.setattr(alive, "_LOOK_EVERY_S", 0.05)
 
 
