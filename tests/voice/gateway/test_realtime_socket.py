@@ -6,9 +6,11 @@ import json
 import pytest
 from asgiref.sync import sync_to_async
 from channels.db import database_sync_to_async as in_thread
+from django.utils import timezone
 
 from accounts import organisations
 from accounts.api_keys import create_key, revoke_key
+from billing import ledger
 from tests import factories
 from tests.fakes.obedient_model import USED, ObedientModel
 from tests.flows.books import caption_micro, closed_books, only_session, response_micro
@@ -17,7 +19,7 @@ from tests.flows.program import Program
 from tests.flows.script import CAPTION_USAGE
 from voice.admission.key_holders import authenticate_bearer, create_client_secret
 from voice.gateway import realtime_client, realtime_consumer
-from voice.models import EndReason, Session, Source
+from voice.models import ClientSecret, EndReason, Session, Source
 from voice.sessions import client_relay, control
 from voice.upstream import registry
 from voice.upstream.errors import UpstreamRefused
@@ -217,6 +219,34 @@ async def test_a_client_secret_begins_with_the_session_it_was_made_with(key, mod
     assert session["audio"]["output"]["voice"] == "coral"
     books = await books_of(program)
     assert (books.session.client_secret_id is not None, books.session.max_duration_s) == (True, 120)
+
+
+@pytest.fixture
+def client_secret(api_key):
+    """A client secret's row and its text."""
+    return create_client_secret(authenticate_bearer(api_key[1]), model="gpt-realtime-mini", session={}, lifetime_s=60)
+
+
+async def test_a_client_secret_past_its_time_is_not_let_in(client_secret, model):
+    await in_thread(ClientSecret.objects.update)(expires_at=timezone.now())
+    accepted, _ = await Program(client_secret[1]).opens()
+    assert not accepted
+
+
+async def test_a_session_outlives_the_client_secret_that_opened_it(client_secret, model):
+    program = Program(client_secret[1])
+    await program.begins()
+    await in_thread(ClientSecret.objects.update)(expires_at=timezone.now())
+    await program.says("response.create")
+    await program.until("response.done")
+    assert (await books_of(program)).cost_micro == RESPONSE_MICRO
+
+
+async def test_a_session_falls_with_the_key_that_made_its_client_secret(api_key, client_secret, model):
+    program = Program(client_secret[1])
+    await program.begins()
+    await sync_to_async(revoke_key, thread_sensitive=False)(api_key[0])
+    await refused(program, "invalid_api_key", 4401)
 
 
 async def test_an_agent_lends_its_words(agent, key, model):
@@ -529,6 +559,22 @@ async def test_a_session_ends_before_its_balance_does(catalogue, model, monkeypa
     await refused(program, "insufficient_quota", 4402)
     assert len(model.sent_of("response.create")) == 1
     assert (await books_of(program)).balance.held_micro == 0
+
+
+async def test_a_keys_budget_ends_its_session_before_it_is_passed(organisation, catalogue, model, monkeypatch):
+    budget_micro = 20 * ledger.MICRO
+    _, key = await in_thread(create_key)(organisation, name="test", monthly_budget_micro=budget_micro)
+    program = Program(key)
+    await program.begins()
+    dear = {**USED, "output_tokens": 5012, "output_token_details": {"text_tokens": 12, "audio_tokens": 5000}}
+    monkeypatch.setattr("tests.fakes.obedient_model.USED", dear)
+    await program.says("response.create")
+    await program.until("response.done")
+    await program.says("response.create")
+    await refused(program, "insufficient_quota", 4402)
+    books = await books_of(program)
+    assert 0 < books.cost_micro <= budget_micro < books.balance.balance_micro
+    assert books.session.end_reason == EndReason.OUT_OF_CREDIT
 
 
 async def test_low_credits_are_no_error(catalogue, model):
