@@ -31,10 +31,10 @@ __all__ = [
 
 log = structlog.get_logger(__name__)
 
-# Asking again changes nothing: only somebody who mends the key or the name does.
-_HOPELESS = {"upstream_unauthorized", "upstream_model_not_found", "model_not_found", "invalid_api_key"}
+# Asking again changes nothing: only somebody who mends the key, the name or the account does.
+_HOPELESS = {"upstream_unauthorized", "upstream_model_not_found", "model_not_found", "upstream_quota"}
 # An organisation that brings its own key meets these by itself.
-_OF_THE_KEY = {"upstream_unauthorized", "invalid_api_key", "upstream_rate_limited", "insufficient_quota"}
+_OF_THE_KEY = {"upstream_unauthorized", "upstream_rate_limited", "upstream_quota"}
 
 _FIRST_PROBE_S, _RAREST_PROBE_S = 15, 300
 # A model that answers is asked this often, whether anybody calls or not.
@@ -89,8 +89,12 @@ def probe_failed(model: CatalogueModel, code: str) -> None:
 
 
 def probe_answered(model: CatalogueModel) -> None:
-    """Count a look at a model that found it well."""
-    _count_success(model, "A probe was answered.")
+    """Count a look at a model that found it well.
+
+    Whether it can hold a call, only a call shows: given up again before one was answered or another look found it well,
+    it is looked at later than the last time.
+    """
+    _count_success(model, "A probe was answered.", is_probe=True)
     ModelHealth.objects.filter(model=model, opened_at=None).update(
         next_probe_at=timezone.now() + timedelta(seconds=PROBE_AGAIN_S)
     )
@@ -101,7 +105,7 @@ def close_by_hand(model: CatalogueModel, who: str) -> bool:
     with transaction.atomic():
         health = _locked(model)
         was_open = health.opened_at is not None
-        _close(health, who=who, why="Closed by hand.")
+        _close(health, who=who, why="Closed by hand.", is_proven=True)
     return was_open
 
 
@@ -127,21 +131,20 @@ def _count_failure(model: CatalogueModel, code: str, *, is_probe: bool = False) 
     _count_check(model, now, failed=1)
 
 
-def _count_success(model: CatalogueModel, why: str) -> None:
+def _count_success(model: CatalogueModel, why: str, *, is_probe: bool = False) -> None:
     now, health = timezone.now(), _health_of(model)
-    if health.opened_at is not None or health.failures_in_a_row:
+    if health.opened_at is not None or health.failures_in_a_row or health.failed_probes:
         with transaction.atomic():
             health = _locked(model)
             health.last_success_at = now
-            _close(health, who=BREAKER, why=why)
+            _close(health, who=BREAKER, why=why, is_proven=not is_probe or health.opened_at is None)
     elif health.last_success_at is None or now - health.last_success_at > timedelta(seconds=_SUCCESS_KEPT_S):
         ModelHealth.objects.filter(pk=health.pk).update(last_success_at=now)
     _count_check(model, now, failed=0)
 
 
 def _open(health: ModelHealth, now: datetime) -> None:
-    health.opened_at, health.failed_probes = now, 0
-    health.next_probe_at = now + timedelta(seconds=_FIRST_PROBE_S)
+    health.opened_at, health.next_probe_at = now, now + _wait(health)
     why = f"{health.last_failure_code}, {health.failures_in_a_row} in a row"
     note_change(health.model_id, before=UP, after=DOWN, who=BREAKER, why=why)
     log.warning("a model is kept away from calls", model=health.model.slug, code=health.last_failure_code)
@@ -152,16 +155,20 @@ def _look_later(health: ModelHealth, now: datetime, *, is_probe: bool) -> None:
     is_a_look = is_probe or health.next_probe_at is None or health.next_probe_at <= now
     if is_a_look:
         health.failed_probes += 1
-        wait_s = min(_FIRST_PROBE_S * 2 ** min(health.failed_probes, 10), _RAREST_PROBE_S)
-        health.next_probe_at = now + timedelta(seconds=wait_s)
+        health.next_probe_at = now + _wait(health)
 
 
-def _close(health: ModelHealth, *, who: str, why: str) -> None:
+def _wait(health: ModelHealth) -> timedelta:
+    return timedelta(seconds=min(_FIRST_PROBE_S * 2 ** min(health.failed_probes, 10), _RAREST_PROBE_S))
+
+
+def _close(health: ModelHealth, *, who: str, why: str, is_proven: bool) -> None:
     if health.opened_at is not None:
         note_change(health.model_id, before=DOWN, after=UP, who=who, why=why)
         log.info("a model takes calls again", model=health.model.slug)
         health.next_probe_at = timezone.now() + timedelta(seconds=PROBE_AGAIN_S)
-    health.opened_at, health.failed_probes, health.failures_in_a_row = None, 0, 0
+    health.opened_at, health.failures_in_a_row = None, 0
+    health.failed_probes = 0 if is_proven else health.failed_probes + 1
     health.save()
 
 

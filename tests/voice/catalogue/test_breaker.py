@@ -89,7 +89,7 @@ def test_failures_far_apart_are_no_row(clock):
     assert served() == MINI
 
 
-@pytest.mark.parametrize("code", [WRONG_KEY, "upstream_model_not_found", "model_not_found"])
+@pytest.mark.parametrize("code", [WRONG_KEY, "upstream_model_not_found", "model_not_found", "upstream_quota"])
 def test_what_no_second_try_can_mend_keeps_it_away_at_once(code):
     fail(code=code)
     assert served() != MINI
@@ -128,6 +128,31 @@ def test_looks_become_rarer_up_to_every_five_minutes(clock):
         assert breaker.claim_probe(mini(), clock(0))
         breaker.probe_failed(mini(), BUSY)
     assert waits == [15, 30, 60, 120, 240, 300, 300]
+
+
+def wait_s(clock):
+    return round((health().next_probe_at - clock(0)).total_seconds())
+
+
+def test_one_that_answers_looks_but_holds_no_call_is_tried_ever_more_rarely(clock):
+    waits = []
+    for _ in range(6):
+        fail(code="upstream_quota")
+        waits.append(wait_s(clock))
+        clock(waits[-1])
+        breaker.probe_answered(mini())
+        assert served() == MINI
+    assert waits == [15, 30, 60, 120, 240, 300]
+
+
+@pytest.mark.parametrize("prove", [lambda: breaker.answered(MINI), lambda: breaker.probe_answered(mini())])
+def test_one_that_held_a_call_or_was_well_twice_begins_anew(clock, prove):
+    fail(3)
+    clock(15)
+    breaker.probe_answered(mini())
+    prove()
+    fail(3)
+    assert wait_s(clock) == 15
 
 
 def test_a_look_is_had_by_one(clock):
