@@ -2,20 +2,25 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 from voice.realtime_events import AudioDelta
-from voice.sessions.caller import CallerEvent, CallerGone
+from voice.sessions.caller import Audio, CallerEvent, CallerGone, Played
 
 
 class FakeCaller:
-    """`told` holds the events it was sent as dicts, `heard` the audio as (item_id, bytes)."""
+    """`told` holds the events it was sent as dicts, `heard` the audio as (item_id, bytes).
+
+    `take` is what audio and reports are offered to first; `has_room` says whether it can be sent audio without waiting.
+    """
 
     def __init__(self) -> None:
         self.told: list[dict[str, Any]] = []
         self.heard: list[tuple[str, bytes]] = []
         self.is_away = False
+        self.take: Callable[[Audio | Played], bool] | None = None
+        self.has_room = True
         self._doings: asyncio.Queue[CallerEvent | None] = asyncio.Queue()
 
     def does(self, *events: CallerEvent) -> None:
@@ -37,6 +42,14 @@ class FakeCaller:
 
     async def send_audio(self, delta: AudioDelta, frame: bytes) -> None:
         self.heard.append((delta.item_id, delta.pcm))
+
+    def listen(self, take: Callable[[Audio | Played], bool]) -> None:
+        self.take = take
+
+    def send_audio_now(self, delta: AudioDelta) -> bool:
+        if self.has_room:
+            self.heard.append((delta.item_id, delta.pcm))
+        return self.has_room
 
     def told_types(self) -> list[str]:
         return [event["type"] for event in self.told]

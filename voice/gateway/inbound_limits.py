@@ -50,3 +50,10 @@ class InboundLimits:
         if messages and not self._messages.add(messages, now):
             return "too_many_messages"
         return None
+
+    def take_back(self, *, audio_bytes: int = 0, messages: int = 0) -> None:
+        """Do not count what was looked at last."""
+        if audio_bytes:
+            self._audio.take_back(audio_bytes)
+        if messages:
+            self._messages.take_back(messages)

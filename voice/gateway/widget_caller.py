@@ -6,7 +6,8 @@ The conversation's tasks read and write the connection that there is; while ther
 import asyncio
 import time
 from collections import deque
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
+from functools import partial
 
 from voice.gateway.unheard import Piece, Unheard
 from voice.gateway.widget_connection import ConnectionLost, WidgetConnection
@@ -49,6 +50,7 @@ class WidgetCaller:
         self._takes_audio = connection.takes_audio = is_voice
         self._translation = WidgetTranslation(captions=captions, model=model, is_voice=is_voice)
         self._events: deque[CallerEvent] = deque()
+        self._take: Callable[[Audio | Played], bool] | None = None
         self._away_since: float | None = None
         self._patience: asyncio.Timeout | None = None
         self._back = asyncio.Event()
@@ -100,6 +102,30 @@ class WidgetCaller:
         elif self._connection is not None:
             await self._connection.put_audio(delta.pcm)
 
+    def listen(self, take: Callable[[Audio | Played], bool]) -> None:
+        self._take = take
+        self._listen_to(self._connection)
+
+    def _listen_to(self, connection: WidgetConnection | None) -> None:
+        if connection is not None and self._take is not None:
+            connection.listen(partial(self._offer, self._take, connection))
+
+    def _offer(
+        self, take: Callable[[Audio | Played], bool], connection: WidgetConnection, event: Audio | Played
+    ) -> bool:
+        if connection is not self._connection or self._away_since is not None or self._events:
+            return False
+        return take(self._counted(event) if isinstance(event, Played) else event)
+
+    def send_audio_now(self, delta: AudioDelta) -> bool:
+        connection = self._connection
+        if connection is None or self._arriving is not None or delta.item_id != self._translation.sending:
+            return False
+        if not connection.put_audio_now(delta.pcm):
+            return False
+        self._unheard.add_audio(delta)
+        return True
+
     async def _tell(self, text: str) -> None:
         self._unheard.add_message(text)
         if self._arriving is not None:
@@ -134,6 +160,7 @@ class WidgetCaller:
             self._wait_on()
             return False
         self._connection = connection
+        self._listen_to(connection)
         self._return(away_since)
         self._events.append(self._noted(at))
         self.lost = asyncio.get_running_loop().create_future()
@@ -244,11 +271,14 @@ class WidgetCaller:
 
     def _noted(self, event: CallerEvent) -> CallerEvent:
         if isinstance(event, Played):
-            # The conversation counts what it has sent; a browser is not sent again what was interrupted.
-            return Played(event.item_id, event.played_ms, self._unheard.received(event.received_bytes))
+            return self._counted(event)
         if isinstance(event, ModeChosen) and event.voice:
             # Somebody who wants to talk after all may do so.
             self._takes_audio = True
             if self._connection is not None:
                 self._connection.takes_audio = True
         return event
+
+    def _counted(self, report: Played) -> Played:
+        # The conversation counts what it has sent; a browser is not sent again what was interrupted.
+        return Played(report.item_id, report.played_ms, self._unheard.received(report.received_bytes))

@@ -3,6 +3,7 @@
 import asyncio
 import time
 from collections.abc import Awaitable, Callable, Mapping
+from functools import partial
 from typing import Any, TypeVar
 
 from voice.gateway import widget_protocol
@@ -16,6 +17,8 @@ _DROPPED = 1006
 T = TypeVar("T")
 Receive = Callable[[], Awaitable[Any]]
 Send = Callable[[Any], Awaitable[None]]
+# `listen` and `send` of config/picows_websocket.py: a way past ASGI.
+Direct = Mapping[str, Callable[..., Any]]
 
 
 class ConnectionLost(Exception):
@@ -29,11 +32,12 @@ class ConnectionLost(Exception):
 class WidgetConnection:
     """Reads the ASGI `receive` itself: audio never passes through Channels' per-message dispatch.
 
-    `heard_at` is when the browser last sent anything, on the monotonic clock.
+    `heard_at` is when the browser last sent anything, on the monotonic clock. With `direct`, which a server may have,
+    audio and reports need no task to be woken.
     """
 
-    def __init__(self, receive: Receive, send: Send) -> None:
-        self._receive, self._send = receive, send
+    def __init__(self, receive: Receive, send: Send, direct: Direct | None = None) -> None:
+        self._receive, self._send, self._direct = receive, send, direct
         self._limits = InboundLimits()
         self._waiting: set[asyncio.Task[Any]] = set()
         self._is_dropped = False
@@ -56,6 +60,15 @@ class WidgetConnection:
         if audio := message.get("bytes"):
             return self._audio(audio)
         return self._event_of(message)
+
+    def listen(self, take: Callable[[Audio | Played], bool]) -> None:
+        """Offer audio and reports to `take` first that come while `next` waits for them: it must not raise."""
+        if self._direct is not None:
+            self._direct["listen"](partial(self._offer, take))
+
+    def put_audio_now(self, pcm: bytes) -> bool:
+        """Send audio if that needs no waiting; say whether it was sent."""
+        return self._direct is not None and not self.is_deaf and bool(self._direct["send"](pcm, False))
 
     async def put_text(self, text: str) -> None:
         await self._put({"type": "websocket.send", "text": text})
@@ -96,6 +109,27 @@ class WidgetConnection:
             raise
         finally:
             self._waiting.discard(task)
+
+    def _offer(self, take: Callable[[Audio | Played], bool], payload: bytes, is_text: bool) -> bool:
+        """Have audio or a report taken; whatever is unusual about a message is left to be read in its turn."""
+        if self._is_dropped:
+            return False
+        self.heard_at = now = time.monotonic()
+        if is_text:
+            report = widget_protocol.read_report(payload)
+            return report is not None and self._offer_counted(take, Played(*report), now, messages=1)
+        if not self.takes_audio or not widget_protocol.is_audio(payload):
+            return False
+        return self._offer_counted(take, Audio(payload), now, audio_bytes=len(payload))
+
+    def _offer_counted(
+        self, take: Callable[[Audio | Played], bool], event: Audio | Played, now: float, **amount: int
+    ) -> bool:
+        if self._limits.excess(**amount, now=now) is None and take(event):
+            return True
+        # It is counted when it is read.
+        self._limits.take_back(**amount)
+        return False
 
     def _event_of(self, message: Mapping[str, Any]) -> CallerEvent:
         if message["type"] == "websocket.disconnect":

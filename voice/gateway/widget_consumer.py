@@ -69,7 +69,8 @@ class WidgetConsumer(AsyncConsumer):
 
 
 async def _serve(scope: Any, receive: Receive, send: Send) -> None:
-    connection, page = WidgetConnection(receive, send), read_handshake(scope)
+    direct = (scope.get("extensions") or {}).get("parley.direct")
+    connection, page = WidgetConnection(receive, send, direct), read_handshake(scope)
     first = await _first_message(receive)
     if first["type"] == "session.resume":
         resumable = await _find(first, page)

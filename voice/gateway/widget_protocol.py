@@ -1,6 +1,7 @@
 """The widget protocol, version 1 (docs/widget-protocol.md): text to messages and back. Pure, like protocol.js."""
 
 import json
+import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -10,6 +11,13 @@ AUDIO_FRAME_BYTES_MAX = 9600
 TEXT_LENGTH_MAX = 2000
 MESSAGE_BYTES_MAX = 16 * 1024
 _COUNT_MAX = 2**53 - 1  # what a browser can count to
+
+# Ten a second in every call: the form that JSON.stringify gives a report, with no letter that JSON would escape.
+_COUNT = rb"(0|[1-9][0-9]{0,14})"
+_REPORT = re.compile(
+    rb'\{"type":"playback\.report","item_id":"([ !#-\[\]-~]{0,200})","played_ms":' + _COUNT + rb',"received_bytes":'
+    + _COUNT + rb"\}"
+)  # fmt: skip
 
 
 class InvalidMessage(Exception):
@@ -88,11 +96,21 @@ def parse(text: str) -> dict[str, Any]:
     return {"type": message["type"], **{name: message.get(name) for name in fields}}
 
 
+def read_report(payload: bytes) -> tuple[str, int, int] | None:
+    """Return item, played_ms and received_bytes of a playback.report as browsers write it; None for anything else."""
+    match = _REPORT.fullmatch(payload)
+    return match and (match[1].decode(), int(match[2]), int(match[3]))
+
+
 def check_audio(frame: bytes) -> bytes:
     """Return a microphone frame; raise InvalidMessage when it is empty, too long or cuts a sample in half."""
-    if not frame or len(frame) > AUDIO_FRAME_BYTES_MAX or len(frame) % 2:
+    if not is_audio(frame):
         raise InvalidMessage("message_too_large")
     return frame
+
+
+def is_audio(frame: bytes) -> bool:
+    return 0 < len(frame) <= AUDIO_FRAME_BYTES_MAX and len(frame) % 2 == 0
 
 
 def serialise(kind: str, **fields: Any) -> str:

@@ -1,6 +1,6 @@
 """The caller's end of a conversation as the runner sees it, whichever edge the caller came in by."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
@@ -88,4 +88,12 @@ class Caller(Protocol):
 
     async def send_audio(self, delta: AudioDelta, frame: bytes) -> None:
         """Hand over a piece of the assistant's speech, read already, beside the frame it came in."""
+        ...
+
+    def listen(self, take: Callable[[Audio | Played], bool]) -> None:
+        """Offer audio and reports to `take` first that come while the next event is waited for: it must not raise."""
+        ...
+
+    def send_audio_now(self, delta: AudioDelta) -> bool:
+        """Hand over a piece of speech if that needs no waiting and cannot fail; say whether it was handed over."""
         ...

@@ -5,7 +5,7 @@ from collections import deque
 from collections.abc import AsyncIterator, Iterable
 
 from voice.realtime_events import append_audio
-from voice.upstream.base import Capabilities, Upstream
+from voice.upstream.base import Capabilities, Direct, Upstream
 from voice.upstream.errors import UpstreamError
 
 # What the caller says while nobody hears it is kept for the next model: ten seconds of speech, in base64.
@@ -24,6 +24,8 @@ class Line:
         self.upstream: Upstream = upstream
         self._is_heard = is_heard
         self.ears: Upstream = upstream if is_heard else _Nobody(upstream.capabilities)
+        # The same, where it takes frames without waiting.
+        self.direct_ears = _direct(self.ears)
         self.capabilities = upstream.capabilities
         # Why there is nobody at the other end, while that is so.
         self.broken: UpstreamError | None = None
@@ -82,11 +84,16 @@ class Line:
     def _put(self, upstream: Upstream) -> None:
         self.upstream = upstream
         self.ears = upstream if self._is_heard else _Nobody(self.capabilities)
+        self.direct_ears = _direct(self.ears)
 
     def _hang_up(self, upstream: Upstream) -> None:
         task = asyncio.create_task(upstream.close())
         self._hanging_up.add(task)
         task.add_done_callback(self._hanging_up.discard)
+
+
+def _direct(upstream: Upstream) -> Direct | None:
+    return upstream if isinstance(upstream, Direct) else None
 
 
 class _Nobody:

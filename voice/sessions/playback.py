@@ -49,6 +49,11 @@ class Playback:
             self._caught_up_at = now
         self._sent_bytes += n_bytes
 
+    @property
+    def awaits_report(self) -> bool:
+        """Whether the next report tells what was heard of an item that was interrupted."""
+        return self._awaiting_report is not None
+
     def reported(self, item_id: str | None, played_ms: int, received_bytes: int, now: float) -> Heard | None:
         """Take a browser's report; return what was heard when it answers an interruption."""
         received = min(received_bytes, self._sent_bytes)

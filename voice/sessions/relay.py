@@ -34,7 +34,7 @@ from voice.sessions.tools import run_tool
 from voice.sessions.turns import Turns
 from voice.sessions.words import Words
 from voice.transcripts.recorder import TurnText
-from voice.upstream.base import Upstream
+from voice.upstream.base import Direct, Upstream
 from voice.upstream.errors import UpstreamError
 from voice.words import words_of
 
@@ -162,6 +162,7 @@ class Relay:
 
     async def follow_caller(self) -> Stop:
         """Pass on what the caller says until they hang up; raise CallerGone or CallerBrokeProtocol."""
+        self._caller.listen(self._take_from_caller)
         async for event in self._caller:
             match event:
                 case Audio():
@@ -188,6 +189,19 @@ class Relay:
                 case HungUp():
                     return Stop.CALLER_HUNG_UP
         return Stop.CALLER_HUNG_UP
+
+    def _take_from_caller(self, event: Audio | Played) -> bool:
+        """Do what nobody has to wait for, and leave the rest to follow_caller."""
+        if isinstance(event, Played):
+            if self.playback.awaits_report:
+                return False
+            self.playback.reported(event.item_id, event.played_ms, event.received_bytes, time.monotonic())
+            return True
+        ears = self._line.direct_ears
+        if ears is None or not ears.send_now(realtime_events.append_audio(event.pcm)):
+            return False
+        self._appended_bytes += len(event.pcm)
+        return True
 
     def _on_back(self, away_s: float) -> None:
         now = time.monotonic()
@@ -219,7 +233,10 @@ class Relay:
         """
         while True:
             try:
-                async for frame in self._line.upstream:
+                upstream = self._line.upstream
+                if isinstance(upstream, Direct):
+                    upstream.listen(self._take_speech)
+                async for frame in upstream:
                     await self._pass_on(frame)
                 raise UpstreamError("upstream_closed", retryable=True)
             except UpstreamError as error:
@@ -248,14 +265,32 @@ class Relay:
             log.warning("upstream event not understood", error=type(error).__name__)
             raise UpstreamError("upstream_garbage", retryable=True) from None
 
+    def _take_speech(self, frame: bytes) -> bool:
+        """Pass on speech that nobody has to wait for, and leave the rest to follow_upstream."""
+        if not realtime_events.is_audio_delta(frame):
+            return False
+        try:
+            delta = realtime_events.audio_delta(frame)
+        except NOT_UNDERSTOOD:
+            return False
+        if self.playback.is_interrupted(delta.item_id) or not self._caller.send_audio_now(delta):
+            return False
+        self._upstream_alive_at = now = time.monotonic()
+        self.state.response_audio_bytes += len(delta.pcm)
+        self._spoke(delta, now)
+        return True
+
     async def _on_audio(self, frame: bytes, now: float) -> None:
         delta = realtime_events.audio_delta(frame)
         self.state.response_audio_bytes += len(delta.pcm)
         if self.playback.is_interrupted(delta.item_id):
             return
+        self._spoke(delta, now)
+        await self._caller.send_audio(delta, frame)
+
+    def _spoke(self, delta: realtime_events.AudioDelta, now: float) -> None:
         self.turns.agent_speaking(delta.item_id, now)
         self.playback.sent(delta.item_id, len(delta.pcm), now)
-        await self._caller.send_audio(delta, frame)
 
     async def _on_speech_started(self, event: Mapping[str, Any], now: float) -> None:
         self.state.speech_started(event)

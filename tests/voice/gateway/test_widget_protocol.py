@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from voice.gateway import widget_protocol
-from voice.gateway.widget_protocol import InvalidMessage
+from voice.gateway.widget_protocol import InvalidMessage, parse, read_report
 
 FIXTURES = Path(__file__).parents[2] / "fixtures" / "widget_messages" / "client"
 
@@ -53,3 +53,34 @@ def test_microphone_frames_that_are_empty_odd_or_too_long_are_refused(size):
     with pytest.raises(InvalidMessage) as refusal:
         widget_protocol.check_audio(bytes(size))
     assert refusal.value.code == "message_too_large"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        '{"type":"playback.report","item_id":"item_1 #","played_ms":120,"received_bytes":5760}',
+        '{"type":"playback.report","item_id":"","played_ms":0,"received_bytes":999999999999999}',
+    ],
+)
+def test_a_report_is_read_from_its_bytes_as_from_its_json(text):
+    message = parse(text)
+    assert read_report(text.encode()) == (message["item_id"], message["played_ms"], message["received_bytes"])
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        '{"type":"playback.report","item_id":null,"played_ms":0,"received_bytes":0}',
+        '{"type":"playback.report","item_id":"a\\u0062","played_ms":0,"received_bytes":0}',
+        '{"type":"playback.report","item_id":"é","played_ms":0,"received_bytes":0}',
+        '{"type":"playback.report","item_id":"a","played_ms":01,"received_bytes":0}',
+        '{"type":"playback.report","item_id":"a","played_ms":-1,"received_bytes":0}',
+        '{"type":"playback.report","item_id":"a","played_ms":1.0,"received_bytes":0}',
+        '{"type":"playback.report","item_id":"a","played_ms":9999999999999999,"received_bytes":0}',
+        '{"type":"playback.report","item_id":"' + "a" * 201 + '","played_ms":1,"received_bytes":0}',
+        '{"type":"playback.report","item_id":"a","played_ms":1,"received_bytes":0} ',
+        '{"type":"session.end"}',
+    ],
+)
+def test_a_report_in_any_other_form_is_left_to_the_json_reader(text):
+    assert read_report(text.encode()) is None

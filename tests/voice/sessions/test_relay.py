@@ -13,6 +13,7 @@ from tests.fakes.ladder import FakeLadder
 from tests.fakes.meter import FakeMeter
 from tests.fakes.scripted_upstream import ScriptedUpstream
 from tests.voice.sessions.calls import make_call
+from voice import realtime_events
 from voice.audio import bytes_of
 from voice.metering.meter import OutOfCredit
 from voice.sessions import relay as relay_module
@@ -31,6 +32,24 @@ class LooseUpstream(ScriptedUpstream):
     async def send(self, frame: bytes) -> None:
         self._stalled = True
         await super().send(frame)
+
+
+class DirectUpstream(LooseUpstream):
+    """One that can be spoken to without waiting, unless it `is_busy`, and listened to."""
+
+    is_busy, take = False, None
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.sent_now: list[bytes] = []
+
+    def send_now(self, frame: bytes) -> bool:
+        if not self.is_busy:
+            self.sent_now.append(frame)
+        return not self.is_busy
+
+    def listen(self, take) -> None:
+        self.take = take
 
 
 class Live:
@@ -73,8 +92,8 @@ class Live:
 
 
 @contextlib.asynccontextmanager
-async def live_call(meter: FakeMeter | None = None, **changes):
-    caller, upstream, meter = FakeCaller(), LooseUpstream(), meter or FakeMeter()
+async def live_call(meter: FakeMeter | None = None, upstream: LooseUpstream | None = None, **changes):
+    caller, upstream, meter = FakeCaller(), upstream or LooseUpstream(), meter or FakeMeter()
     kept: list[tuple] = []
 
     async def keep_fields(*fields) -> None:
@@ -516,3 +535,70 @@ async def test_a_response_that_fails_after_it_began_to_speak_is_estimated():
         await call.response_ends("r1", status="failed", usage=None)
         assert call.meter.recorded == []
         assert [estimate["response_id"] for estimate in call.meter.estimated] == ["r1"]
+
+
+# Past the tasks.
+
+PCM = bytes(SECOND)
+
+
+def speech(item_id: str, pcm: bytes) -> bytes:
+    delta = {"type": "response.output_audio.delta", "item_id": item_id, "response_id": "r1"}
+    return realtime_events.dump({**delta, "delta": base64.b64encode(pcm).decode()})
+
+
+async def test_speech_needs_no_task_where_the_caller_has_room_for_it():
+    async with live_call(upstream=DirectUpstream()) as live:
+        await live.response_starts("r1")
+        assert live.upstream.take(speech("i1", PCM))
+        assert live.caller.heard == [("i1", PCM)]
+        assert (live.relay.playback.sent_ms("i1"), live.relay.state.response_audio_bytes) == (1000, SECOND)
+        assert [turn.item_id for turn in live.relay.turns.all()] == ["i1"]
+
+
+async def test_speech_that_a_caller_has_no_room_for_counts_once_it_was_sent():
+    async with live_call(upstream=DirectUpstream()) as live:
+        live.caller.has_room = False
+        assert not live.upstream.take(speech("i1", PCM))
+        assert (live.relay.playback.sent_ms("i1"), live.relay.state.response_audio_bytes) == (0, 0)
+
+
+async def test_speech_that_was_interrupted_is_not_passed_on_past_the_tasks_either():
+    async with live_call(upstream=DirectUpstream()) as live:
+        await live.response_starts("r1", "i1", PCM)
+        live.upstream.emit({"type": "input_audio_buffer.speech_started", "audio_start_ms": 0, "item_id": "u1"})
+        await live.settle_down()
+        assert not live.upstream.take(speech("i1", PCM))
+
+
+@pytest.mark.parametrize(
+    "frame", [b'{"type":"response.done","response":{}}', b'{"type":"response.output_audio.delta",}']
+)
+async def test_any_other_event_is_read_in_its_turn(frame):
+    async with live_call(upstream=DirectUpstream()) as live:
+        assert not live.upstream.take(frame)
+
+
+async def test_what_a_caller_says_needs_no_task_where_the_model_takes_it_at_once():
+    async with live_call(upstream=DirectUpstream()) as live:
+        assert live.caller.take(Audio(PCM))
+        assert live.upstream.sent_now == [realtime_events.append_audio(PCM)]
+        live.upstream.is_busy = True
+        assert not live.caller.take(Audio(PCM))
+
+
+async def test_what_a_caller_says_goes_past_the_tasks_to_whoever_is_at_the_line_now():
+    async with live_call(upstream=DirectUpstream()) as live:
+        live.relay._line.break_off(UpstreamError("upstream_stalled", retryable=True))
+        assert not live.caller.take(Audio(PCM))
+        assert live.upstream.sent_now == []
+
+
+async def test_a_report_needs_no_task_unless_an_interruption_waits_for_it():
+    async with live_call(upstream=DirectUpstream()) as live:
+        await live.response_starts("r1", "i1", PCM)
+        assert live.caller.take(Played("i1", 400, SECOND))
+        assert live.relay.playback.heard_ms("i1") == 400
+        live.upstream.emit({"type": "input_audio_buffer.speech_started", "audio_start_ms": 0, "item_id": "u1"})
+        await live.settle_down()
+        assert not live.caller.take(Played("i1", 500, SECOND))
