@@ -33,6 +33,14 @@ def test_an_endpoint_that_did_not_subscribe_is_not_told(organisation, two_endpoi
     assert deliveries() == [("https://a.example/", "note.ready")]
 
 
+def test_a_secret_that_cannot_be_read_any_more_does_not_keep_things_from_happening(
+    organisation, two_endpoints, settings
+):
+    settings.ENCRYPTION_KEYS = ["another key that is long enough to be one"]
+    emit(organisation.pk, EventType.CREDITS_LOW, {}, key="k")
+    assert len(deliveries()) == 2
+
+
 def test_the_same_event_is_told_once(organisation, two_endpoints):
     emit(organisation.pk, EventType.CREDITS_LOW, {}, key="k")
     emit(organisation.pk, EventType.CREDITS_LOW, {}, key="k")
