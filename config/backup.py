@@ -129,6 +129,7 @@ def _restore_sqlite(backup: Path, now: datetime) -> Path | None:
     draft = database.with_name(f"{database.name}.restoring")
     draft.unlink(missing_ok=True)
     _copy_sqlite(backup, draft)
+    draft.chmod(0o600)
     connections.close_all()
     kept = database.with_name(f"{database.name}.before-{now:%Y%m%d-%H%M%S}") if database.exists() else None
     # The journals belong to the file that they lie beside: left behind, they would be read into the restored one.

@@ -101,6 +101,7 @@ def test_what_was_there_before_a_restore_is_kept(house, tmp_path, elsewhere):
 
     kept = backup.restore(folder, datetime(2026, 11, 22, tzinfo=UTC))
 
+    assert database.stat().st_mode & 0o077 == 0
     assert kept == database.with_name("db.sqlite3.before-20261122-000000")
     assert kept.read_bytes() == b"a broken database"
     assert Path(f"{kept}-wal").read_bytes() == b"its journal"
