@@ -25,6 +25,14 @@ def maintenance(product):
     in_product(product, SWITCH, model, before)
 
 
+@pytest.fixture
+def no_voice(product, maintenance):
+    """Nothing that can be talked to is on offer: without keys, only the embedded model was."""
+    in_product(product, SWITCH, "parley-embedded", "maintenance")
+    yield
+    in_product(product, SWITCH, "parley-embedded", "available")
+
+
 def banner_of(page):
     return page.locator("[data-parley-call] [data-part=status-banner]")
 
@@ -63,3 +71,15 @@ def test_the_banner_speaks_the_language_of_the_call(page, product, maintenance):
     key = product.row("SELECT public_key FROM voice_agent WHERE is_demo")["public_key"]
     page.goto(f"/embed/{key}/?form=inline&language=hi")
     assert "रखरखाव" in banner_of(page).inner_text()
+
+
+def test_without_a_voice_a_call_begins_in_writing_and_says_why(page, no_voice):
+    page.goto("/")
+    assert "You can type instead" in banner_of(page).inner_text()
+    call = Call(page)
+    call.talk()
+    call.wait_for_answer(0)
+    assert "this conversation is in writing" in call.part("notices").inner_text()
+    assert not page.evaluate("microphone.isOn()")
+    assert "9am" in call.type("What are your opening hours?")
+    call.hang_up()
