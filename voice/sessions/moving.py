@@ -11,9 +11,11 @@ from dataclasses import replace
 from functools import partial
 from typing import Any
 
+import pybase64
 import structlog
 
 from voice import realtime_events
+from voice.audio import bytes_of, input_tokens_of
 from voice.history import RECENT, RECENT_TOKENS
 from voice.metering.executor import in_ledger_thread
 from voice.metering.meter import Meter
@@ -26,6 +28,7 @@ from voice.sessions.line import Line
 from voice.sessions.playback import Playback
 from voice.sessions.prompt import go_on_from, instructions_of, session_of
 from voice.sessions.rungs import enter_rung
+from voice.sessions.spoken import Spoken
 from voice.sessions.state import ITEM_OVERHEAD_TOKENS, ConversationState, Response, tokens_at_most
 from voice.sessions.tools import tools_of
 from voice.sessions.turns import Turns
@@ -43,6 +46,9 @@ _EXPIRY_AHEAD_S, _EXPIRY_LAST_S = 120.0, 10.0
 _ORDERED_WITHIN_S = 10.0
 # Where there was nothing to move to, it is looked again after this.
 _LOOK_AGAIN_S = 15.0
+# Less than this is no speech, and refused by those who are to hear it.
+_HEARD_BYTES_MIN = bytes_of(100)
+_PIECE_BYTES = bytes_of(1000)
 # The items that we tell a new upstream, by their ids: nobody else is to be told of them.
 GIVEN_ITEM = b'"sofar_'
 
@@ -59,6 +65,7 @@ class Moving:
         gate: ResponseGate,
         state: ConversationState,
         words: Words,
+        spoken: Spoken,
         turns: Turns,
         playback: Playback,
         tools: CustomerTools,
@@ -70,6 +77,9 @@ class Moving:
         self.call = call
         self._line, self._ladder, self._gate, self._state = line, ladder, gate, state
         self._words, self._turns, self._playback, self._tools = words, turns, playback, tools
+        self._spoken = spoken
+        # What the next model is to hear again: a turn that is not over, or one that was not written down.
+        self._unfinished = self._unwritten = b""
         self._meter, self._tell, self._notices, self._is_leaving = meter, tell, notices, is_leaving
         self.is_moving = False
         self._has_answered = False
@@ -110,6 +120,9 @@ class Moving:
         is_owed = (state.response is not Response.NONE and not is_whole) or self._gate.wants_response
         is_owed = is_owed and not state.caller_is_speaking and not self._is_leaving()
         self._waits_since = now if is_owed else None
+        self._unfinished = self._spoken.pcm() if state.caller_is_speaking else b""
+        is_unwritten = is_owed and not self._unfinished and self._words.so_far.words_are_missing()
+        self._unwritten = self._spoken.pcm() if is_unwritten else b""
         self._ladder.rungs.left(now)
         self._gate.record_estimate()
         self._gate.hold()
@@ -137,19 +150,27 @@ class Moving:
     def opening(self, call: Call) -> list[bytes]:
         """Return what a new upstream is told before anything else: who it is, and what was said so far."""
         items = self._words.so_far.items(_tokens_given(call))
+        if call.is_voice and len(self._unwritten) >= _HEARD_BYTES_MIN:
+            items[-1] = _said_aloud(self._unwritten)
         given = ({"id": f"sofar_{index}", **item} for index, item in enumerate(items))
         frames = [realtime_events.dump({"type": "conversation.item.create", "item": item}) for item in given]
-        return [realtime_events.session_update(session_of(call)), *frames]
+        unfinished = self._unfinished if call.is_voice else b""
+        pieces = [unfinished[start : start + _PIECE_BYTES] for start in range(0, len(unfinished), _PIECE_BYTES)]
+        heard_again = [realtime_events.append_audio(piece) for piece in pieces]
+        return [realtime_events.session_update(session_of(call)), *frames, *heard_again]
 
     def context_tokens(self, call: Call) -> int:
         """Return how much a new upstream reads at most once it was told all that."""
         prompt = instructions_of(call) + str(tools_of(call))
-        return tokens_at_most(prompt) + sum(map(tokens_at_most_of_item, self._words.so_far.items(_tokens_given(call))))
+        said = sum(map(tokens_at_most_of_item, self._words.so_far.items(_tokens_given(call))))
+        # Twice: what is heard may be read as words, too.
+        return tokens_at_most(prompt) + said + 2 * input_tokens_of(len(self._unwritten) + len(self._unfinished))
 
     async def _arrive(self, call: Call, go_on: str) -> None:
         before, self.call = self.call, call
         self.left_behind.update(turn.item_id for turn in self._turns.all())
         self._words.answering = ""
+        self._unfinished = self._unwritten = b""
         self._expires_at, self._wanted, self._has_answered = None, "", False
         self._state.moved(self.context_tokens(call))
         self._tools.moved(is_voice=call.is_voice)
@@ -293,6 +314,11 @@ class Moving:
         (found,) = await asyncio.gather(self._replacement, return_exceptions=True)
         if isinstance(found, tuple):
             await found[1].close()
+
+
+def _said_aloud(pcm: bytes) -> dict[str, Any]:
+    audio = pybase64.b64encode(pcm).decode()
+    return {"type": "message", "role": "user", "content": [{"type": "input_audio", "audio": audio}]}
 
 
 def tokens_at_most_of_item(item: Mapping[str, Any]) -> int:

@@ -28,6 +28,7 @@ from voice.sessions.moving import GIVEN_ITEM, Moving
 from voice.sessions.playback import Heard, Playback
 from voice.sessions.prompt import go_on_from, instructions_of, say_exactly
 from voice.sessions.so_far import SoFar
+from voice.sessions.spoken import Spoken
 from voice.sessions.stalls import stalls_after_s
 from voice.sessions.state import ConversationState, Response, function_calls, reports_usage
 from voice.sessions.tools import run_tool
@@ -88,6 +89,7 @@ class Relay:
         self.playback = Playback()
         self.turns = Turns(now)
         self.completed_task = ""
+        self._spoken = Spoken()
         self._words = Words(are_kept=call.records_words, so_far=so_far)
         self.gate = ResponseGate(
             meter,
@@ -107,6 +109,7 @@ class Relay:
             gate=self.gate,
             state=self.state,
             words=self._words,
+            spoken=self._spoken,
             turns=self.turns,
             playback=self.playback,
             tools=self._tools,
@@ -168,6 +171,7 @@ class Relay:
                 case Audio():
                     pcm = event.pcm
                     self._appended_bytes += len(pcm)
+                    self._spoken.frames.append(pcm)
                     frame = realtime_events.append_audio(pcm)
                     try:
                         await self._line.ears.send(frame)
@@ -294,6 +298,7 @@ class Relay:
 
     async def _on_speech_started(self, event: Mapping[str, Any], now: float) -> None:
         self.state.speech_started(event)
+        self._spoken.begins(is_answering=self.state.response is Response.RUNNING)
         self._limits.caller_was_active(now)
         self.gate.unask()
         self.turns.caller_started(str(event.get("item_id")), now)
@@ -346,6 +351,8 @@ class Relay:
             self.gate.record_response(response)
         if response.get("status") == "completed":
             self._moving.answered()
+            if not self.state.caller_is_speaking:
+                self._spoken.is_answered()
         await self._run_tools(response, now)
         self.gate.response_is_over()
 

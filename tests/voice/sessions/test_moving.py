@@ -1,6 +1,7 @@
 """A conversation goes on with another upstream: by order, by the caller's wish, and when a session's time is up."""
 
 import asyncio
+import base64
 import contextlib
 import time
 
@@ -244,6 +245,60 @@ async def test_nobody_is_answered_by_a_new_model_who_is_still_speaking():
         call.upstream.drop()
         await call.until(call.changes)
         assert upstream.instructions() == []
+
+
+async def says(call, pcm, item_id, *, is_over):
+    """Speak so much audio, and be heard by the model."""
+    before = len(call.upstream.appended)
+    call.caller.does(*[Audio(pcm[start : start + 1920]) for start in range(0, len(pcm), 1920)])
+    await call.until(lambda: len(call.upstream.appended) == before + len(pcm))
+    call.upstream.emit({"type": "input_audio_buffer.speech_started", "audio_start_ms": 0, "item_id": item_id})
+    if is_over:
+        call.upstream.emit(
+            {"type": "input_audio_buffer.speech_stopped", "audio_end_ms": 200, "item_id": item_id},
+            {"type": "input_audio_buffer.committed", "item_id": item_id},
+        )
+
+
+async def test_a_turn_that_was_not_written_down_is_heard_again_by_the_next_model():
+    held, upstream = another()
+    pcm = b"\7\0" * 9600
+    async with live_call((held, upstream)) as call:
+        call.upstream.answers("r1", "Hello", "a1")
+        await says(call, pcm, "u1", is_over=True)
+        await call.until(lambda: len(call.upstream.instructions()) == 2)
+        call.upstream.drop()
+        await call.until(upstream.instructions)
+        items = [event["item"] for event in upstream.sent if event["type"] == "conversation.item.create"]
+        (heard,) = items[-1]["content"]
+        assert (items[-1]["role"], heard["type"]) == ("user", "input_audio")
+        assert base64.b64decode(heard["audio"]) == pcm
+
+
+async def test_the_beginning_of_a_turn_that_is_not_over_is_heard_again_by_the_next_model():
+    held, upstream = another()
+    pcm = b"\7\0" * 9600
+    async with live_call((held, upstream)) as call:
+        call.upstream.answers("r1", "Hello", "a1")
+        await says(call, pcm, "u1", is_over=False)
+        await call.until(lambda: call.relay.state.caller_is_speaking)
+        call.upstream.drop()
+        await call.until(lambda: upstream.appended)
+        call.caller.does(Audio(b"\5\0" * 960))
+        await call.until(lambda: len(upstream.appended) > len(pcm))
+        assert bytes(upstream.appended) == pcm + b"\5\0" * 960
+        assert upstream.instructions() == []
+
+
+async def test_a_model_that_is_only_written_to_is_told_that_something_was_said():
+    held, upstream = written()
+    async with live_call((held, upstream)) as call:
+        call.upstream.answers("r1", "Hello", "a1")
+        await says(call, b"\7\0" * 9600, "u1", is_over=True)
+        await call.until(lambda: len(call.upstream.instructions()) == 2)
+        call.upstream.drop()
+        await call.until(upstream.instructions)
+        assert upstream.told()[-1] == ("user", "(Something was said here that was not written down.)")
 
 
 async def test_what_is_asked_of_a_new_model_is_held_by_its_prices():
