@@ -46,6 +46,9 @@ class Line:
         """Hang up, without waiting for it, for this reason; the first one counts."""
         if self.broken is None:
             self.broken = error
+            if isinstance(self.upstream, Direct):
+                # What it says from now on is no part of the call.
+                self.upstream.listen(None)
             self._hang_up(self.upstream)
             self._put(_Gap(self.capabilities))
 

@@ -205,6 +205,7 @@ class Relay:
         if ears is None or not ears.send_now(realtime_events.append_audio(event.pcm)):
             return False
         self._appended_bytes += len(event.pcm)
+        self._spoken.frames.append(event.pcm)
         return True
 
     def _on_back(self, away_s: float) -> None:
