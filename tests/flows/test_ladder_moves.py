@@ -7,15 +7,17 @@ import pytest
 from channels.db import database_sync_to_async as in_thread
 
 from tests import factories
+from tests.fakes.realtime_server import RealtimeServer
 from tests.fakes.scripted_upstream import ScriptedUpstream, Step, spoken_answer, usage
 from tests.flows.books import AUDIO_OUT, TEXT_IN, TEXT_OUT, response_micro
 from tests.flows.rungs import NEXT_USAGE, Dialled, call_to, going_on, told
 from tests.flows.script import GREETING_USAGE, SESSION_STEP, SPEECH, begun, caller_says, greeting
-from voice.models import EndReason, Rung, Session
+from voice.models import CatalogueModel, EndReason, Rung, Session
 from voice.sessions import moving as moving_module
 from voice.sessions import relay as relay_module
 from voice.sessions import stalls
 from voice.sessions.caller import Audio, HungUp, Played, Text
+from voice.sessions.connect import endpoint_of
 from voice.upstream import registry
 from voice.upstream.errors import UpstreamRefused
 
@@ -401,3 +403,19 @@ async def test_who_answered_is_shown_to_the_operator_and_to_the_owner(agent, dia
 
     for page in await in_thread(pages)():
         assert "Who answered" in page and "upstream_unauthorized" in page
+
+
+async def test_a_provider_whose_socket_breaks_is_dialled_again_and_told_what_was_heard(agent, settings):
+    steps = [*greeting(emit=begun("Hello there"), then="drop"), *going_on("agent: Hello there")]
+
+    def caller_at_the_provider():
+        model = CatalogueModel.objects.get(slug="gpt-realtime-mini")
+        return endpoint_of(model, agent, Session(visitor_id="visitor")).safety_identifier
+
+    async with RealtimeServer(steps, safety_identifier=await in_thread(caller_at_the_provider)()) as server:
+        settings.OPENAI_API_KEY, settings.OPENAI_REALTIME_URL = server.api_key, server.url
+        call = await call_to(agent, visitor_id="visitor")
+        await hears(call, "item_2")
+        _, books = await hangs_up(call)
+    assert server.handshakes == 2
+    assert [(row.upstream_id, row.is_estimated) for row in books.usage] == [("resp_1", True), ("1/resp_2", False)]

@@ -4,6 +4,7 @@ import asyncio
 import base64
 import contextlib
 import time
+from types import SimpleNamespace
 
 import pytest
 
@@ -12,8 +13,10 @@ from tests.fakes.ladder import FakeLadder
 from tests.fakes.meter import FakeMeter
 from tests.fakes.scripted_upstream import ScriptedUpstream, session_created
 from tests.voice.sessions.calls import make_call
+from tests.voice.tools.specs import make_spec
 from voice.history import RECENT
 from voice.models import RungKind
+from voice.sessions import customer_tools
 from voice.sessions import moving as moving_module
 from voice.sessions.caller import Audio, ModeChosen, Text
 from voice.sessions.relay import Relay
@@ -308,6 +311,28 @@ async def test_what_is_asked_of_a_new_model_is_held_by_its_prices():
         await call.until(upstream.instructions)
         assert call.meter.models == ["gpt-realtime-2.1-mini"]
         assert len(call.meter.prepared) == 2
+
+
+async def test_a_tool_that_was_running_answers_the_next_model_in_words(monkeypatch):
+    is_done = asyncio.Event()
+
+    async def slowly(*_, **__):
+        await is_done.wait()
+        return SimpleNamespace(output='{"state": "shipped"}')
+
+    monkeypatch.setattr(customer_tools, "call_tool", slowly)
+    held, upstream = another()
+    tool = {"type": "function_call", "name": "look_up_order", "call_id": "c1", "arguments": "{}"}
+    response = {"id": "r1", "status": "completed", "output": [tool], "usage": {"input_tokens": 9}}
+    async with live_call((held, upstream), tools=(make_spec("https://shop.example/", filler=""),)) as call:
+        call.upstream.emit({"type": "response.created", "response": {"id": "r1"}})
+        call.upstream.emit({"type": "response.done", "response": response})
+        await call.until(lambda: "parley.working" in call.caller.told_types())
+        call.upstream.drop()
+        await call.until(lambda: upstream.sent)
+        is_done.set()
+        await call.until(upstream.instructions)
+        assert upstream.told() == [("system", 'The tool look_up_order has answered: {"state": "shipped"}')]
 
 
 async def test_a_call_with_no_model_left_ends():
