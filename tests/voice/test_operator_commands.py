@@ -9,6 +9,7 @@ from django.utils import timezone
 
 from tests.factories import make_agent, make_organisation, make_session
 from voice.catalogue.seed import seed_catalogue
+from voice.management.commands import model_status
 from voice.models import (
     BlockedNetwork,
     CatalogueModel,
@@ -133,6 +134,24 @@ def test_a_model_is_switched_for_everybody_and_that_is_written_down():
     )
     assert (change.before, change.after, change.who) == ("available", "maintenance", "olga")
     assert "maintenance until " in run("model_status", slug)
+
+
+def test_live_calls_are_moved_when_that_is_said(settings, monkeypatch):
+    seed_catalogue()
+    moved = []
+    monkeypatch.setattr(model_status, "move_calls_of", moved.append)
+    settings.REDIS_URL = "redis://redis.internal"
+    run("model_status", "gpt-realtime-mini", "maintenance")
+    run("model_status", "gpt-realtime", "maintenance", move_calls=True)
+    assert moved == ["gpt-realtime"]
+
+
+def test_where_no_message_would_reach_the_web_server_nothing_is_switched_instead(settings):
+    seed_catalogue()
+    settings.REDIS_URL = ""
+    with pytest.raises(CommandError, match="in the admin"):
+        run("model_status", "gpt-realtime-mini", "maintenance", move_calls=True)
+    assert not CatalogueModel.objects.filter(status="maintenance").exists()
 
 
 def test_a_model_that_does_not_answer_is_listed_as_such():

@@ -3,12 +3,14 @@
 from datetime import datetime
 from typing import Any
 
+from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.utils import timezone
 from django.utils.dateparse import parse_datetime
 
 from voice.catalogue.status_log import NewStatus, set_status
 from voice.models import CatalogueModel, ModelHealth, ModelStatus
+from voice.sessions.control import move_calls_of
 
 ACTOR = "model_status"
 _LONGEST_NOTE = 200
@@ -24,6 +26,8 @@ class Command(BaseCommand):
         parser.add_argument("--until", default="", help="When it is expected back: 2026-11-22T18:00, or with +05:30.")
         parser.add_argument("--by", default=ACTOR, help="Who switches it, for the log.")
 
+        parser.add_argument("--move-calls", action="store_true", help="Its live calls go on with what stands in, now.")
+
     def handle(self, *args: Any, slug: str | None, status: str | None, **options: Any) -> None:
         if slug is None or status is None:
             self._list(slug)
@@ -31,10 +35,16 @@ class Command(BaseCommand):
         note = options["note"].strip()
         if len(note) > _LONGEST_NOTE or not note.isprintable():
             raise CommandError(f"--note is one line of at most {_LONGEST_NOTE} characters.")
+        if options["move_calls"] and not settings.REDIS_URL:
+            # The message would stay in this process.
+            raise CommandError("Without REDIS_URL live calls are moved in the admin: Models, “Move live calls now”.")
         model = _find(slug)
         before = model.status
         set_status([model.pk], NewStatus(status, note, _moment(options["until"])), who=options["by"])
         self.stdout.write(f"{slug}: {before} before, {status} now.")
+        if options["move_calls"]:
+            move_calls_of(slug)
+            self.stdout.write("Its live calls were told to go on with another model.")
 
     def _list(self, slug: str | None) -> None:
         models = [_find(slug)] if slug else CatalogueModel.objects.order_by("kind", "slug")
