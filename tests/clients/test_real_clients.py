@@ -56,17 +56,18 @@ def with_a_wrong_key(programs):
 
 @pytest.fixture(scope="session")
 def with_an_empty_wallet(programs, site, poor):
-    return programs.run_all("refused", {name: site.key(poor, f"{name} without credits") for name in NAMES})
+    keys = site.keys(poor, [f"{name} without credits" for name in NAMES])
+    return programs.run_all("refused", {name: keys[f"{name} without credits"] for name in NAMES})
 
 
 @pytest.fixture(scope="session")
 def with_a_revoked_key(programs, site, rich):
     """Every client in a session of its own while its key is revoked."""
-    keys = {name: site.key(rich, f"{name} revoked") for name in NAMES}
-    running = {name: programs.start(name, "revoked", key) for name, key in keys.items()}
+    keys = site.keys(rich, [f"{name} revoked" for name in NAMES])
+    running = {name: programs.start(name, "revoked", keys[f"{name} revoked"]) for name in NAMES}
     for name, process in running.items():
         assert event_of(process) == {"open": True}, name
-        site.manage("revoke_api_key", keys[name].rpartition("_")[0])
+    site.revoke(keys.values())
     return {name: programs.finish(name, "revoked", process) for name, process in running.items()}
 
 

@@ -12,7 +12,7 @@ from typing import Any
 FRAME_MS = 20
 FRAME_BYTES = 24_000 * 2 * FRAME_MS // 1000
 # What is waited for has happened by then, or the program fails.
-PATIENCE_S = 60
+PATIENCE_S = 180
 TOOL = {
     "type": "function",
     "name": "find_free_times",

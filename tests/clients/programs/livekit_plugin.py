@@ -9,6 +9,8 @@ from livekit import rtc
 from livekit.agents import APIError, llm, utils
 from livekit.plugins import openai
 
+HEARD_MS = 400
+
 
 @llm.function_tool(name=TOOL["name"], description=TOOL["description"])
 async def find_free_times() -> str:
@@ -48,15 +50,26 @@ class Talk:
     async def interrupted_answer(self, again: str) -> None:
         generation = await within_patience(self._generations.get())
         async for message in generation.message_stream:
+            # Nothing is heard that has not come: a busy machine may not have spoken so far yet.
+            await within_patience(heard(message, HEARD_MS))
             self.speech_started.clear()
             self.microphone.say(again)
             await within_patience(self.speech_started.wait())
             # As an AgentSession does with what it was playing.
             self.session.interrupt()
-            self.session.truncate(message_id=message.message_id, modalities=["audio"], audio_end_ms=400)
+            self.session.truncate(message_id=message.message_id, modalities=["audio"], audio_end_ms=HEARD_MS)
             words = [str(piece) async for piece in message.text_stream]
             self.report.answers.append("".join(words))
             self.report.interrupted = True
+
+
+async def heard(message: Any, least_ms: int) -> None:
+    """Return when so much of a message's audio has come."""
+    came_ms = 0.0
+    async for frame in message.audio_stream:
+        came_ms += frame.duration * 1000
+        if came_ms >= least_ms:
+            return
 
 
 async def talk(wanted: Task, session: Any, report: Report) -> None:
