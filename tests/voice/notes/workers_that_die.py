@@ -10,6 +10,7 @@ import os
 import signal
 import sys
 from collections.abc import Callable
+from importlib import import_module
 from typing import Any
 
 import django
@@ -25,10 +26,12 @@ def main(database: str, queue: str) -> None:
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
     settings.DATABASES["default"]["NAME"] = database
     django.setup()
-    # Loaded here once, and not by each worker.
-    from celery.worker import WorkController  # noqa: F401
-
     from config.celery import app
+
+    # Loaded here once, and not by each worker: all that one reads before it listens.
+    for name in ("celery.apps.worker", "celery.bin.celery", "celery.worker.consumer", "config.urls"):
+        import_module(name)
+    app.loader.import_default_modules()
 
     app.conf.task_default_queue = queue
     app.conf.broker_pool_limit = 0
