@@ -11,6 +11,9 @@ from tests.browser.desk import GREETING, Desk, ended
 from tests.browser.money import assert_books_agree, micro_of
 from tests.browser.waiting import wait_until
 
+# A button that has just changed its meaning takes no press yet, and its colour is still on the way.
+BUTTON_SETTLES_MS = 800
+
 
 @pytest.fixture
 def cable(product):
@@ -154,6 +157,7 @@ def test_a_call_that_cannot_be_resumed_any_more_offers_another(page):
     assert call.part("trouble-title").inner_text() == "The call ended while you were away"
     assert call.part("primary-label").inner_text() == "Talk again"
     assert call.part("type-instead").is_visible()
+    page.wait_for_timeout(BUTTON_SETTLES_MS)
     assert Axe().run(page).response["violations"] == []
     desk.is_away = False
     call.part("primary").click()
