@@ -15,17 +15,17 @@ class FakeLadder:
         self.failed: list[str] = []
         self.answers = 0
 
-    async def climb_down(self, call: Call, error: UpstreamError, **_: object) -> tuple[Call, Upstream]:
+    async def climb_down(self, call: Call, error: UpstreamError, *_: object, **__: object) -> tuple[Call, Upstream]:
         self.failed.append(error.code)
         if not self.below:
             raise error
         self.rungs.enter(self.below[0][0], error.code)
         return self.below.pop(0)
 
-    async def replace(self, call: Call, *, with_another: bool) -> tuple[Call, Upstream] | None:
+    async def replace(self, call: Call, *_: object, with_another: bool) -> tuple[Call, Upstream] | None:
         return self.below.pop(0) if self.below else None
 
-    async def climb_up(self, call: Call) -> tuple[Call, Upstream] | None:
+    async def climb_up(self, call: Call, *_: object) -> tuple[Call, Upstream] | None:
         return self.above
 
     def answered(self, call: Call) -> None:

@@ -39,5 +39,8 @@ class FakeMeter:
     async def change_model(self, slug: str, *, is_voice: bool) -> None:
         self.models.append(slug)
 
+    async def refuse_unpayable(self, slug: str, **_: object) -> None:
+        pass
+
     async def settle(self) -> Receipt:
         return Receipt((), self.used_micro, 0)

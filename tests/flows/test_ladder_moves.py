@@ -5,6 +5,7 @@ import math
 
 import pytest
 from channels.db import database_sync_to_async as in_thread
+from django.db.models import F
 
 from tests import factories
 from tests.fakes.realtime_server import RealtimeServer
@@ -12,19 +13,26 @@ from tests.fakes.scripted_upstream import ScriptedUpstream, Step, spoken_answer,
 from tests.flows.books import AUDIO_OUT, TEXT_IN, TEXT_OUT, response_micro
 from tests.flows.rungs import NEXT_USAGE, Dialled, call_to, going_on, told
 from tests.flows.script import GREETING_USAGE, SESSION_STEP, SPEECH, begun, caller_says, greeting
-from voice.models import CatalogueModel, EndReason, Rung, Session
+from voice.models import CatalogueModel, EndReason, Rate, Rung, Session
 from voice.sessions import moving as moving_module
 from voice.sessions import relay as relay_module
 from voice.sessions import stalls
-from voice.sessions.caller import Audio, HungUp, Played, Text
+from voice.sessions.caller import Audio, HungUp, ModeChosen, Played, Text
 from voice.sessions.connect import endpoint_of
 from voice.upstream import registry
-from voice.upstream.errors import UpstreamRefused
+from voice.upstream.errors import UpstreamDropped, UpstreamRefused
 
 GREETING_MICRO = response_micro(GREETING_USAGE)
 NEXT_MICRO = response_micro(NEXT_USAGE)
 GREETING = "agent: Hello, how can I help?"
 FRAME = b"\1\0" * 960
+WRITTEN = [
+    {"type": "response.created", "response": {"id": "resp_9", "status": "in_progress"}},
+    {"type": "response.output_text.delta", "item_id": "item_9", "response_id": "resp_9", "delta": "Hello!"},
+    {"type": "response.output_text.done", "item_id": "item_9", "response_id": "resp_9", "text": "Hello!"},
+    {"type": "response.done", "response": {"id": "resp_9", "status": "completed", "output": [],
+                                           "usage": usage(text_in=500, text_out=5)}},
+]  # fmt: skip
 
 
 @pytest.fixture(autouse=True)
@@ -311,14 +319,7 @@ async def test_an_item_that_the_next_model_does_not_know_is_not_truncated_there(
 
 async def test_when_no_voice_is_left_the_call_goes_on_in_writing_and_then_ends(agent, dialled):
     refused = UpstreamRefused("upstream_unauthorized", retryable=False)
-    text = [
-        {"type": "response.created", "response": {"id": "resp_9", "status": "in_progress"}},
-        {"type": "response.output_text.delta", "item_id": "item_9", "response_id": "resp_9", "delta": "Hello!"},
-        {"type": "response.output_text.done", "item_id": "item_9", "response_id": "resp_9", "text": "Hello!"},
-        {"type": "response.done", "response": {"id": "resp_9", "status": "completed", "output": [],
-                                               "usage": usage(text_in=500, text_out=5)}},
-    ]  # fmt: skip
-    written = [SESSION_STEP, Step("response.create", emit=text), Step("conversation.item.create", then="drop")]
+    written = [SESSION_STEP, Step("response.create", emit=WRITTEN), Step("conversation.item.create", then="drop")]
     models = dialled(greeting(emit=[], then="stall"), refused, refused, written)
     call = await call_to(agent)
     changed = await call.caller.until_told("parley.model_changed")
@@ -339,6 +340,82 @@ async def test_when_no_voice_is_left_the_call_goes_on_in_writing_and_then_ends(a
         ("parley-embedded", "pipeline"),
         ("gpt-4.1", "text"),
     ]
+
+
+@pytest.fixture
+def grow_dear():
+    """Give models prices that no wallet here can pay."""
+
+    def grow(*slugs):
+        Rate.objects.filter(model__slug__in=slugs).update(micro_per_million=F("micro_per_million") * 100_000)
+
+    return in_thread(grow)
+
+
+@pytest.fixture
+def only_one_stands_in(agent):
+    CatalogueModel.objects.update(fallback_slugs=[])
+    CatalogueModel.objects.filter(slug=agent.model_slug).update(fallback_slugs=["gpt-realtime-2.1-mini"])
+
+
+async def test_a_dearer_model_that_cannot_be_paid_is_passed_over(agent, dialled, grow_dear):
+    await grow_dear("gpt-realtime-2.1-mini")
+    models = dialled(greeting(emit=quota("insufficient_quota")), going_on())
+    call = await call_to(agent)
+    await hears(call, "item_2")
+    ended, books = await hangs_up(call)
+    assert ended.reason == EndReason.CALLER_HUNG_UP
+    assert [endpoint.adapter for endpoint in models.endpoints] == ["openai", "pipeline"]
+    assert books.session.model_served == "parley-embedded"
+
+
+async def test_a_call_goes_on_in_writing_where_no_other_voice_can_be_paid(
+    agent, dialled, grow_dear, only_one_stands_in
+):
+    await grow_dear("gpt-realtime-2.1-mini")
+    models = dialled(greeting(emit=quota("insufficient_quota")), [SESSION_STEP, Step("response.create", then="stall")])
+    call = await call_to(agent)
+    changed = await call.caller.until_told("parley.model_changed")
+    await hangs_up(call)
+    assert (changed["model_served"], changed["voice"]) == ("gpt-4.1", False)
+    assert [endpoint.adapter for endpoint in models.endpoints] == ["openai", "chat"]
+
+
+async def test_a_call_ends_for_want_of_credits_where_nothing_that_is_left_can_be_paid(
+    agent, dialled, grow_dear, only_one_stands_in
+):
+    await grow_dear("gpt-realtime-2.1-mini", "gpt-4.1", "gpt-4.1-mini", "gpt-6-luna")
+    models = dialled(greeting(emit=quota("insufficient_quota")), going_on())
+    ended, books = await (await call_to(agent)).ends()
+    assert (ended.reason, books.session.end_reason) == (EndReason.OUT_OF_CREDIT, EndReason.OUT_OF_CREDIT)
+    assert len(models.endpoints) == 1 and books.cost_micro == 0
+
+
+async def test_a_model_that_fails_at_the_start_is_what_failed_though_nothing_else_can_be_paid(
+    agent, dialled, grow_dear, only_one_stands_in
+):
+    await grow_dear("gpt-realtime-2.1-mini", "gpt-4.1", "gpt-4.1-mini", "gpt-6-luna")
+    dialled(UpstreamRefused("upstream_unauthorized", retryable=False))
+    call = await call_to(agent)
+    with pytest.raises(UpstreamRefused):
+        await call.task
+    session = await in_thread(Session.objects.get)(pk=call.session_id)
+    assert session.end_reason == EndReason.UPSTREAM_FAILED
+
+
+async def test_a_caller_who_types_goes_on_typing_where_no_voice_can_be_paid(agent, dialled, grow_dear):
+    await in_thread(CatalogueModel.objects.update)(fallback_slugs=[])
+    unreachable = UpstreamDropped("upstream_unreachable", retryable=False)
+    models = dialled(unreachable, [SESSION_STEP, Step("response.create", emit=WRITTEN)])
+    call = await call_to(agent)
+    await call.caller.until_told("response.output_text.done", item_id="item_9")
+    await grow_dear(agent.model_slug)
+    call.caller.does(ModeChosen(voice=True))
+    await call.caller.until_told("parley.notice", code="voice_unavailable")
+    ended, _ = await hangs_up(call)
+    assert ended.reason == EndReason.CALLER_HUNG_UP
+    # It was not even dialled.
+    assert len(models.endpoints) == 2
 
 
 async def test_a_call_is_moved_only_so_often(agent, dialled):

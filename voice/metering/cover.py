@@ -112,6 +112,23 @@ def cover_next_response(session_id: UUID, prices: Prices, *, context_tokens: int
     raise OutOfCredit(reach.limit)
 
 
+def refuse_unpayable(session_id: UUID, prices: Prices, *, context_tokens: int, wanted_output_tokens: int) -> None:
+    """Raise OutOfCredit where `cover_next_response` would by these prices; hold nothing.
+
+    A wallet that is being refilled just now counts as refilled.
+    """
+    session = Session.objects.select_related("agent", "api_key", "client_secret").get(id=session_id)
+    hold = _open_hold(session)
+    reach = _reach_of(session, hold)
+    left_micro = reach.amount_micro - hold.captured_micro
+    tokens = _affordable(prices, context_tokens, wanted_output_tokens, left_micro)
+    if tokens >= min(wanted_output_tokens, _SHORTEST_ANSWER_TOKENS):
+        return
+    worst_micro = prices.worst_case_micro(context_tokens=context_tokens, max_output_tokens=_SHORTEST_ANSWER_TOKENS)
+    if reach.limit != _WALLET or not _want_credits(session, worst_micro - left_micro):
+        raise OutOfCredit(reach.limit)
+
+
 def _stride(hold: ledger.HoldState, needs: Needs, exact_micro: int, reach: _Reach) -> int:
     """Return how large the hold is to become: exactly what is needed, or some responses ahead where that is nothing."""
     ahead_micro = hold.captured_micro + _RESPONSES_AHEAD * max(needs.worst_micro, needs.minute_micro)

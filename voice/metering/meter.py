@@ -19,7 +19,7 @@ from django.utils import timezone
 from billing import ledger
 from voice.catalogue.rate_card import RateCard
 from voice.catalogue.rates import Prices, prices_of_session, rate_card
-from voice.metering.cover import Allowance, allowance_within, cover_next_response, needs_of
+from voice.metering.cover import Allowance, allowance_within, cover_next_response, needs_of, refuse_unpayable
 from voice.metering.errors import OutOfCredit
 from voice.metering.estimate import estimated_quantities
 from voice.metering.executor import in_ledger_thread
@@ -87,6 +87,23 @@ class Meter:
             self._is_voice = is_voice
             # Nothing of the conversation is in its cache yet.
             self._last_response = {}
+
+    async def refuse_unpayable(
+        self, slug: str, *, is_voice: bool, context_tokens: int, wanted_output_tokens: int
+    ) -> None:
+        """Raise OutOfCredit where another model could not be paid even a short answer; RateMissing without its prices.
+
+        What the model before it has used counts from when it is on the books.
+        """
+        async with self._one_at_a_time:
+            prices = await in_ledger_thread(_prices_with, self._session_id, slug, is_voice=is_voice)
+            await in_ledger_thread(
+                refuse_unpayable,
+                self._session_id,
+                prices,
+                context_tokens=context_tokens,
+                wanted_output_tokens=wanted_output_tokens,
+            )
 
     @property
     def used_micro(self) -> int:

@@ -1,11 +1,12 @@
 """The ladder of models a call climbs down, at its start and while it goes on: which is next, and reaching it in time.
 
 A connection that broke is tried once more with the same model where that may help; then what stands in for the model is
-tried in the catalogue's order, and in the end a text model, with which the caller types. All of it is bounded.
+tried in the catalogue's order, without those that the credits do not reach for, and in the end a text model, with which
+the caller types. All of it is bounded.
 """
 
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from functools import partial
 
@@ -13,6 +14,7 @@ import structlog
 from django.db import DatabaseError
 
 from voice.catalogue import breaker
+from voice.metering.errors import OutOfCredit
 from voice.metering.executor import in_ledger_thread
 from voice.sessions import records
 from voice.sessions.call import Call
@@ -43,6 +45,9 @@ _TRY_AGAIN = {
 # What ends a connection though nothing is wrong with the model.
 PLANNED = {"session_expired", "session_expiring", "maintenance", "voice_wanted", "upstream_flooded"}
 
+# Raises OutOfCredit when a model, as it would hold the call, could not be paid its first answer.
+RefuseUnpayable = Callable[[Call], Awaitable[None]]
+
 
 class Ladder:
     """One a call. `rungs` is what is kept of it.
@@ -59,21 +64,32 @@ class Ladder:
         self._is_second_try = False
         self._due: list[Callable[[], None]] = []
 
-    async def start(self, call: Call) -> tuple[Call, Upstream]:
+    async def start(self, call: Call, refuse_unpayable: RefuseUnpayable) -> tuple[Call, Upstream]:
         """Reach the call's model, or the first one below it that answers. Raises UpstreamError when none does."""
         try:
             return call, await connect(call.endpoint, within_s=START_DIAL_S)
         except UpstreamError as error:
-            return await self.climb_down(call, error, dial_s=START_DIAL_S, was_live=False)
+            try:
+                return await self.climb_down(call, error, refuse_unpayable, dial_s=START_DIAL_S, was_live=False)
+            except OutOfCredit:
+                # The wallet was looked at when the call was admitted: it is the model that has failed.
+                raise error from None
         finally:
             await self.report()
 
     async def climb_down(
-        self, call: Call, error: UpstreamError, *, dial_s: float = DIAL_S, was_live: bool = True
+        self,
+        call: Call,
+        error: UpstreamError,
+        refuse_unpayable: RefuseUnpayable,
+        *,
+        dial_s: float = DIAL_S,
+        was_live: bool = True,
     ) -> tuple[Call, Upstream]:
         """Return what holds the call after its model failed, and the connection to it.
 
-        Raises the last UpstreamError when nothing is left, or the call has had its share of rungs and waiting.
+        Raises the last UpstreamError when nothing is left, or the call has had its share of rungs and waiting;
+        OutOfCredit when there are models left and none of them can be paid.
         """
         began_at = time.monotonic()
         try:
@@ -82,7 +98,7 @@ class Ladder:
                 left_s = WAIT_S_MAX - self._waited_s - (time.monotonic() - began_at)
                 found = None
                 if self._failures <= FAILURES_MAX and left_s > 0:
-                    found = await self._next(call, error, was_live=was_live)
+                    found = await self._next(call, error, refuse_unpayable, was_live=was_live)
                 if found is None:
                     raise error
                 self.rungs.enter(found, error.code)
@@ -93,24 +109,24 @@ class Ladder:
         finally:
             self._waited_s += time.monotonic() - began_at
 
-    async def replace(self, call: Call, *, with_another: bool) -> tuple[Call, Upstream] | None:
+    async def replace(
+        self, call: Call, refuse_unpayable: RefuseUnpayable, *, with_another: bool
+    ) -> tuple[Call, Upstream] | None:
         """Return another connection for a call whose model still holds it: to the same model, or `with_another`.
 
         None when there is none to be had; the call is then better off where it is.
         """
         found: Call | None = call
         if with_another:
-            found = await in_ledger_thread(records.call_after, call, {call.model_served})
-        if found is None or (with_another and found.rung_kind == "text"):
-            return None
-        return await self._reach(found)
+            found = await self._voice_after(call, {call.model_served}, refuse_unpayable)
+        return await self._reach(found) if found else None
 
-    async def climb_up(self, call: Call) -> tuple[Call, Upstream] | None:
+    async def climb_up(self, call: Call, refuse_unpayable: RefuseUnpayable) -> tuple[Call, Upstream] | None:
         """Return the best model that can be talked to now, for a call that is typed; None when there is none."""
         left: set[str] = set()
         while len(left) < FAILURES_MAX:
-            found = await in_ledger_thread(records.call_after, replace(call, is_voice=True), left)
-            if found is None or found.rung_kind == "text":
+            found = await self._voice_after(replace(call, is_voice=True), left, refuse_unpayable)
+            if found is None:
                 return None
             if reached := await self._reach(found):
                 return reached
@@ -137,7 +153,9 @@ class Ladder:
             return None
         return call, upstream
 
-    async def _next(self, call: Call, error: UpstreamError, *, was_live: bool) -> Call | None:
+    async def _next(
+        self, call: Call, error: UpstreamError, refuse_unpayable: RefuseUnpayable, *, was_live: bool
+    ) -> Call | None:
         if not self._is_climbed:
             return None
         if was_live and error.code in _TRY_AGAIN and not self._is_second_try:
@@ -145,17 +163,45 @@ class Ladder:
             return call
         self._is_second_try = False
         self._left.add(call.model_served)
+        return await _payable_after(call, self._left, refuse_unpayable)
+
+    async def _voice_after(self, call: Call, left: set[str], refuse_unpayable: RefuseUnpayable) -> Call | None:
+        """As _payable_after, for a call that is better off where it is than with a model that is only written to."""
         try:
-            return await in_ledger_thread(records.call_after, call, self._left)
-        except DatabaseError:
-            log.warning("no other model can be looked for: the database is out of reach")
+            found = await _payable_after(call, left, refuse_unpayable)
+        except OutOfCredit:
             return None
+        return found if found and found.rung_kind != "text" else None
 
     def _note_failure(self, call: Call, error: UpstreamError, *, counts: bool = True) -> None:
         log.warning("a model does not hold the call", model=call.model_served, code=error.code)
         if error.code not in PLANNED:
             self._failures += counts
             self._due.append(partial(breaker.failed, call.model_served, error.code, call.organisation_id))
+
+
+async def _payable_after(call: Call, left: set[str], refuse_unpayable: RefuseUnpayable) -> Call | None:
+    """Return the call as the next model would hold it that was not `left` and can be paid; None when there is none.
+
+    Those that cannot be paid are left, too. Raises OutOfCredit when there is nothing but such.
+    """
+    unpaid: OutOfCredit | None = None
+    try:
+        while found := await in_ledger_thread(records.call_after, call, left):
+            try:
+                await refuse_unpayable(found)
+            except OutOfCredit as refused:
+                log.info("a model is passed over: it cannot be paid", model=found.model_served, reason=refused.reason)
+                unpaid = refused
+                left.add(found.model_served)
+            else:
+                return found
+    except DatabaseError:
+        log.warning("no other model can be looked for: the database is out of reach")
+        return None
+    if unpaid:
+        raise unpaid
+    return None
 
 
 def _do_all(due: list[Callable[[], None]]) -> None:

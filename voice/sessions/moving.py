@@ -93,7 +93,10 @@ class Moving:
     # The line broke.
 
     async def move(self, error: UpstreamError) -> None:
-        """Have another upstream go on where the one that failed was. Raises the last error when there is none."""
+        """Have another upstream go on where the one that failed was.
+
+        Raises the last error when there is none, OutOfCredit when there are some and none of them can be paid.
+        """
         self.is_moving = True
         go_on = await self._leave(time.monotonic())
         call, was_live = self.call, True
@@ -108,9 +111,17 @@ class Moving:
 
     async def _climb_down(self, call: Call, error: UpstreamError, *, was_live: bool) -> tuple[Call, Upstream]:
         try:
-            return await self._ladder.climb_down(call, error, was_live=was_live)
+            return await self._ladder.climb_down(call, error, self._refuse_unpayable, was_live=was_live)
         finally:
             self._report()
+
+    async def _refuse_unpayable(self, call: Call) -> None:
+        await self._meter.refuse_unpayable(
+            call.model_served,
+            is_voice=call.is_voice,
+            context_tokens=self.context_tokens(call),
+            wanted_output_tokens=call.max_output_tokens,
+        )
 
     async def _leave(self, now: float) -> str:
         """Settle what the upstream that is gone was doing; return how the next is to go on, "" when nothing is owed."""
@@ -277,8 +288,9 @@ class Moving:
 
     async def _find_replacement(self, code: str) -> tuple[Call, Upstream] | None:
         if code == "voice_wanted":
-            return await self._ladder.climb_up(self.call)
-        return await self._ladder.replace(self.call, with_another=code != "session_expiring")
+            return await self._ladder.climb_up(self.call, self._refuse_unpayable)
+        with_another = code != "session_expiring"
+        return await self._ladder.replace(self.call, self._refuse_unpayable, with_another=with_another)
 
     async def _replace(self, now: float) -> None:
         assert self._replacement is not None

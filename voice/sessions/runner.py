@@ -4,6 +4,7 @@ import asyncio
 import time
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Protocol
 from uuid import UUID
 
@@ -19,9 +20,10 @@ from voice.sessions.caller import Caller, CallerBrokeProtocol, CallerGone, Serve
 from voice.sessions.control import orders_for
 from voice.sessions.gate import ResponseGate
 from voice.sessions.ladder import Ladder
+from voice.sessions.prompt import instructions_of
 from voice.sessions.relay import Relay, Stop
 from voice.sessions.rungs import enter_rung
-from voice.sessions.state import ConversationState
+from voice.sessions.state import ConversationState, tokens_at_most
 from voice.sessions.turns import Turns
 from voice.transcripts import store
 from voice.transcripts.recorder import TurnText
@@ -108,7 +110,7 @@ async def hold_conversation(call: Call, opens: Opens, *, may_change_model: bool 
 
 async def _reach(call: Call, ladder: Ladder, meter: Meter) -> Reached:
     """Dial the call's model, or what stands in for it; by the meter, nothing was used yet."""
-    served, upstream = await ladder.start(call)
+    served, upstream = await ladder.start(call, partial(_refuse_unpayable, meter))
     if served is call:
         return Reached(call, upstream, ladder)
     try:
@@ -120,6 +122,15 @@ async def _reach(call: Call, ladder: Ladder, meter: Meter) -> Reached:
         await upstream.close()
         raise
     return Reached(served, upstream, ladder)
+
+
+async def _refuse_unpayable(meter: Meter, call: Call) -> None:
+    await meter.refuse_unpayable(
+        call.model_served,
+        is_voice=call.is_voice,
+        context_tokens=tokens_at_most(instructions_of(call)),
+        wanted_output_tokens=call.max_output_tokens,
+    )
 
 
 async def _keep_fields(session_id: UUID, call_id: str, task_name: str, fields: Mapping[str, str]) -> None:
