@@ -10,7 +10,7 @@ django = get_asgi_application()  # first: it loads the apps that the imports bel
 
 from channels.routing import ProtocolTypeRouter, URLRouter  # noqa: E402
 
-from config import web_process  # noqa: E402
+from config import stopping, web_process  # noqa: E402
 from config.streaming_asgi import PATHS, StreamingHandler  # noqa: E402
 from config.websocket_urls import websocket_urlpatterns  # noqa: E402
 
@@ -21,5 +21,15 @@ async def http(scope: Any, receive: Any, send: Any) -> None:
     await (streaming if scope["path"] in PATHS else django)(scope, receive, send)
 
 
-application = ProtocolTypeRouter({"http": http, "websocket": URLRouter(websocket_urlpatterns)})
+async def lifespan(scope: Any, receive: Any, send: Any) -> None:
+    # Daphne has no such thing, and hears of it in config/daphne_websockets.py.
+    while (await receive())["type"] == "lifespan.startup":
+        stopping.heed_signals()
+        await send({"type": "lifespan.startup.complete"})
+    await send({"type": "lifespan.shutdown.complete"})
+
+
+application = ProtocolTypeRouter(
+    {"http": http, "websocket": URLRouter(websocket_urlpatterns), "lifespan": lifespan},
+)
 web_process.prepare()

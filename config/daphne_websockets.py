@@ -16,9 +16,10 @@ from twisted.internet.protocol import Protocol
 from uvicorn.config import Config
 from uvicorn.server import ServerState
 
+from config import stopping
 from config.picows_websocket import PicowsWebSocket
 
-# How long calls have to come to their end when the server is stopped; as uvicorn is told, too.
+# How long calls have to come to their end once their time is up; as uvicorn is told, too.
 _GOODBYE_WITHIN_S = 5.0
 
 
@@ -31,6 +32,10 @@ class PicowsServer(Server):  # type: ignore[misc]
         self.application_close_timeout += settings.RESUME_WITHIN_S
 
     def _take_over_websockets(self) -> None:
+        from twisted.internet import reactor
+
+        # Once it runs, for then it has set its own handlers.
+        cast(Any, reactor).callLater(0, stopping.heed_signals)
         is_plain = all(str(endpoint).startswith(("tcp:", "unix:", "fd:")) for endpoint in self.endpoints)
         if is_plain and not self.proxy_forwarded_address_header:
             self.ws_factory = Sockets(self)
@@ -66,13 +71,15 @@ class Sockets:
     def stop(self) -> "Deferred[None]":
         """Tell every call that the server stops; fires when they have ended, or had time to."""
         self.is_stopping = True
+        if not stopping.is_stopping():
+            stopping.begin()
         for connection in list(self.state.connections):
             cast(Any, connection).shutdown()
         return Deferred.fromFuture(asyncio.ensure_future(self._ended()))
 
     async def _ended(self) -> None:
         if self.state.tasks:
-            _, late = await asyncio.wait(self.state.tasks, timeout=_GOODBYE_WITHIN_S)
+            _, late = await asyncio.wait(self.state.tasks, timeout=stopping.left_s() + _GOODBYE_WITHIN_S)
             for task in late:
                 task.cancel()
             await asyncio.gather(*late, return_exceptions=True)

@@ -33,6 +33,8 @@ from uvicorn.config import Config
 from uvicorn.protocols.utils import ClientDisconnected, get_local_addr, get_remote_addr, is_ssl
 from uvicorn.server import ServerState
 
+from config import stopping
+
 log = logging.getLogger("uvicorn.error")
 # picows logs what callers do wrong as errors, and handshakes, secrets included, at its lowest level. An adapter, for it
 # would make a logger for every connection out of a logger.
@@ -101,7 +103,18 @@ class PicowsWebSocket(WSListener, asyncio.Protocol):
         self._gone(1006)
 
     def shutdown(self) -> None:
-        """Say goodbye because the server stops."""
+        """Say goodbye because the server stops: now, or when calls have had the time they are given (stopping.py).
+
+        A call that can go on elsewhere ends by itself, sooner.
+        """
+        if self._socket is not None and not self._is_over and (left_s := stopping.left_s()):
+            self._loop.call_later(left_s, self._restart)
+        else:
+            self._restart()
+
+    def _restart(self) -> None:
+        if self._is_gone:
+            return
         if self._is_over:
             self._raw.close()
         elif self._socket is not None:

@@ -283,6 +283,11 @@ CAPTCHA_REMEMBERED_S = env.integer("CAPTCHA_REMEMBERED_S", 600)
 TICKET_LIFETIME_S = env.integer("TICKET_LIFETIME_S", 60, least=5)
 # How long a call waits for its caller after their connection broke.
 RESUME_WITHIN_S = env.integer("RESUME_WITHIN_S", 30)
+# Where what was said in a call is kept for a minute, encrypted, for the process that takes the call over: a Redis that
+# writes nothing to disk. One that does is not used.
+RESUME_REDIS_URL = env.secret("RESUME_REDIS_URL", REDIS_URL)
+# How long calls that cannot go on elsewhere may last once their web process is told to stop.
+DRAIN_S = env.integer("DRAIN_S", 20, most=3600)
 # What the demo organisation may spend before the page says that the demo is used up.
 HOUSE_CREDITS = env.integer("HOUSE_CREDITS", 10_000)
 # Client addresses are kept this long so that abuse can be blocked, then removed.

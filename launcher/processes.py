@@ -81,14 +81,17 @@ class Guardian:
             self._helper.wait()
 
 
-def ask_to_stop(process: subprocess.Popen[bytes]) -> None:
-    """Let the process end in its own way. Only its main process is asked: it knows in which order its own must go."""
+def ask_to_stop(process: subprocess.Popen[bytes], *, at_once: bool = False) -> None:
+    """Let the process end in its own way. Only its main process is asked: it knows in which order its own must go.
+
+    `at_once`: by SIGINT, for one that would take its time otherwise.
+    """
     if process.poll() is not None:
         return
     if sys.platform == "win32":
         process.send_signal(signal.CTRL_BREAK_EVENT)
     else:
-        process.terminate()
+        process.send_signal(signal.SIGINT if at_once else signal.SIGTERM)
 
 
 def kill_group(process: subprocess.Popen[bytes]) -> None:

@@ -22,6 +22,9 @@ DEFAULT_PORT = 8000
 DEFAULT_MODELS_PORT = 8790
 # The largest message that the widget and the realtime endpoint accept; the servers' own default is smaller.
 WEBSOCKET_BYTES_MAX = 16 * 1024 * 1024
+# How long calls may last once the web process is asked to stop, and what settling them then takes (config/stopping.py).
+DEFAULT_DRAIN_S = 20
+SETTLE_S = 5
 READY_WITHIN_S = 180.0
 READY_POLL_S = 0.3
 TRUE_WORDS = {"1", "true", "yes", "on"}
@@ -124,7 +127,7 @@ def environment(plan: Plan) -> dict[str, str]:
 
 def services(plan: Plan) -> list[Service]:
     python, env = str(places.venv_python()), environment(plan)
-    web = Service("web", [python, "-m", *web_command(plan)], env, places.ROOT)
+    web = Service("web", [python, "-m", *web_command(plan)], env, places.ROOT, drains_s=drain_s())
     worker = Service("worker", [python, "-m", *worker_command(plan)], env, places.ROOT, restarts=True)
     # With a key the embedded models are only what calls fall back to.
     models_command = [python, "-m", "local_models", "--port", str(plan.models_port)]
@@ -142,7 +145,7 @@ def web_command(plan: Plan) -> list[str]:
             "--ws-max-size",
             limit,
             "--timeout-graceful-shutdown",
-            "5",
+            str(drain_s() + SETTLE_S),
         ]
         quiet = ["--no-access-log", "--log-level", "warning", "--no-proxy-headers"]
         tls = ["--ssl-certfile", str(plan.certificate), "--ssl-keyfile", str(plan.key)] * plan.tls
@@ -158,6 +161,12 @@ def web_command(plan: Plan) -> list[str]:
         endpoint = f"ssl:{plan.port}:interface={interface}:privateKey={key}:certKey={certificate}"
         return ["config.daphne_server", "-e", endpoint, *options, "config.asgi:application"]
     return ["config.daphne_server", "-b", *where, *options, "config.asgi:application"]
+
+
+def drain_s() -> int:
+    text = places.setting("DRAIN_S", str(DEFAULT_DRAIN_S))
+    # What is no number the web process itself complains about.
+    return int(text) if text.isdecimal() else DEFAULT_DRAIN_S
 
 
 def worker_command(plan: Plan) -> list[str]:

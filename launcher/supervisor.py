@@ -32,6 +32,7 @@ class Service:
 
     `restarts`: start it again, with back-off, up to len(BACKOFF_S) times in a row.
     `dispensable`: when that did not help, the others go on without it; otherwise all end.
+    `drains_s`: asked to stop by SIGTERM it finishes its work for so long; SIGINT tells it not to.
     """
 
     name: str
@@ -40,6 +41,7 @@ class Service:
     cwd: Path
     restarts: bool = False
     dispensable: bool = False
+    drains_s: float = 0.0
 
 
 class Running:
@@ -65,6 +67,8 @@ class Supervisor:
         self._all: list[Running] = []
         # SimpleQueue, because its put may be called from a signal handler.
         self._signals: queue.SimpleQueue[int] = queue.SimpleQueue()
+        # Whether whoever asked to stop gave the services time to finish what they are at.
+        self._may_drain = False
 
     def catch_signals(self) -> None:
         for name in ("SIGINT", "SIGTERM", "SIGHUP", "SIGBREAK"):
@@ -86,7 +90,8 @@ class Supervisor:
         """
         while True:
             if not self._signals.empty():
-                self._signals.get()
+                # At the keyboard somebody waits for it; what sends SIGTERM has other machines, or time.
+                self._may_drain = self._signals.get() == signal.SIGTERM
                 return False
             for running in self._all:
                 self._look_after(running)
@@ -96,10 +101,12 @@ class Supervisor:
 
     def stop(self) -> None:
         """Ask all to end, give them GRACE_S, then kill; another signal in the meantime kills at once."""
-        processes = [running.process for running in self._all if running.process]
-        for process in processes:
-            ask_to_stop(process)
-        deadline_s = time.monotonic() + GRACE_S
+        alive = [(running.service, running.process) for running in self._all if running.process]
+        processes = [process for _, process in alive]
+        for service, process in alive:
+            ask_to_stop(process, at_once=bool(service.drains_s) and not self._may_drain)
+        drains_s = max((service.drains_s for service, _ in alive), default=0.0) if self._may_drain else 0.0
+        deadline_s = time.monotonic() + drains_s + GRACE_S
         while any(map(group_is_alive, processes)) and time.monotonic() < deadline_s and self._signals.empty():
             time.sleep(0.05)
         for running in self._all:

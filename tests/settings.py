@@ -18,6 +18,8 @@ os.environ.update(
         "CELERY_TASK_ALWAYS_EAGER": "true",
         # Opt-in to a database server (the concurrency tests run on both); PARLEY_TEST_DATABASE_URL names one.
         "DATABASE_URL": os.environ.get("PARLEY_TEST_DATABASE_URL", ""),
+        "RESUME_REDIS_URL": "",
+        "DRAIN_S": "0",
         # A test whose caller vanishes waits for nobody to come back, unless it says so.
         "RESUME_WITHIN_S": "0",
         # What a developer's shell or .env may hold must change no test.

@@ -386,18 +386,6 @@ async def test_a_connection_that_was_replaced_takes_nothing_with_it(greeted):
     assert (await hangs_up(back)).cost_micro == GREETING_MICRO
 
 
-async def test_a_server_that_stops_ends_the_calls_that_wait_with_those_that_are_held(agent, served_by, greeted):
-    _, waiting = greeted
-    await waits(waiting)
-    served_by(greeting())
-    held = Browser()
-    await held.calls(await in_thread(admitted)(agent))
-    await held.vanishes(1012)
-    await waiting.is_let_go()
-    reasons = await in_thread(lambda: set(Session.objects.values_list("end_reason", flat=True)))()
-    assert reasons == {EndReason.SHUTTING_DOWN}
-
-
 async def test_a_visitor_who_calls_anew_ends_their_call_that_waits(agent, served_by, settings):
     settings.CONCURRENT_CALLS_PER_IP = 1
     client, page = visitor(), Browser()

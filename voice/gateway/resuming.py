@@ -1,29 +1,41 @@
-"""The widget's calls of this process by their resume tokens: where a browser that comes back finds its own.
+"""The widget's calls by their resume tokens: where a browser that comes back finds its own, here or elsewhere.
 
-`find` is the one place that says whose a token is. A call that another process holds is not found here.
+`find` says whether this process holds a call; `take_over` makes one of another process, dead or alive, this one's.
 """
 
 import asyncio
-import secrets
-from collections.abc import Coroutine
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from typing import Any
 
+import structlog
 from django.conf import settings
 from django.utils.crypto import salted_hmac
 
+from voice.gateway.resume_tokens import ResumeToken
 from voice.gateway.widget_caller import WidgetCaller
+from voice.gateway.widget_connection import WidgetConnection
+from voice.gateway.widget_protocol import serialise
+from voice.metering.executor import in_ledger_thread
+from voice.sessions import control, taking_over
 from voice.sessions.call import Call
-from voice.sessions.runner import Ended
+from voice.sessions.handover import Handover
+from voice.sessions.memory import Before, HandedOver, Memory
+from voice.sessions.runner import Ended, run_call
+from voice.sessions.snapshots import Snapshots
+from voice.sessions.taking_over import Taken
 
-_TOKEN_BYTES = 32
+log = structlog.get_logger(__name__)
+
 # More than any network that is worth talking over breaks in a call.
 _RESUMES_MAX = 100
+# A process that is told to let go of a call leaves its memory within milliseconds, unless it is dead.
+_LAST_WORDS_WITHIN_S = 0.7
 
 
 @dataclass(eq=False, slots=True)
 class ResumableCall:
-    """A call that outlives its connections. `origin` is the page's that began it, and must be of all that resume it.
+    """A call that outlives its connections.
 
     Its conversation runs in a task of its own, which is in the care of the last connection's consumer: `taken` is how
     that one learns that another has it now.
@@ -31,7 +43,6 @@ class ResumableCall:
 
     call: Call
     caller: WidgetCaller
-    origin: str
     conversation: asyncio.Task[Ended]
     taken: asyncio.Future[None]
     resumes: int = field(default=0)
@@ -39,6 +50,11 @@ class ResumableCall:
     @property
     def is_over(self) -> bool:
         return self.conversation.done()
+
+    @property
+    def is_too_late(self) -> bool:
+        """Whether the caller was away for too long, in this very moment, or too often."""
+        return self.caller.is_given_up or self.resumes >= _RESUMES_MAX
 
     def take(self) -> None:
         """Take the call out of the care of the connection before."""
@@ -51,36 +67,93 @@ class ResumableCall:
 _calls: dict[str, ResumableCall] = {}
 
 
-def new_token() -> str:
-    return secrets.token_urlsafe(_TOKEN_BYTES)
-
-
-def begin(
-    token: str, call: Call, caller: WidgetCaller, origin: str, conversation: Coroutine[Any, Any, Ended]
-) -> ResumableCall:
-    """Let a conversation run, and be resumed by its token."""
+def begin(token: ResumeToken, call: Call, caller: WidgetCaller, before: Before | None = None) -> ResumableCall:
+    """Let a conversation run, and be resumed by its token: here, or by a process that takes it over."""
     loop = asyncio.get_running_loop()
-    task = loop.create_task(conversation)
-    resumable = ResumableCall(call, caller, origin, task, loop.create_future())
+    handover = None
+    if settings.RESUME_WITHIN_S:
+        handover = Handover(Snapshots(call.session_id, token.secret, call.generation), before)
+    task = loop.create_task(run_call(call, caller, handover))
+    resumable = ResumableCall(call, caller, task, loop.create_future())
     key = _key(token)
     _calls[key] = resumable
-    # A browser that lost its connection just before the end is still told how the call ended.
-    task.add_done_callback(lambda _: loop.call_later(settings.RESUME_WITHIN_S, _calls.pop, key, None))
+    task.add_done_callback(lambda _: _is_over(key, resumable))
     return resumable
 
 
-def find(token: str) -> ResumableCall | None:
-    """Return the call that a token resumes, which may have ended a moment ago."""
-    resumable = _calls.get(_key(token))
-    return resumable if resumable is not None and resumable.resumes < _RESUMES_MAX else None
+def find(token: ResumeToken) -> ResumableCall | None:
+    """Return the call that a token resumes, if this process holds it or held it to its end a moment ago."""
+    return _calls.get(_key(token))
 
 
-def stop_waiting() -> None:
-    """The server is being stopped: end the calls that only wait, for nobody can come back to them."""
-    for resumable in _calls.values():
-        if resumable.caller.is_away:
-            resumable.caller.stop()
+async def take_over(token: ResumeToken, connection: WidgetConnection, resume: Mapping[str, Any]) -> ResumableCall:
+    """Go on here with the call of another process, for a browser that says with `resume` how far it was.
+
+    Raises NotHeldOver or EndedMeanwhile.
+    """
+    taken = await in_ledger_thread(taking_over.take_over, token.session_id)
+    call = taken.call
+    if taken.may_be_held:
+        await control.let_go_of(call.session_id, call.generation)
+    snapshots = Snapshots(call.session_id, token.secret, call.generation)
+    dumped = await snapshots.read(within_s=_LAST_WORDS_WITHIN_S)
+    before = _before(taken, dumped, resume)
+    if before.memory is not None and not before.memory.is_voice:
+        call = replace(call, is_voice=False)
+    caller = WidgetCaller(
+        connection,
+        is_voice=call.is_voice,
+        captions=call.captions,
+        model=call.model_served,
+        resume_within_s=settings.RESUME_WITHIN_S,
+        takes_audio=taken.is_voice,
+        before=before,
+    )
+    # Before anything that the conversation has to say.
+    await connection.put_text(serialise("session.resumed", session_id=str(call.session_id), **caller.now))
+    return begin(token, call, caller, before)
 
 
-def _key(token: str) -> str:
-    return salted_hmac("voice.gateway.resuming", token, algorithm="sha256").hexdigest()
+def _before(taken: Taken, dumped: Mapping[str, Any] | None, resume: Mapping[str, Any]) -> Before:
+    memory = _memory(dumped)
+    cut_off = memory.cut_to(resume["received_bytes"]) if memory else ""
+    return Before(
+        elapsed_s=taken.elapsed_s,
+        rung=taken.rung,
+        away_s=taken.away_s,
+        memory=memory,
+        cut_off=cut_off,
+        cut_off_id=memory.answer_id if memory and cut_off else "",
+        received_bytes=resume["received_bytes"],
+        received_messages=resume["received_messages"] or 0,
+        used_micro=taken.used_micro,
+    )
+
+
+def _memory(dumped: Mapping[str, Any] | None) -> Memory | None:
+    try:
+        return Memory.load(dumped) if dumped is not None else None
+    except (LookupError, TypeError, ValueError):
+        # That process ran another version of this program.
+        log.warning("a call's memory is not understood")
+        return None
+
+
+def _is_over(key: str, resumable: ResumableCall) -> None:
+    if _calls.get(key) is not resumable:
+        return  # it was taken by another process, and has come back to this one
+    task = resumable.conversation
+    if not task.cancelled() and isinstance(task.exception(), HandedOver):
+        del _calls[key]
+        return
+    # A browser that lost its connection just before the end is still told how the call ended.
+    asyncio.get_running_loop().call_later(settings.RESUME_WITHIN_S, _forget, key, resumable)
+
+
+def _forget(key: str, resumable: ResumableCall) -> None:
+    if _calls.get(key) is resumable:
+        del _calls[key]
+
+
+def _key(token: ResumeToken) -> str:
+    return salted_hmac("voice.gateway.resuming", token.secret.hex(), algorithm="sha256").hexdigest()

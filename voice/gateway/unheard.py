@@ -29,14 +29,18 @@ Piece = str | AudioDelta
 
 
 class Unheard:
-    """Messages and audio in the order in which they were sent. Bytes and messages are counted over a whole call."""
+    """Messages and audio in the order in which they were sent. Bytes and messages are counted over a whole call.
 
-    def __init__(self) -> None:
+    `before_bytes` and `before_messages` came from another process; of them nothing can be sent again.
+    """
+
+    def __init__(self, before_bytes: int = 0, before_messages: int = 0) -> None:
         self._kept: deque[_Message | AudioDelta] = deque()
         self._kept_bytes = self._kept_chars = 0
         # Of the bytes sent: those the browser counts as received, and those it will never be sent, so never count.
-        self._received_bytes = self._skipped_bytes = 0
-        self._next_number = 0
+        self._before_bytes = self._received_bytes = before_bytes
+        self._skipped_bytes = 0
+        self._next_number = before_messages
         self._number_at_break: int | None = None
 
     @property
@@ -58,7 +62,7 @@ class Unheard:
             self._drop_oldest(AudioDelta)
 
     def received(self, received_bytes: int) -> int:
-        """Take a browser's count of audio bytes; return how many of those sent that accounts for.
+        """Take a browser's count of audio bytes; return how many of those sent here that accounts for.
 
         Everything that was sent before a piece that has come has come, too: a connection keeps its order.
         """
@@ -75,7 +79,8 @@ class Unheard:
             self._forget(piece)
             if isinstance(piece, AudioDelta):
                 self._received_bytes += len(piece.pcm)
-        return min(received_bytes, self._received_bytes + self._kept_bytes) + self._skipped_bytes
+        received_bytes = min(received_bytes, self._received_bytes + self._kept_bytes)
+        return max(0, received_bytes - self._before_bytes) + self._skipped_bytes
 
     def broke(self) -> None:
         """The connection is known to be lost: a browser that counts no messages has had what came before."""

@@ -24,6 +24,7 @@ from voice.sessions.caller import (
     Played,
     ServerStopping,
 )
+from voice.sessions.memory import Before
 
 # What servers close their websockets with when they are stopped.
 _SERVICE_RESTART = 1012
@@ -39,24 +40,38 @@ class WidgetCaller:
     """`lost` is done once there is no connection, and anew after the next. `began_at` is on the monotonic clock."""
 
     def __init__(
-        self, connection: WidgetConnection, *, is_voice: bool, captions: bool, model: str, resume_within_s: float
+        self,
+        connection: WidgetConnection,
+        *,
+        is_voice: bool,
+        captions: bool,
+        model: str,
+        resume_within_s: float,
+        takes_audio: bool | None = None,
+        before: Before | None = None,
     ) -> None:
+        """`before`: the call was held by another process, and this is how far its browser was.
+
+        `takes_audio`: the page may send audio, also in a conversation that is typed now (None: as `is_voice`).
+        """
         self._connection: WidgetConnection | None = connection
         # The one that is being told what it missed, and what of it is still to be sent.
         self._arriving: WidgetConnection | None = None
         self._to_send: deque[Piece] = deque()
-        self._unheard = Unheard()
+        self._unheard = Unheard(before.received_bytes, before.received_messages) if before else Unheard()
         self._resume_within_s = resume_within_s
-        self._takes_audio = connection.takes_audio = is_voice
+        self._takes_audio = connection.takes_audio = is_voice if takes_audio is None else takes_audio
         self._translation = WidgetTranslation(captions=captions, model=model, is_voice=is_voice)
+        if before:
+            sending = before.cut_off_id or None
+            self._translation.goes_on(used_micro=before.used_micro, is_listening=not before.is_owed, sending=sending)
         self._events: deque[CallerEvent] = deque()
         self._take: Callable[[Audio | Played], bool] | None = None
         self._away_since: float | None = None
         self._patience: asyncio.Timeout | None = None
         self._back = asyncio.Event()
-        self._is_stopped = False
         self.lost: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self.began_at = time.monotonic()
+        self.began_at = time.monotonic() - (before.elapsed_s if before else 0.0)
 
     def __aiter__(self) -> AsyncIterator[CallerEvent]:
         return self
@@ -172,11 +187,6 @@ class WidgetCaller:
         """Whether the caller was away for too long, in this very moment."""
         return self._patience is not None and self._patience.expired()
 
-    def stop(self) -> None:
-        """The server is being stopped, so nobody can come back any more."""
-        self._is_stopped = True
-        self._back.set()
-
     @property
     def now(self) -> dict[str, object]:
         """What a browser that is back is told of the call as it is."""
@@ -244,8 +254,6 @@ class WidgetCaller:
             raise CallerGone from None
         finally:
             self._patience = None
-        if self._is_stopped:
-            raise ServerStopping
 
     def _wait_on(self) -> None:
         """The connection that was to resume the call is lost as well."""

@@ -14,12 +14,14 @@ from channels.consumer import AsyncConsumer
 from django.conf import settings
 from django.db import OperationalError
 
+from config import stopping
 from voice.admission import ip_limits, origins, tickets
 from voice.admission.rating_token import rating_token
 from voice.admission.refusals import Refusal
 from voice.gateway import resuming, widget_protocol
 from voice.gateway.close_codes import Closing, closing_for
 from voice.gateway.realtime_handshake import Handshake, read_handshake
+from voice.gateway.resume_tokens import ResumeToken, new_token, read_token
 from voice.gateway.resuming import ResumableCall
 from voice.gateway.widget_caller import WidgetCaller
 from voice.gateway.widget_connection import Receive, Send, WidgetConnection
@@ -30,13 +32,17 @@ from voice.models import EndReason
 from voice.sessions import parked, records
 from voice.sessions.call import Call
 from voice.sessions.caller import CallerGone, Played
-from voice.sessions.runner import Ended, run_call
+from voice.sessions.memory import HandedOver
+from voice.sessions.runner import Ended
+from voice.sessions.taking_over import EndedMeanwhile, NotHeldOver
 from voice.upstream.errors import UpstreamError
 
 log = structlog.get_logger(__name__)
 
 _START_S = 5.0
+_SERVICE_RESTART = 1012
 _GOODBYE_S = 5.0
+_TOO_LATE = {EndReason.CALLER_DISCONNECTED, EndReason.PROCESS_DIED}
 _CLOSE_AFTER_ENDING = {EndReason.PROTOCOL_ERROR, EndReason.CONNECTION_TOO_SLOW, EndReason.INTERNAL_ERROR}
 
 
@@ -46,6 +52,10 @@ class Refused(Exception):
     def __init__(self, code: str) -> None:
         super().__init__(code)
         self.code = code
+
+
+class _GoElsewhere(Exception):
+    """This process stops: whoever connects again at once finds another one, which goes on where this one was."""
 
 
 class WidgetConsumer(AsyncConsumer):
@@ -61,6 +71,9 @@ class WidgetConsumer(AsyncConsumer):
             await _serve(scope, receive, send)
         except Refused as refused:
             await _close(send, closing_for(refused.code))
+        except _GoElsewhere:
+            with contextlib.suppress(OSError, RuntimeError):
+                await send({"type": "websocket.close", "code": _SERVICE_RESTART})
         except (CallerGone, OSError):
             pass
         except Exception:
@@ -72,9 +85,21 @@ async def _serve(scope: Any, receive: Receive, send: Send) -> None:
     direct = (scope.get("extensions") or {}).get("parley.direct")
     connection, page = WidgetConnection(receive, send, direct), read_handshake(scope)
     first = await _first_message(receive)
+    if stopping.is_stopping():
+        raise _GoElsewhere
     if first["type"] == "session.resume":
-        resumable = await _find(first, page)
-        await _care_for(resumable, connection, send, resumable.taken, first)
+        token = await _token_of(first, page)
+        resumable = resuming.find(token)
+        if resumable is None:
+            try:
+                resumable = await _take_over(token, first, connection)
+            except EndedMeanwhile as meanwhile:
+                await _say_goodbye(send, token.session_id, meanwhile.ended)
+                return
+            await _care_for(resumable, connection, send, resumable.taken)
+        else:
+            _take(resumable)
+            await _care_for(resumable, connection, send, resumable.taken, first)
     else:
         resumable = await _begin(first, page, _header(scope, b"host"), connection)
         await _care_for(resumable, connection, send, resumable.taken)
@@ -110,10 +135,10 @@ async def _begin(start: Mapping[str, Any], page: Handshake, host: str, connectio
         model=call.model_served,
         resume_within_s=settings.RESUME_WITHIN_S,
     )
-    token = resuming.new_token()
+    token = new_token(call.session_id, page.origin)
     # A browser that has gone already is found out by the call, which has begun and must be settled.
-    await connection.put_text(_started(call, token))
-    return resuming.begin(token, call, caller, page.origin, run_call(call, caller))
+    await connection.put_text(_started(call, token.text))
+    return resuming.begin(token, call, caller)
 
 
 def _redeem(ticket: str, origin: str, host: str) -> Call:
@@ -134,18 +159,32 @@ def _redeem(ticket: str, origin: str, host: str) -> Call:
 # A call that is resumed.
 
 
-async def _find(resume: Mapping[str, Any], page: Handshake) -> ResumableCall:
-    """Return the call that a token stands for; it may be over. Raise Refused."""
-    resumable = resuming.find(resume["resume_token"])
-    if resumable is None:
+async def _token_of(resume: Mapping[str, Any], page: Handshake) -> ResumeToken:
+    token = read_token(resume["resume_token"])
+    if token is None:
         await in_ledger_thread(_count_wrong_resume, page.client_ip)
         raise Refused("resume_too_late")
-    if resumable.origin != page.origin:
+    if not token.is_of(page.origin):
         raise Refused("origin_not_allowed")
-    if resumable.caller.is_given_up:
+    return token
+
+
+def _take(resumable: ResumableCall) -> None:
+    """Take a call of this process, which may be over, out of the care of the connection before; raise Refused."""
+    if resumable.is_too_late:
         raise Refused("resume_too_late")
     if not resumable.is_over:
         resumable.take()
+
+
+async def _take_over(token: ResumeToken, resume: Mapping[str, Any], connection: WidgetConnection) -> ResumableCall:
+    """Go on with a call of another process; raise Refused or EndedMeanwhile."""
+    try:
+        resumable = await resuming.take_over(token, connection, resume)
+    except NotHeldOver:
+        raise Refused("resume_too_late") from None
+    log.info("call taken over", session_id=str(token.session_id), generation=resumable.call.generation)
+    await _note(parked.note_back, token.session_id)
     return resumable
 
 
@@ -198,10 +237,12 @@ async def _care_for(
         ended = conversation.result()
     except UpstreamError:
         raise Refused("upstream_unavailable") from None
-    if ended.reason == EndReason.SHUTTING_DOWN:
-        resuming.stop_waiting()
+    except HandedOver as handed_over:
+        if handed_over.is_taken:
+            raise Refused("resumed_elsewhere") from None
+        raise _GoElsewhere from None
     if not connection.is_deaf:
-        await _say_goodbye(send, resumable.call, ended)
+        await _say_goodbye(send, resumable.call.session_id, ended)
 
 
 async def _first_of(*what: asyncio.Future[Any]) -> None:
@@ -217,14 +258,14 @@ async def _note(write: Callable[[UUID], None], session_id: UUID) -> None:
         log.warning("a caller's absence not written down", session_id=str(session_id))
 
 
-async def _say_goodbye(send: Send, call: Call, ended: Ended) -> None:
-    if ended.reason == EndReason.CALLER_DISCONNECTED:
+async def _say_goodbye(send: Send, session_id: UUID, ended: Ended) -> None:
+    if ended.reason in _TOO_LATE:
         raise Refused("resume_too_late")
     if ended.reason in _CLOSE_AFTER_ENDING:
         await _close(send, closing_for(ended.code or str(ended.reason.value)))
         return
     with contextlib.suppress(OSError, RuntimeError):  # the browser may have gone while the call was settled
-        await send({"type": "websocket.send", "text": _ended(call, ended)})
+        await send({"type": "websocket.send", "text": _ended(session_id, ended)})
         await send({"type": "websocket.close", "code": 1000})
 
 
@@ -255,14 +296,14 @@ def _started(call: Call, resume_token: str) -> str:
     )
 
 
-def _ended(call: Call, ended: Ended) -> str:
+def _ended(session_id: UUID, ended: Ended) -> str:
     return serialise(
         "session.ended",
         reason=str(ended.reason.value),
         outcome=str(ended.outcome.value),
         duration_ms=ended.duration_ms,
         receipt=ended.receipt.as_dict(),
-        rating_token=rating_token(call.session_id),
+        rating_token=rating_token(session_id),
     )
 
 

@@ -64,6 +64,11 @@ class WidgetTranslation:
         """What the assistant does; before anything was said, it is about to."""
         return self._state or "thinking"
 
+    def goes_on(self, *, used_micro: int, is_listening: bool, sending: str | None) -> None:
+        """Begin where another process left off, with the item whose audio it was sending."""
+        self.used_micro, self.sending = used_micro, sending
+        self._state = "listening" if is_listening else ""
+
     def before_audio(self, delta: AudioDelta) -> Messages:
         """Return what must be said before a binary frame: whose it is, and that the assistant speaks."""
         if delta.item_id == self.sending:

@@ -4,6 +4,7 @@ from datetime import datetime, timedelta
 from uuid import UUID
 
 import structlog
+from django.conf import settings
 from django.db import DatabaseError, transaction
 from django.db.models import Q
 
@@ -16,8 +17,9 @@ from voice.webhooks import session_events
 
 log = structlog.get_logger(__name__)
 
-# A live call's process writes seen_at every few seconds; a minute without is no hiccup.
-UNSEEN_S = 60
+# A live call's process writes seen_at every few seconds; a minute without is no hiccup. And a call whose caller may
+# still come back to another process is not dead.
+UNSEEN_S = max(60, settings.RESUME_WITHIN_S + 30)
 # One sweep's work is bounded; the next takes the rest.
 _MOST_A_SWEEP = 500
 
@@ -66,7 +68,8 @@ def _close(session_id: UUID, now: datetime) -> bool:
         session.end_reason = EndReason.TICKET_UNUSED
         session.ended_at = now
     else:
-        session.end_reason = EndReason.PROCESS_DIED
+        # One that was let go on purpose says what for.
+        session.end_reason = session.hang_up_reason or EndReason.PROCESS_DIED
         session.outcome = Outcome.CUT
         session.ended_at = session.seen_at or now
         began_at = session.started_at or session.ended_at

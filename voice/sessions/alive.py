@@ -5,6 +5,7 @@ One look for all of them: fifty calls that each asked on their own would cost th
 
 import asyncio
 import contextvars
+from collections.abc import Iterable
 from uuid import UUID
 from weakref import WeakKeyDictionary
 
@@ -15,6 +16,7 @@ from voice.metering.executor import in_ledger_thread
 from voice.models import EndReason
 from voice.sessions import records
 from voice.sessions.call import Call
+from voice.sessions.memory import HandedOver
 
 log = structlog.get_logger(__name__)
 
@@ -22,7 +24,10 @@ _LOOK_EVERY_S = 5.0
 
 
 async def must_end(call: Call) -> EndReason:
-    """Keep a call marked as live; return why it must end once the operator has decided so."""
+    """Keep a call marked as live; return why it must end once the operator has decided so.
+
+    Raises HandedOver once another process has taken the call over.
+    """
     loop = asyncio.get_running_loop()
     watch = _watches.setdefault(loop, _Watch())
     ended: asyncio.Future[EndReason] = loop.create_future()
@@ -38,18 +43,23 @@ class _Watch:
 
     def __init__(self) -> None:
         self._addresses: dict[UUID, str] = {}
+        self._generations: dict[UUID, int] = {}
         self._endings: dict[UUID, asyncio.Future[EndReason]] = {}
         self._task: asyncio.Task[None] | None = None
 
     def add(self, call: Call, ended: asyncio.Future[EndReason]) -> None:
+        self._let_go([call.session_id])
         self._addresses[call.session_id], self._endings[call.session_id] = call.client_ip, ended
+        self._generations[call.session_id] = call.generation
         if self._task is None:
             # In no call's context: what it logs is about all of them.
             self._task = asyncio.create_task(self._look_again_and_again(), context=contextvars.Context())
 
     def remove(self, call: Call) -> None:
-        self._addresses.pop(call.session_id, None)
-        self._endings.pop(call.session_id, None)
+        if self._generations.get(call.session_id) != call.generation:
+            return  # this process has taken the call over from itself
+        for of_session in (self._addresses, self._generations, self._endings):
+            of_session.pop(call.session_id, None)
         if not self._endings and self._task is not None:
             self._task.cancel()
             self._task = None
@@ -58,6 +68,7 @@ class _Watch:
         while True:
             await asyncio.sleep(_LOOK_EVERY_S)
             try:
+                self._let_go(await in_ledger_thread(records.taken_over, dict(self._generations)))
                 self._tell(await in_ledger_thread(records.still_live, dict(self._addresses)))
             except OperationalError:
                 # It may be back in a moment; if it is not, no response can be recorded or held, and that ends the call.
@@ -65,6 +76,12 @@ class _Watch:
             except Exception as error:
                 # A look that fails in a new way fails every call that waits for it, as it would have failed its own.
                 self._fail(error)
+
+    def _let_go(self, session_ids: Iterable[UUID]) -> None:
+        for session_id in session_ids:
+            ending = self._endings.get(session_id)
+            if ending and not ending.done():
+                ending.set_exception(HandedOver(is_taken=True))
 
     def _tell(self, reasons: dict[UUID, EndReason]) -> None:
         for session_id, reason in reasons.items():

@@ -56,5 +56,8 @@ class Call:
     rung_kind: RungKind = RungKind.REALTIME
     model_reason: str = ""
 
+    # How many processes have held it before this one.
+    generation: int = 0
+
     # The customer's own tools, beside the built-in ones (sessions/tools.py).
     tools: tuple[ToolSpec, ...] = ()

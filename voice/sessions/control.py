@@ -17,6 +17,7 @@ from channels.layers import get_channel_layer
 
 from voice.models import EndReason, Session, SessionState
 from voice.sessions.call import Call
+from voice.sessions.memory import HandedOver
 
 log = structlog.get_logger(__name__)
 
@@ -48,6 +49,16 @@ def end_every_call() -> None:
 
 def end_calls_from(network: str) -> None:
     _order(_EVERY_CALL, EndReason.NETWORK_BLOCKED, network=network)
+
+
+async def let_go_of(session_id: UUID, generation: int) -> None:
+    """Tell the process that held a call that this one has it now, as its `generation`."""
+    layer: Any = get_channel_layer()
+    try:
+        await layer.group_send(_session_group(session_id), {"type": "call.let_go", "generation": generation})
+    except Exception as error:
+        # The boundary to whichever layer it is. It finds out by itself within seconds, and charges nothing twice.
+        log.warning("order not sent", reason="taken over", error=type(error).__name__)
 
 
 def move_calls_of(model_slug: str) -> None:
@@ -91,6 +102,7 @@ class Orders:
     async def wait(self, conversation: object = None) -> EndReason:
         """Return the reason of the first order to end that means this call; hand orders to move to its conversation.
 
+        Raises HandedOver when another process has taken the call over.
         A conversation that cannot move (a customer's own program chose its model itself) stays where it is.
         """
         while True:
@@ -98,6 +110,10 @@ class Orders:
             if message["type"] == "call.move":
                 if isinstance(conversation, Movable) and self._model_of(conversation) == message["model"]:
                     await conversation.move(message["reason"])
+                continue
+            if message["type"] == "call.let_go":
+                if message["generation"] > self._call.generation:
+                    raise HandedOver(is_taken=True)
                 continue
             network = message.get("network")
             if network is None or _is_in(self._call.client_ip, network):

@@ -96,6 +96,7 @@ class ResponseGate:
         tell: Send,
         send: Send,
         is_away: Callable[[], bool] = bool,
+        generation: int = 0,
     ) -> None:
         self._is_away = is_away
         self._meter, self._state, self._model = meter, state, model
@@ -108,6 +109,7 @@ class ResponseGate:
         self._has_warned = False
         self._is_held = False
         self._rung = 0
+        self._generation = generation
 
     @property
     def is_asking(self) -> bool:
@@ -235,12 +237,12 @@ class ResponseGate:
             raise failures[0]
 
     def _id_of(self, upstream_id: Any) -> Any:
-        # Two upstreams may use the same ids, and each is counted once for all of a call.
-        return (
-            f"{self._rung}/{upstream_id}"
-            if self._rung and isinstance(upstream_id, str) and upstream_id
-            else upstream_id
-        )
+        # Two upstreams may use the same ids, and each is counted once for all of a call, over all its processes.
+        if not isinstance(upstream_id, str) or not upstream_id:
+            return upstream_id
+        if self._generation:
+            return f"{self._generation}.{self._rung}/{upstream_id}"
+        return f"{self._rung}/{upstream_id}" if self._rung else upstream_id
 
     def _waiting_jobs(self) -> list[_Job]:
         return [self._jobs.get_nowait() for _ in range(self._jobs.qsize())]

@@ -19,6 +19,7 @@ from voice.metering.executor import in_ledger_thread
 from voice.sessions import records
 from voice.sessions.call import Call
 from voice.sessions.connect import connect
+from voice.sessions.memory import Before
 from voice.sessions.rungs import Rungs
 from voice.upstream.base import Upstream
 from voice.upstream.errors import UpstreamError
@@ -55,8 +56,8 @@ class Ladder:
     `is_climbed`: another model may hold the call; else it ends with the one it begins with.
     """
 
-    def __init__(self, call: Call, *, is_climbed: bool) -> None:
-        self.rungs = Rungs(call)
+    def __init__(self, call: Call, *, is_climbed: bool, before: Before | None = None) -> None:
+        self.rungs = Rungs(call, before)
         self._is_climbed = is_climbed
         self._left: set[str] = set()
         self._failures = 0

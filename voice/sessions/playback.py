@@ -50,6 +50,11 @@ class Playback:
         self._sent_bytes += n_bytes
 
     @property
+    def sent_bytes(self) -> int:
+        """How much audio was sent, of all items."""
+        return self._sent_bytes
+
+    @property
     def awaits_report(self) -> bool:
         """Whether the next report tells what was heard of an item that was interrupted."""
         return self._awaiting_report is not None

@@ -23,6 +23,10 @@ _CUT_OFF = (
     "You were cut off in the middle of your last message. The caller has heard it as it stands: go on with the very "
     "next words after where it ends."
 )
+_FORGOTTEN = (
+    "This call is well under way, but the line broke and you have lost what was said before. Do not greet again. Say "
+    "in one short sentence that the line broke and that you did not hear what came before, and ask the caller to go on."
+)
 _PCM = {"type": "audio/pcm", "rate": SAMPLE_RATE}
 
 
@@ -82,6 +86,11 @@ def _transcription_of(call: Call) -> dict[str, str] | None:
 def say_exactly(sentence: str) -> str:
     """Return the instructions of a response that is to be one given sentence."""
     return f"Say exactly: {sentence}"
+
+
+def after_a_break() -> str:
+    """Return what a model is told beside its instructions that knows nothing of what was said before it came."""
+    return _FORGOTTEN
 
 
 def go_on_from(said: str, *, is_new: bool) -> str:

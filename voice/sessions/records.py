@@ -6,10 +6,11 @@ from uuid import UUID
 
 from django.db import transaction
 from django.db.models import Case, F, Q, QuerySet, Value, When
+from django.db.models.functions import Coalesce
 from django.utils import timezone
 
 from voice.admission import networks
-from voice.catalogue.on_offer import next_after, reason_for, text_after, transcription_of
+from voice.catalogue.on_offer import next_after, reason_for, text_after, transcription_of, why_not
 from voice.catalogue.overrides import model_for
 from voice.catalogue.rates import RateMissing, prices_of_session
 from voice.models import (
@@ -49,13 +50,13 @@ def begin(session_id: UUID) -> Call:
     """Mark an admitted session live and return all that its conversation needs; raise SessionNotOpen."""
     with transaction.atomic():
         session = Session.objects.select_for_update().get(pk=session_id)
-        if session.state != SessionState.ADMITTED or not _can_be_held(session):
+        if session.state != SessionState.ADMITTED or not can_be_held(session):
             raise SessionNotOpen
         now = timezone.now()
         session.state, session.started_at, session.seen_at = SessionState.LIVE, now, now
         session.save(update_fields=["state", "started_at", "seen_at"])
         session_events.emit_started(session)
-        return _call_of(session)
+        return call_of(session)
 
 
 def still_live(client_ips: Mapping[UUID, str]) -> dict[UUID, EndReason]:
@@ -69,6 +70,25 @@ def still_live(client_ips: Mapping[UUID, str]) -> dict[UUID, EndReason]:
     if Switches.objects.filter(pk=1, calls_paused=True).exists():
         reasons = dict.fromkeys(client_ips, EndReason.PAUSED)
     return reasons | _decided_alone(sessions)
+
+
+def taken_over(generations: Mapping[UUID, int]) -> set[UUID]:
+    """Return those of these sessions that another process has taken over since, given which turn with them is ours."""
+    found = Session.objects.filter(pk__in=generations).values_list("pk", "generation")
+    return {session_id for session_id, generation in found if generation > generations[session_id]}
+
+
+def claim_end(call: Call) -> bool:
+    """See to it that no other process takes a call over that is ending; False where one already has."""
+    ours = Session.objects.filter(pk=call.session_id, generation=call.generation)
+    return bool(ours.update(hang_up_wanted=True))
+
+
+def let_go(call: Call) -> None:
+    """Leave a live call to whichever process its caller comes back to, and else to the sweep; a repeat is harmless."""
+    now = timezone.now()
+    ours = Session.objects.filter(pk=call.session_id, generation=call.generation, state=SessionState.LIVE)
+    ours.update(seen_at=now, away_since=Coalesce("away_since", now), hang_up_reason=EndReason.SHUTTING_DOWN)
 
 
 def _decided_alone(sessions: QuerySet[Session]) -> dict[UUID, EndReason]:
@@ -106,12 +126,22 @@ def end(
         outcome = outcome_of(reason, has_task=has_task, task_completed=bool(task_completed), was_answered=was_answered)
         session.outcome = outcome
         session.save(update_fields=["state", "ended_at", "end_reason", "duration_ms", "task_completed", "outcome"])
-        Turn.objects.bulk_create(_turn_row(session, index, turn) for index, turn in enumerate(turns))
+        save_turns(session, turns)
         save_rungs(session.id, rungs)
         store.save(session, words)
         store.announce_end(session.id)
         session_events.emit_ended(session)
     return outcome
+
+
+def save_turns(session: Session, turns: Iterable[TurnTimes]) -> None:
+    """Write down the turns of a call, over what is there of them."""
+    Turn.objects.bulk_create(
+        [_turn_row(session, index, turn) for index, turn in enumerate(turns)],
+        update_conflicts=True,
+        unique_fields=["session", "index"],
+        update_fields=["speaker", "item_id", "started_ms", "ended_ms", "latency_ms", "heard_ms", "interrupted"],
+    )
 
 
 _PEOPLE_ENDED_IT = {
@@ -145,14 +175,15 @@ def _turn_row(session: Session, index: int, turn: TurnTimes) -> Turn:
     )
 
 
-def _can_be_held(session: Session) -> bool:
+def can_be_held(session: Session) -> bool:
     """Say whether anybody answers: the call's agent, or the customer's own words; and nobody has revoked its key."""
     if session.api_key and session.api_key.revoked_at:
         return False
     return session.agent is not None or bool(session.system_prompt)
 
 
-def _call_of(session: Session) -> Call:
+def call_of(session: Session) -> Call:
+    """Return all that a session's conversation needs; raise SessionNotOpen when its model is gone."""
     # What the customer's code asked for counts before the agent's own, and there may be no agent at all.
     agent = session.agent or Agent(name="Assistant", silence_timeout_s=_SILENCE_S)
     model = model_for(session.model_served, session.organisation_id)
@@ -184,6 +215,7 @@ def _call_of(session: Session) -> Call:
         records_words=records_words(session),
         tools=tools_offered(session.agent, taken=BUILT_IN | {agent.task_name}) if session.agent else (),
         model_reason=session.model_reason,
+        generation=session.generation,
     )
     return _held_by(call, model, session, agent)
 
@@ -204,12 +236,17 @@ def call_after(call: Call, left: Collection[str]) -> Call | None:
             continue
         asked = CatalogueModel.objects.get(slug=call.model_asked)
         agent = session.agent or Agent(name="Assistant", silence_timeout_s=_SILENCE_S)
-        why = "cannot be talked to now" if model.kind == ModelKind.CHAT else "is not answering"
-        reason = reason_for(asked, model, why)
+        reason = reason_for(asked, model, _why_not_asked(asked, model, call))
         return _held_by(
             replace(call, model_reason=reason, max_output_tokens=agent.max_output_tokens), model, session, agent
         )
     return None
+
+
+def _why_not_asked(asked: CatalogueModel, model: CatalogueModel, call: Call) -> str:
+    """Return why the model that was asked for does not go on: what is known of it, or that this call has met it."""
+    known = why_not(asked, timezone.localdate(), call.organisation_id)
+    return known or ("cannot be talked to now" if model.kind == ModelKind.CHAT else "is not answering")
 
 
 def _model_after(call: Call, left: Collection[str]) -> CatalogueModel | None:

@@ -12,7 +12,7 @@ from uuid import UUID
 import structlog
 
 from voice import realtime_events
-from voice.audio import ms_of
+from voice.audio import bytes_of, ms_of
 from voice.metering.meter import Meter
 from voice.sessions import own_events
 from voice.sessions.call import Call
@@ -24,9 +24,10 @@ from voice.sessions.ladder import Ladder
 from voice.sessions.last_usage import NOT_TRANSCRIBED, NOT_UNDERSTOOD, TRANSCRIBED, stop_response
 from voice.sessions.limits import Limits, Step
 from voice.sessions.line import Line
+from voice.sessions.memory import Before, Memory
 from voice.sessions.moving import GIVEN_ITEM, Moving
 from voice.sessions.playback import Heard, Playback
-from voice.sessions.prompt import go_on_from, instructions_of, say_exactly
+from voice.sessions.prompt import after_a_break, go_on_from, instructions_of, say_exactly
 from voice.sessions.so_far import SoFar
 from voice.sessions.spoken import Spoken
 from voice.sessions.stalls import stalls_after_s
@@ -78,19 +79,29 @@ class Relay:
         *,
         ladder: Ladder,
         so_far: SoFar | None = None,
+        before: Before | None = None,
     ) -> None:
-        """`so_far` is what was said before `upstream` came to the call, if it goes on with one."""
+        """`so_far` is what was said before `upstream` came to the call, if it goes on with one.
+
+        `before` is what another process knew of the call, if this one has taken it over.
+        """
+        memory = before.memory if before else None
         self._caller = caller
         self._line = Line(upstream, is_heard=call.is_voice)
         self._notices = words_of(call.language)["notices"]
         self._keep_fields = keep_fields
-        self.began_at = now = time.monotonic()
+        now = time.monotonic()
+        self._before = before
+        self.began_at = now - before.elapsed_s if before else now
         self.state = ConversationState(context_tokens=0)
         self.playback = Playback()
-        self.turns = Turns(now)
-        self.completed_task = ""
+        self.turns = Turns(self.began_at, memory.turns if memory else ())
+        self.completed_task = memory.completed_task if memory else ""
+        if memory:
+            so_far, self.state.caller_was_answered = memory.so_far, memory.was_answered
         self._spoken = Spoken()
-        self._words = Words(are_kept=call.records_words, so_far=so_far)
+        recorded = memory.words if memory else None
+        self._words = Words(are_kept=call.records_words, so_far=so_far, recorded=recorded)
         self.gate = ResponseGate(
             meter,
             self.state,
@@ -99,6 +110,7 @@ class Relay:
             tell=caller.send,
             send=self._line.send,
             is_away=lambda: caller.is_away,
+            generation=call.generation,
         )
         self._tools = CustomerTools(call, self.state, self.gate, self._line.send, self._words.so_far)
         self._ladder = ladder
@@ -118,7 +130,9 @@ class Relay:
             notices=self._notices,
             is_leaving=lambda: self._goodbye_since is not None,
         )
-        self._limits = Limits(max_duration_s=call.max_duration_s, silence_timeout_s=call.silence_timeout_s, now=now)
+        silence_timeout_s, began_at = call.silence_timeout_s, self.began_at
+        self._limits = Limits(max_duration_s=call.max_duration_s, silence_timeout_s=silence_timeout_s, now=began_at)
+        self._limits.caller_was_active(now)
         self._appended_bytes = 0
         self._upstream_alive_at = now
         self._has_opened = False
@@ -149,13 +163,56 @@ class Relay:
 
     async def open(self) -> None:
         """Tell the model who it is, and what was said before it came; let it greet, or go on."""
-        goes_on = bool(self._words.so_far)
         self.state.context_tokens = self._moving.context_tokens(self._call)
         for frame in self._moving.opening(self._call):
             await self._line.send(frame)
+        if self._before:
+            await self._end_cut_off(self._before)
         if self._ladder.rungs.index:
             await self._moving.tell_model()
-        self.gate.ask(f"{instructions_of(self._call)}\n\n{go_on_from('', is_new=False)}" if goes_on else None)
+        if self._before is None or self._before.is_owed:
+            how = self._how_to_go_on()
+            self.gate.ask(f"{instructions_of(self._call)}\n\n{how}" if how else None)
+
+    async def _end_cut_off(self, before: Before) -> None:
+        """Tell the caller's side that an answer ends where another process left it."""
+        if before.cut_off_id:
+            place = {"item_id": before.cut_off_id, "output_index": 0, "content_index": 0}
+            kind = "output_audio" if before.memory and before.memory.answer_bytes else "output_text"
+            if kind == "output_audio":
+                await self._caller.send(realtime_events.dump({"type": "response.output_audio.done", **place}))
+            name, field = ("transcript", "output_audio_transcript") if kind == "output_audio" else ("text", kind)
+            final = {"type": f"response.{field}.done", **place, name: before.cut_off}
+            await self._caller.send(realtime_events.dump(final))
+
+    def _how_to_go_on(self) -> str:
+        """Return what the model is told beside its instructions; "" where the call begins now."""
+        before, said = self._before, self._words.so_far
+        if before and before.memory is None:
+            return after_a_break()
+        return go_on_from(before.cut_off if before else "", is_new=not said) if before or said else ""
+
+    def memory(self) -> Memory:
+        """Return what another process would need to go on with the call."""
+        state, words, item_id = self.state, self._words, self._words.answering
+        is_running = state.response is Response.RUNNING
+        is_whole = is_running and bool(item_id) and words.so_far.is_final(item_id)
+        is_owed = (state.response is not Response.NONE and not is_whole) or self.gate.wants_response
+        is_owed = (is_owed or self._moving.is_moving) and not state.caller_is_speaking and self._goodbye_since is None
+        is_cut = self.playback.is_interrupted(item_id)
+        return Memory(
+            so_far=words.so_far,
+            turns=self.turns.all(),
+            words=words.recorded(),
+            completed_task=self.completed_task,
+            was_answered=state.caller_was_answered,
+            is_voice=self._call.is_voice,
+            is_owed=is_owed,
+            is_answering=is_running and not is_whole,
+            answer_id="" if is_cut else item_id,
+            answer_bytes=bytes_of(self.playback.sent_ms(item_id)),
+            sent_bytes=self.playback.sent_bytes + (self._before.received_bytes if self._before else 0),
+        )
 
     async def move(self, code: str) -> None:
         """Go on with another model at the next pause; `code` is a stable word that says why."""
@@ -481,6 +538,13 @@ class Relay:
             owes_words=self._owes_words,
         )
         self._note_what_was_heard(time.monotonic())
+        await self.gate.finish()
+
+    async def let_go(self) -> None:
+        """Put on the books what this process has used, without waiting for more; another one goes on with the call."""
+        await self._tools.stop()
+        await self._moving.close()
+        self.gate.record_estimate()
         await self.gate.finish()
 
     async def hang_up(self) -> None:

@@ -7,8 +7,11 @@ from uuid import UUID
 
 from voice.models import Rung, RungKind, Session
 from voice.sessions.call import Call
+from voice.sessions.memory import Before
 from voice.sessions.turns import TurnTimes
 
+# Why a rung begins that is another process.
+TAKEN_OVER = "taken_over"
 _REASON_CHARS_MAX = 80
 
 
@@ -41,12 +44,14 @@ class RungRow:
 
 
 class Rungs:
-    """One a call. The first rung begins when this is made."""
+    """One a call. The first rung begins when this is made, after those of the process that held the call `before`."""
 
-    def __init__(self, call: Call) -> None:
+    def __init__(self, call: Call, before: Before | None = None) -> None:
         now = time.monotonic()
-        self.began_at = now
-        self._rungs = [RungTimes(call.model_served, call.rung_kind, "", now, now)]
+        self._first = before.rung if before else 0
+        self.began_at = now - before.elapsed_s if before else now
+        waits_since, reason = (now - before.away_s, TAKEN_OVER) if before else (now, "")
+        self._rungs = [RungTimes(call.model_served, call.rung_kind, reason, now, waits_since)]
         self._alive_until = now
 
     @property
@@ -70,7 +75,7 @@ class Rungs:
         """Return what is kept of each, given the turns of the call so far."""
         return [
             RungRow(
-                index,
+                self._first + index,
                 rung.model_slug,
                 str(rung.kind.value),
                 rung.reason,
@@ -82,7 +87,7 @@ class Rungs:
 
     def _waited_ms(self, index: int, turns: Sequence[TurnTimes]) -> int | None:
         rung = self._rungs[index]
-        if index == 0 or rung.ready_at is None:
+        if self._first + index == 0 or rung.ready_at is None:
             return None
         if not rung.owes_words:
             return round((rung.ready_at - rung.waits_since) * 1000)

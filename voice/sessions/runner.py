@@ -5,11 +5,12 @@ import time
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, Protocol
+from typing import Any, NoReturn, Protocol
 from uuid import UUID
 
 import structlog
 
+from config import stopping
 from voice.metering.executor import in_ledger_thread
 from voice.metering.meter import Meter, OutOfCredit, Receipt
 from voice.metering.settlement import settle_session
@@ -19,7 +20,9 @@ from voice.sessions.call import Call
 from voice.sessions.caller import Caller, CallerBrokeProtocol, CallerGone, ServerStopping
 from voice.sessions.control import orders_for
 from voice.sessions.gate import ResponseGate
+from voice.sessions.handover import Handover
 from voice.sessions.ladder import Ladder
+from voice.sessions.memory import Before, HandedOver
 from voice.sessions.prompt import instructions_of
 from voice.sessions.relay import Relay, Stop
 from voice.sessions.rungs import enter_rung
@@ -76,45 +79,57 @@ class Reached:
 Opens = Callable[[Reached, Meter], Conversation]
 
 
-async def run_call(call: Call, caller: Caller) -> Ended:
+async def run_call(call: Call, caller: Caller, handover: Handover | None = None) -> Ended:
     """Hold a caller's conversation with an assistant of ours, as `hold_conversation` does."""
 
     def opens(reached: Reached, meter: Meter) -> Relay:
-        return Relay(reached.call, caller, reached.upstream, meter, _keep_fields, ladder=reached.ladder)
+        before = handover.before if handover else None
+        return Relay(reached.call, caller, reached.upstream, meter, _keep_fields, ladder=reached.ladder, before=before)
 
-    return await hold_conversation(call, opens, may_change_model=True)
+    return await hold_conversation(call, opens, may_change_model=True, handover=handover)
 
 
-async def hold_conversation(call: Call, opens: Opens, *, may_change_model: bool = False) -> Ended:
-    """Hold the conversation of a session that has begun; settle it whatever happens.
+async def hold_conversation(
+    call: Call, opens: Opens, *, may_change_model: bool = False, handover: Handover | None = None
+) -> Ended:
+    """Hold the conversation of a session that has begun, or that this process has taken over; settle it in the end.
 
     `may_change_model`: whatever stands in for the call's model will do, down to one that is only written to.
-    Raises UpstreamError when no model could be reached: nothing was said and nothing is charged.
+    `handover`: another process may go on with it. Raises HandedOver, with nothing settled, when one does or is to.
+    Raises UpstreamError when no model could be reached: nothing was said here, and nothing is charged for it.
     """
     structlog.contextvars.bind_contextvars(session_id=str(call.session_id), organisation_id=str(call.organisation_id))
-    ladder = Ladder(call, is_climbed=may_change_model)
+    before = handover.before if handover else None
+    ladder = Ladder(call, is_climbed=may_change_model, before=before)
     try:
         meter = await Meter.open(call.session_id)
-        reached = await _reach(call, ladder, meter)
+        reached = await _reach(call, ladder, meter, before)
     except BaseException as error:
-        await asyncio.shield(_settle(call, ladder, _why_not_begun(error)))
+        await asyncio.shield(_settle(call, ladder, _why_not_begun(error), before=before))
         raise
     relay = opens(reached, meter)
     reason, code = EndReason.SHUTTING_DOWN, ""  # what it is when this task is cancelled from outside
     try:
-        reason, code = await _converse(call, relay)
-    finally:
-        ended = await asyncio.shield(_close(reached, relay, reason, code))
+        reason, code = await _converse(call, relay, handover)
+    except HandedOver as handed_over:
+        await asyncio.shield(_let_go(call, relay, handover, is_taken=handed_over.is_taken))
+        raise
+    except BaseException:
+        await asyncio.shield(_close(reached, relay, reason, code))
+        raise
+    ended = await asyncio.shield(_close(reached, relay, reason, code))
+    if handover:
+        await handover.forget()
     return ended
 
 
-async def _reach(call: Call, ladder: Ladder, meter: Meter) -> Reached:
-    """Dial the call's model, or what stands in for it; by the meter, nothing was used yet."""
+async def _reach(call: Call, ladder: Ladder, meter: Meter, before: Before | None) -> Reached:
+    """Dial the call's model, or what stands in for it; by the meter, nothing was used of it yet."""
     served, upstream = await ladder.start(call, partial(_refuse_unpayable, meter))
-    if served is call:
+    if served is call and before is None:
         return Reached(call, upstream, ladder)
     try:
-        ladder.rungs.ready(owes_words=True)
+        ladder.rungs.ready(owes_words=before is None or before.is_owed)
         row = ladder.rungs.rows()[-1]
         await in_ledger_thread(enter_rung, call.session_id, row, served.model_reason)
         await meter.change_model(served.model_served, is_voice=served.is_voice)
@@ -143,8 +158,11 @@ def _why_not_begun(error: BaseException) -> EndReason:
     return EndReason.SHUTTING_DOWN if isinstance(error, asyncio.CancelledError) else EndReason.INTERNAL_ERROR
 
 
-async def _converse(call: Call, relay: Conversation) -> tuple[EndReason, str]:
-    """Run everything that goes on in a live call until the first part of it comes to an end; say why it did."""
+async def _converse(call: Call, relay: Conversation, handover: Handover | None) -> tuple[EndReason, str]:
+    """Run everything that goes on in a live call until the first part of it comes to an end; say why it did.
+
+    Raises HandedOver when the call does not end with it.
+    """
     try:
         async with orders_for(call) as orders:
             await relay.open()
@@ -155,13 +173,19 @@ async def _converse(call: Call, relay: Conversation) -> tuple[EndReason, str]:
                 relay.gate.run(),
                 orders.wait(relay),
                 alive.must_end(call),
+                _until_stopped(handover),
+                *([handover.follow(relay.memory)] if handover and isinstance(relay, Relay) else []),
             )
+    except HandedOver:
+        raise
     except OutOfCredit:
         return EndReason.OUT_OF_CREDIT, ""
     except UpstreamError as error:
         log.warning("upstream failed", code=error.code)
         return EndReason.UPSTREAM_FAILED, error.code
     except ServerStopping:
+        if handover:
+            raise HandedOver(is_taken=False) from None
         return EndReason.SHUTTING_DOWN, ""
     except CallerGone:
         return EndReason.CALLER_DISCONNECTED, ""
@@ -172,6 +196,27 @@ async def _converse(call: Call, relay: Conversation) -> tuple[EndReason, str]:
         log.exception("call failed")
         return EndReason.INTERNAL_ERROR, ""
     return EndReason(result.value) if isinstance(result, Stop) else result, ""
+
+
+async def _until_stopped(handover: Handover | None) -> NoReturn:
+    """Raise ServerStopping when this process stops: at once where the call can go on elsewhere, else in time."""
+    await (stopping.begun() if handover else stopping.out_of_time())
+    raise ServerStopping
+
+
+async def _let_go(call: Call, relay: Conversation, handover: Handover | None, *, is_taken: bool) -> None:
+    """Leave the call to another process, with all it needs; what was used here is on the books by then."""
+    if handover and isinstance(relay, Relay):
+        await handover.leave(relay.memory())
+        try:
+            async with asyncio.timeout(_CLOSING_S_MAX):
+                await relay.let_go()
+        except Exception:
+            log.exception("last usage not recorded")
+    await relay.hang_up()
+    if not is_taken:
+        await in_ledger_thread(records.let_go, call)
+    log.info("call let go", is_taken=is_taken)
 
 
 async def _first_of(*parts: Coroutine[Any, Any, Any]) -> Any:
@@ -200,10 +245,19 @@ async def _close(reached: Reached, relay: Conversation, reason: EndReason, code:
 
 
 async def _settle(
-    call: Call, ladder: Ladder, reason: EndReason, relay: Conversation | None = None, code: str = ""
+    call: Call,
+    ladder: Ladder,
+    reason: EndReason,
+    relay: Conversation | None = None,
+    code: str = "",
+    before: Before | None = None,
 ) -> Ended:
+    """Settle and end a call, unless another process has it: then raise HandedOver."""
+    if not await in_ledger_thread(records.claim_end, call):
+        raise HandedOver(is_taken=True)
     receipt = await in_ledger_thread(settle_session, call.session_id)
-    duration_ms = round((time.monotonic() - relay.began_at) * 1000) if relay else 0
+    elapsed_s = time.monotonic() - relay.began_at if relay else before.elapsed_s if before else 0.0
+    duration_ms = round(elapsed_s * 1000)
     outcome = await in_ledger_thread(
         records.end,
         call.session_id,
@@ -211,7 +265,7 @@ async def _settle(
         duration_ms=duration_ms,
         task_completed=relay.completed_task if relay else "",
         was_answered=bool(relay and relay.state.caller_was_answered),
-        turns=relay.turns.all() if relay else (),
+        turns=relay.turns.all() if relay else before.turns if before else (),
         words=relay.words() if relay else (),
         rungs=ladder.rungs.rows(relay.turns.all() if relay else ()),
     )

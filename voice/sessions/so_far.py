@@ -40,6 +40,10 @@ class SoFar:
     def __bool__(self) -> bool:
         return bool(self._said)
 
+    @property
+    def chars(self) -> int:
+        return self._chars
+
     def caller_said(self, item_id: str) -> None:
         """The caller has finished a turn, whose words come when they are written down, or never."""
         self._of(item_id, "user")
@@ -79,6 +83,9 @@ class SoFar:
             self._set(said, _whole_words(said.text, self._chars_in(spoken_ms)))
         said.is_final = True
         return said.text
+
+    def text_of(self, item_id: str) -> str:
+        return self._said[item_id].text if item_id in self._said else ""
 
     def is_final(self, item_id: str) -> bool:
         return item_id in self._said and self._said[item_id].is_final

@@ -1,5 +1,6 @@
 """Who spoke when, and how long the caller waited: the times kept of every turn, never its words."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 
@@ -17,9 +18,10 @@ class TurnTimes:
 
 
 class Turns:
-    def __init__(self, began_at: float) -> None:
+    def __init__(self, began_at: float, before: Iterable[TurnTimes] = ()) -> None:
+        """`before`: the turns that were kept of the call when another process held it."""
         self._began_at = began_at
-        self._turns: dict[str, TurnTimes] = {}
+        self._turns: dict[str, TurnTimes] = {turn.item_id: turn for turn in before}
         self._caller_finished_at: float | None = None
 
     def caller_started(self, item_id: str, now: float) -> None:

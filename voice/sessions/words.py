@@ -1,6 +1,7 @@
 """Where what is said goes: to the recorder where the caller agreed, and to what another model would go on from."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from voice.sessions.so_far import SoFar
 from voice.transcripts.recorder import Recorder, TimedTurn, TurnText
@@ -9,11 +10,18 @@ from voice.transcripts.recorder import Recorder, TimedTurn, TurnText
 class Words:
     """One a call, fed by the relay. `answering` is the item in which the running response speaks, "" before it does."""
 
-    def __init__(self, *, are_kept: bool, so_far: SoFar | None = None) -> None:
+    def __init__(
+        self, *, are_kept: bool, so_far: SoFar | None = None, recorded: Mapping[str, Any] | None = None
+    ) -> None:
+        """`recorded` is what another process recorded of the call, if it goes on with one."""
         self.so_far = so_far or SoFar()
         # Without consent there is nothing that could keep a word.
-        self._recorder = Recorder() if are_kept else None
+        self._recorder = (Recorder.load(recorded) if recorded else Recorder()) if are_kept else None
         self.answering = ""
+
+    def recorded(self) -> dict[str, Any] | None:
+        """Return what is recorded, in JSON's types; None where the caller did not agree to it."""
+        return self._recorder.dump() if self._recorder else None
 
     @property
     def are_awaited(self) -> bool:

@@ -1,8 +1,8 @@
 """What is said in a call whose caller agreed, as heard: in memory, until the call ends."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 # An hour of uninterrupted talk of both sides is about a fifth of it; beyond it nothing more is written down.
 CHARS_MAX = 500_000
@@ -31,6 +31,19 @@ class Recorder:
         self._is_final: set[str] = set()
         self._awaited: set[str] = set()
         self._chars = 0
+
+    def dump(self) -> dict[str, Any]:
+        """Return all of it in JSON's types, for a process that goes on with the call."""
+        return {"texts": dict(self._texts), "final": sorted(self._is_final)}
+
+    @classmethod
+    def load(cls, dumped: Mapping[str, Any]) -> "Recorder":
+        """Return what was dumped."""
+        recorder = cls()
+        for item_id, text in dumped["texts"].items():
+            recorder._set(str(item_id), str(text))
+        recorder._is_final = set(dumped["final"])
+        return recorder
 
     def agent_delta(self, item_id: str, text: str) -> None:
         if item_id not in self._is_final:
