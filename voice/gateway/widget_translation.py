@@ -129,7 +129,8 @@ class WidgetTranslation:
         return [serialise("audio.end", item_id=event["item_id"])]
 
     def _on_response_done(self, event: Mapping[str, Any]) -> Messages:
-        return self._changed("listening")
+        # What it asked for is being done by now: the answer is still to come.
+        return [] if self.state == "working" else self._changed("listening")
 
     def _on_interrupted(self, event: Mapping[str, Any]) -> Messages:
         self.sending = None

@@ -109,3 +109,11 @@ def test_without_captions_what_is_typed_is_still_told():
     assert [message["text"] for message in told(translation, "conversation.item.added", item=item)] == ["Hi"]
     answer = told(translation, "response.output_text.done", item_id="i", text="Hello")
     assert [message["text"] for message in answer] == ["Hello"]
+
+
+def test_nobody_is_said_to_listen_while_a_tool_works_on_the_answer():
+    translation = WidgetTranslation()
+    assert told(translation, "parley.working") == [{"type": "state.changed", "state": "working"}]
+    assert told(translation, "response.done", response={}) == []
+    told(translation, "response.created", response={})
+    assert told(translation, "response.done", response={}) == [{"type": "state.changed", "state": "listening"}]
