@@ -31,5 +31,8 @@ class FakeLadder:
     def answered(self, call: Call) -> None:
         self.answers += 1
 
+    def note_failure(self, call: Call, error: UpstreamError) -> None:
+        self.failed.append(error.code)
+
     async def report(self) -> None:
         pass

@@ -159,7 +159,8 @@ async def _open(holder: Holder, handshake: Handshake, model: str) -> Opened:
 async def _converse(opened: Opened, client: RealtimeClient) -> Ended:
     def opens(reached: Reached, meter: Meter) -> ClientRelay:
         session = ClientSession(opened.bounds)
-        return ClientRelay(session, opened.wanted, reached.call, client, reached.upstream, meter)
+        held = reached.call
+        return ClientRelay(session, opened.wanted, held, client, reached.upstream, meter, ladder=reached.ladder)
 
     try:
         return await hold_conversation(opened.call, opens)

@@ -22,7 +22,9 @@ from voice.metering.meter import Meter
 from voice.sessions.call import Call
 from voice.sessions.client import Appended, Client, ClientEvent, Refusal, ResponseWanted, Said, SessionWanted
 from voice.sessions.client_session import Change, ClientSession
+from voice.sessions.failures import failure_of_response
 from voice.sessions.gate import Order, ResponseGate
+from voice.sessions.ladder import Ladder
 from voice.sessions.last_usage import NOT_UNDERSTOOD, TRANSCRIBED, stop_response
 from voice.sessions.relay import Stop
 from voice.sessions.state import ConversationState, Response, reports_usage, tokens_at_most
@@ -76,9 +78,13 @@ class ClientRelay:
         client: Client,
         upstream: Upstream,
         meter: Meter,
+        *,
+        ladder: Ladder,
     ) -> None:
+        """`ladder` only hears how the model does: the program's call ends with it."""
         self._session, self._wanted, self._call = session, wanted, call
-        self._client, self._upstream = client, upstream
+        self._client, self._upstream, self._ladder = client, upstream, ladder
+        self._has_answered = False
         self.began_at = now = time.monotonic()
         words = f"{wanted.get('instructions') or ''}{wanted.get('tools') or ''}"
         self.state = ConversationState(
@@ -394,12 +400,24 @@ class ClientRelay:
             return event
         if reports_usage(response):
             self.gate.record_response(response)
+        self._tell_breaker(response)
         if self._running.is_out_of_band:
             # What it read and said is no part of the conversation.
             self.state.context_tokens = context_tokens
         self._running = _Request()
         self._next_response()
         return event
+
+    def _tell_breaker(self, response: Mapping[str, Any]) -> None:
+        """Note that the model answers, once, or that it cannot, which its program is told and may try again."""
+        if failure := failure_of_response(response):
+            self._ladder.note_failure(self._call, failure)
+        elif response.get("status") == "completed" and not self._has_answered:
+            self._has_answered = True
+            self._ladder.answered(self._call)
+        else:
+            return
+        self.gate.record(self._ladder.report)
 
     def _next_response(self) -> None:
         self.gate.response_is_over()

@@ -45,6 +45,8 @@ _TRY_AGAIN = {
 }
 # What ends a connection though nothing is wrong with the model.
 PLANNED = {"session_expired", "session_expiring", "maintenance", "voice_wanted", "upstream_flooded"}
+# What a customer's own program may bring about by what it asks for: that says nothing of the model.
+_OF_THE_PROGRAM = {"upstream_refused"}
 
 # Raises OutOfCredit when a model, as it would hold the call, could not be paid its first answer.
 RefuseUnpayable = Callable[[Call], Awaitable[None]]
@@ -95,7 +97,7 @@ class Ladder:
         began_at = time.monotonic()
         try:
             while True:
-                self._note_failure(call, error)
+                self.note_failure(call, error)
                 left_s = WAIT_S_MAX - self._waited_s - (time.monotonic() - began_at)
                 found = None
                 if self._failures <= FAILURES_MAX and left_s > 0:
@@ -150,7 +152,7 @@ class Ladder:
         try:
             upstream = await connect(call.endpoint, within_s=DIAL_S)
         except UpstreamError as error:
-            self._note_failure(call, error, counts=False)
+            self.note_failure(call, error, counts=False)
             return None
         return call, upstream
 
@@ -174,7 +176,14 @@ class Ladder:
             return None
         return found if found and found.rung_kind != "text" else None
 
-    def _note_failure(self, call: Call, error: UpstreamError, *, counts: bool = True) -> None:
+    async def lost(self, call: Call, code: str) -> None:
+        """The call has ended with its upstream. Where another model was looked for, that was noted at once."""
+        if not self._is_climbed and code not in _OF_THE_PROGRAM:
+            self.note_failure(call, UpstreamError(code, retryable=False))
+            await self.report()
+
+    def note_failure(self, call: Call, error: UpstreamError, *, counts: bool = True) -> None:
+        """Have the model's breaker told at the next `report`; `counts`: the call was held by it, or was to be."""
         log.warning("a model does not hold the call", model=call.model_served, code=error.code)
         if error.code not in PLANNED:
             self._failures += counts

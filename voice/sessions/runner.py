@@ -241,6 +241,8 @@ async def _close(reached: Reached, relay: Conversation, reason: EndReason, code:
     except Exception:
         log.exception("last usage not recorded")
     await relay.hang_up()
+    if reason is EndReason.UPSTREAM_FAILED:
+        await reached.ladder.lost(reached.call, code)
     return await _settle(reached.call, reached.ladder, reason, relay, code)
 
 

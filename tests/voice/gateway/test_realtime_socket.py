@@ -19,7 +19,7 @@ from tests.flows.program import Program
 from tests.flows.script import CAPTION_USAGE
 from voice.admission.key_holders import authenticate_bearer, create_client_secret
 from voice.gateway import realtime_client, realtime_consumer
-from voice.models import ClientSecret, EndReason, Session, Source
+from voice.models import ClientSecret, EndReason, ModelHealth, Session, Source
 from voice.sessions import client_relay, control
 from voice.upstream import registry
 from voice.upstream.errors import UpstreamRefused
@@ -602,6 +602,23 @@ async def test_an_answer_that_breaks_off_is_billed_by_what_was_heard_of_it(key, 
     books = await books_of(program)
     assert [row.is_estimated for row in books.usage] == [True]
     assert books.cost_micro > 0
+
+
+async def test_a_model_that_breaks_off_is_told_to_its_breaker(key, slow_model):
+    program = Program(key)
+    await program.begins()
+    slow_model.drop()
+    await refused(program, "upstream_failed", 1011)
+    health = await in_thread(ModelHealth.objects.get)(model__slug="parley-embedded")
+    assert (health.failures_in_a_row, health.last_failure_code) == (1, "upstream_dropped")
+
+
+async def test_a_session_that_a_model_refuses_says_nothing_of_the_model(key, model):
+    model.refuses["session.update"] = "invalid_value"
+    program = Program(key)
+    await program.opens()
+    await refused(program, "upstream_failed", 1011)
+    assert not await in_thread(ModelHealth.objects.filter(failures_in_a_row__gt=0).exists)()
 
 
 # The end.

@@ -5,6 +5,7 @@ import json
 
 import pytest
 
+from tests.fakes.ladder import FakeLadder
 from tests.fakes.meter import FakeMeter
 from tests.fakes.obedient_model import ObedientModel
 from tests.voice.sessions.calls import CAPABILITIES, make_call
@@ -104,7 +105,10 @@ class Talk:
     def __init__(self, meter, model, **changes):
         self.client, self.model, self.meter = FakeClient(), model, meter
         call = make_call(max_output_tokens=4096, **changes)
-        self.relay = ClientRelay(ClientSession(BOUNDS), {"instructions": "Be brief."}, call, self.client, model, meter)
+        self.ladder = FakeLadder(call)
+        self.relay = ClientRelay(
+            ClientSession(BOUNDS), {"instructions": "Be brief."}, call, self.client, model, meter, ladder=self.ladder
+        )
         parts = (self.relay.follow_caller, self.relay.follow_upstream, self.relay.gate.run)
         self.tasks = [asyncio.create_task(part()) for part in parts]
 
@@ -306,6 +310,26 @@ async def test_a_session_that_the_model_refuses_is_not_begun(talk):
     assert refused.client.told == []
     for task in refused.tasks:
         task.cancel()
+
+
+async def test_an_answer_is_told_to_the_models_breaker_once(talk):
+    talk = await talk()
+    for number in (1, 2):
+        response_id = f"resp_{number}"
+        talk.model.emit({"type": "response.created", "response": {"id": response_id}})
+        talk.model.emit({"type": "response.done", "response": {"id": response_id, "status": "completed"}})
+        await talk.client.until("response.done", number)
+    assert (talk.ladder.answers, talk.ladder.failed) == (1, [])
+
+
+async def test_an_answer_that_fails_for_want_of_quota_is_told_to_the_models_breaker_and_to_the_program(talk):
+    talk = await talk()
+    error = {"type": "invalid_request_error", "code": "insufficient_quota", "message": "No."}
+    failed = {"id": "resp_1", "status": "failed", "status_details": {"type": "failed", "error": error}, "output": []}
+    talk.model.emit({"type": "response.created", "response": {"id": "resp_1"}})
+    talk.model.emit({"type": "response.done", "response": failed})
+    await talk.client.until("response.done")
+    assert (talk.ladder.answers, talk.ladder.failed) == (0, ["upstream_quota"])
 
 
 async def test_the_models_own_expiry_ends_the_session_as_ours_would(talk):
