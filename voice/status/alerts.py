@@ -8,8 +8,9 @@ from django.db.models import Q
 from django.utils import formats, timezone
 
 from accounts.models import Organisation
+from voice.catalogue.breaker import keeps_away
 from voice.catalogue.on_offer import is_gone
-from voice.models import Agent, CatalogueModel, ModelStatus, Switches
+from voice.models import Agent, CatalogueModel, ModelHealth, ModelStatus, Switches
 from voice.status.banner import Banner, banner_of_model, moment_in_words
 from voice.status.parts import WORKER, PartNow, look_at_work, worker_now
 from voice.status.states import State
@@ -58,14 +59,21 @@ def _of_models(now: datetime) -> Iterator[Alert]:
     for model in models:
         health = getattr(model, "health", None)
         if health is not None and health.opened_at is not None:
-            since = moment_in_words(health.opened_at)
-            sentence = f"{model.slug} is not answering ({health.last_failure_code}); calls keep away since {since}."
-            yield Alert(True, sentence, "admin:voice_cataloguemodel_change", model.pk)
+            yield Alert(True, _not_answering(model, health), "admin:voice_cataloguemodel_change", model.pk)
         if model.status == ModelStatus.MAINTENANCE:
             yield Alert(False, _maintenance(model, now), "admin:voice_cataloguemodel_change", model.pk)
     ending = [(model.slug, model.shutdown_on) for model in models if model.shutdown_on and model.shutdown_on <= soon]
     if ending:
         yield Alert(False, _shutdowns(ending), "admin:voice_cataloguemodel_changelist")
+
+
+def _not_answering(model: CatalogueModel, health: ModelHealth) -> str:
+    since = moment_in_words(health.opened_at) if health.opened_at else ""
+    sentence = f"{model.slug} is not answering ({health.last_failure_code})"
+    if keeps_away(health):
+        return f"{sentence}; calls keep away since {since}."
+    # Nobody has looked: without a worker, or at a model that cannot be looked at.
+    return f"{sentence} since {since}; nothing has looked at it for over a minute, so the next call tries it."
 
 
 def _maintenance(model: CatalogueModel, now: datetime) -> str:

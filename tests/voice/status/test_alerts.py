@@ -48,6 +48,14 @@ def break_model(slug):
     )
 
 
+def test_an_operator_is_not_told_that_calls_keep_away_from_a_model_that_the_next_one_tries():
+    break_model(MODEL)
+    ModelHealth.objects.update(next_probe_at=timezone.now() - timedelta(seconds=61))
+    ((_, sentence),) = alerts()
+    assert "keep away" not in sentence
+    assert sentence.endswith("so the next call tries it.")
+
+
 def test_while_all_is_well_nobody_is_told_anything(agent):
     assert alerts() == []
     assert sentences(agent.organisation) == []
