@@ -382,8 +382,9 @@ class PicowsWebSocket(WSListener, asyncio.Protocol):
         if self._close_timer is not None:
             self._close_timer.cancel()
         self.resume_writing()
-        # picows and this object know each other: let go, so that neither waits for the garbage collector.
-        self._socket = None
+        # picows and this object know each other, and so may the application: let go, so that none of them waits for the
+        # garbage collector.
+        self._socket = self._take = None
 
 
 def _feed(protocol: Any, data: bytes) -> None:

@@ -43,7 +43,7 @@ class FakeCaller:
     async def send_audio(self, delta: AudioDelta, frame: bytes) -> None:
         self.heard.append((delta.item_id, delta.pcm))
 
-    def listen(self, take: Callable[[Audio | Played], bool]) -> None:
+    def listen(self, take: Callable[[Audio | Played], bool] | None) -> None:
         self.take = take
 
     def send_audio_now(self, delta: AudioDelta) -> bool:

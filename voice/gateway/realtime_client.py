@@ -82,9 +82,9 @@ class RealtimeClient:
     def send_now(self, frame: bytes) -> bool:
         return self._direct is not None and bool(self._direct["send"](frame, True))
 
-    def listen(self, take: Callable[[Appended], bool]) -> None:
+    def listen(self, take: Callable[[Appended], bool] | None) -> None:
         if self._direct is not None:
-            self._direct["listen"](partial(self._offer, take))
+            self._direct["listen"](take and partial(self._offer, take))
 
     def _offer(self, take: Callable[[Appended], bool], payload: bytes, is_text: bool) -> bool:
         """Have an append taken; whatever is unusual about a message is left to be read in its turn."""

@@ -117,13 +117,13 @@ class WidgetCaller:
         elif self._connection is not None:
             await self._connection.put_audio(delta.pcm)
 
-    def listen(self, take: Callable[[Audio | Played], bool]) -> None:
+    def listen(self, take: Callable[[Audio | Played], bool] | None) -> None:
         self._take = take
         self._listen_to(self._connection)
 
     def _listen_to(self, connection: WidgetConnection | None) -> None:
-        if connection is not None and self._take is not None:
-            connection.listen(partial(self._offer, self._take, connection))
+        if connection is not None:
+            connection.listen(self._take and partial(self._offer, self._take, connection))
 
     def _offer(
         self, take: Callable[[Audio | Played], bool], connection: WidgetConnection, event: Audio | Played

@@ -61,10 +61,10 @@ class WidgetConnection:
             return self._audio(audio)
         return self._event_of(message)
 
-    def listen(self, take: Callable[[Audio | Played], bool]) -> None:
+    def listen(self, take: Callable[[Audio | Played], bool] | None) -> None:
         """Offer audio and reports to `take` first that come while `next` waits for them: it must not raise."""
         if self._direct is not None:
-            self._direct["listen"](partial(self._offer, take))
+            self._direct["listen"](take and partial(self._offer, take))
 
     def put_audio_now(self, pcm: bytes) -> bool:
         """Send audio if that needs no waiting; say whether it was sent."""

@@ -90,7 +90,7 @@ class Caller(Protocol):
         """Hand over a piece of the assistant's speech, read already, beside the frame it came in."""
         ...
 
-    def listen(self, take: Callable[[Audio | Played], bool]) -> None:
+    def listen(self, take: Callable[[Audio | Played], bool] | None) -> None:
         """Offer audio and reports to `take` first that come while the next event is waited for: it must not raise."""
         ...
 

@@ -75,7 +75,7 @@ class Client(Protocol):
         """Hand over one GA server event if that needs no waiting and cannot fail; say whether it was handed over."""
         ...
 
-    def listen(self, take: Callable[[Appended], bool]) -> None:
+    def listen(self, take: Callable[[Appended], bool] | None) -> None:
         """Offer audio to `take` first that comes while the next event is waited for: it must not raise."""
         ...
 

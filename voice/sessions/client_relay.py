@@ -142,10 +142,14 @@ class ClientRelay:
         """Do what the client asks for until it leaves; raise CallerGone or CallerBrokeProtocol."""
         if isinstance(self._upstream, Direct):
             self._client.listen(partial(self._append_now, self._upstream))
-        async for event in self._client:
-            self._client_active_at = time.monotonic()
-            await self._do(event)
-        return Stop.CALLER_HUNG_UP
+        try:
+            async for event in self._client:
+                self._client_active_at = time.monotonic()
+                await self._do(event)
+            return Stop.CALLER_HUNG_UP
+        finally:
+            # Nothing is passed on while the session is being closed.
+            self._client.listen(None)
 
     def _append_now(self, upstream: Direct, audio: Appended) -> bool:
         if not upstream.send_now(audio.frame):
@@ -250,6 +254,9 @@ class ClientRelay:
         except UpstreamError:
             if not self._has_expired:
                 raise
+        finally:
+            if isinstance(self._upstream, Direct):
+                self._upstream.listen(None)
         if self._has_expired:
             return Stop.MAX_DURATION
         raise UpstreamError("upstream_closed", retryable=True)

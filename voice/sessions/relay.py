@@ -223,6 +223,13 @@ class Relay:
     async def follow_caller(self) -> Stop:
         """Pass on what the caller says until they hang up; raise CallerGone or CallerBrokeProtocol."""
         self._caller.listen(self._take_from_caller)
+        try:
+            return await self._do_as_the_caller_does()
+        finally:
+            # Nothing is passed on while the call is being closed, and a caller that is kept must not keep the call.
+            self._caller.listen(None)
+
+    async def _do_as_the_caller_does(self) -> Stop:
         async for event in self._caller:
             match event:
                 case Audio():
@@ -298,8 +305,12 @@ class Relay:
                 upstream = self._line.upstream
                 if isinstance(upstream, Direct):
                     upstream.listen(self._take_speech)
-                async for frame in upstream:
-                    await self._pass_on(frame)
+                try:
+                    async for frame in upstream:
+                        await self._pass_on(frame)
+                finally:
+                    if isinstance(upstream, Direct):
+                        upstream.listen(None)
                 raise UpstreamError("upstream_closed", retryable=True)
             except UpstreamError as error:
                 self._line.break_off(error)

@@ -280,6 +280,15 @@ async def test_speech_that_a_client_has_no_room_for_counts_once_it_was_sent(talk
     assert (talk.relay.turns.all(), talk.relay.state.response_audio_bytes) == ([], 0)
 
 
+async def test_nothing_is_taken_past_the_tasks_once_they_have_ended(talk):
+    talk = await talk(model_class=DirectModel)
+    assert talk.client.take and talk.model.take
+    for task in talk.tasks:
+        task.cancel()
+    await asyncio.gather(*talk.tasks, return_exceptions=True)
+    assert talk.client.take is talk.model.take is None
+
+
 async def test_turns_are_timed_and_what_was_heard_is_noted(talk):
     talk = await talk()
     talk.model.hears("item_user")

@@ -602,3 +602,12 @@ async def test_a_report_needs_no_task_unless_an_interruption_waits_for_it():
         live.upstream.emit({"type": "input_audio_buffer.speech_started", "audio_start_ms": 0, "item_id": "u1"})
         await live.settle_down()
         assert not live.caller.take(Played("i1", 500, SECOND))
+
+
+async def test_nothing_is_taken_past_the_tasks_once_they_have_ended():
+    async with live_call(upstream=DirectUpstream()) as live:
+        assert live.caller.take and live.upstream.take
+        for part in live.parts.values():
+            part.cancel()
+        await asyncio.gather(*live.parts.values(), return_exceptions=True)
+        assert live.caller.take is live.upstream.take is None
