@@ -284,6 +284,17 @@ async def test_a_caller_who_waits_is_told_that_it_takes_a_moment(agent, dialled,
     assert rung.waited_ms >= 400
 
 
+async def test_the_models_that_held_a_call_are_on_the_books_while_it_goes_on(agent, dialled):
+    """Its process may die in the next moment, with whoever would write them down at the end."""
+    dropped = UpstreamDropped("upstream_unreachable", retryable=False)
+    dialled(greeting(emit=begun("Hello there"), then="drop"), dropped, going_on("agent: Hello there"))
+    call = await call_to(agent)
+    await hears(call, "item_2")
+    rows = Rung.objects.filter(session=call.session_id).order_by("index").values_list("index", "reason")
+    assert await in_thread(list)(rows) == [(0, ""), (1, "upstream_dropped"), (2, "upstream_unreachable")]
+    await hangs_up(call)
+
+
 async def test_what_a_new_model_is_told_of_the_call_the_caller_is_not(agent, dialled):
     dialled(greeting(emit=begun("Hello there"), then="drop"), going_on("agent: Hello there"))
     call = await call_to(agent)

@@ -27,7 +27,7 @@ from voice.sessions.ladder import Ladder
 from voice.sessions.line import Line
 from voice.sessions.playback import Playback
 from voice.sessions.prompt import go_on_from, instructions_of, session_of
-from voice.sessions.rungs import enter_rung
+from voice.sessions.rungs import enter_rungs
 from voice.sessions.spoken import Spoken
 from voice.sessions.state import ITEM_OVERHEAD_TOKENS, ConversationState, Response, tokens_at_most
 from voice.sessions.tools import tools_of
@@ -188,10 +188,10 @@ class Moving:
         self._line.hear(call.is_voice)
         self._change_prices(call, is_another=True)
         self._ladder.rungs.ready(owes_words=bool(go_on))
-        row = self._ladder.rungs.rows()[-1]
-        self._gate.record(partial(in_ledger_thread, enter_rung, call.session_id, row, call.model_reason))
+        rows = self._ladder.rungs.rows(self._turns.all())
+        self._gate.record(partial(in_ledger_thread, enter_rungs, call.session_id, rows, call.model_reason))
         self._report()
-        log.info("another upstream holds the call", model=call.model_served, reason=row.reason)
+        log.info("another upstream holds the call", model=call.model_served, reason=rows[-1].reason)
         if (call.model_served, call.is_voice) != (before.model_served, before.is_voice):
             await self.tell_model()
         if go_on:

@@ -106,10 +106,13 @@ class Rungs:
         return max(0, round((at - self.began_at) * 1000))
 
 
-def enter_rung(session_id: UUID, row: RungRow, model_reason: str) -> None:
-    """Write down which model holds a call from now on; a repeat changes nothing."""
-    save_rungs(session_id, [row])
-    Session.objects.filter(pk=session_id).update(model_served=row.model_slug, model_reason=model_reason)
+def enter_rungs(session_id: UUID, rows: Sequence[RungRow], model_reason: str) -> None:
+    """Write down which model holds a call from now on, the last of `rows`, and which did not; repeats change nothing.
+
+    All of them at once: a process that dies later has nobody who would write the first ones down at the end.
+    """
+    save_rungs(session_id, rows)
+    Session.objects.filter(pk=session_id).update(model_served=rows[-1].model_slug, model_reason=model_reason)
 
 
 def save_rungs(session_id: UUID, rows: Sequence[RungRow]) -> None:

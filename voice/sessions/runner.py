@@ -25,7 +25,7 @@ from voice.sessions.ladder import Ladder
 from voice.sessions.memory import Before, HandedOver
 from voice.sessions.prompt import instructions_of
 from voice.sessions.relay import Relay, Stop
-from voice.sessions.rungs import enter_rung
+from voice.sessions.rungs import enter_rungs
 from voice.sessions.state import ConversationState, tokens_at_most
 from voice.sessions.turns import Turns
 from voice.transcripts import store
@@ -130,8 +130,7 @@ async def _reach(call: Call, ladder: Ladder, meter: Meter, before: Before | None
         return Reached(call, upstream, ladder)
     try:
         ladder.rungs.ready(owes_words=before is None or before.is_owed)
-        row = ladder.rungs.rows()[-1]
-        await in_ledger_thread(enter_rung, call.session_id, row, served.model_reason)
+        await in_ledger_thread(enter_rungs, call.session_id, ladder.rungs.rows(), served.model_reason)
         await meter.change_model(served.model_served, is_voice=served.is_voice)
     except BaseException:
         await upstream.close()

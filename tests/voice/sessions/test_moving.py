@@ -28,7 +28,7 @@ pytestmark = pytest.mark.usefixtures("nothing_is_written_down")
 
 @pytest.fixture
 def nothing_is_written_down(monkeypatch):
-    monkeypatch.setattr(moving_module, "enter_rung", lambda *_: None)
+    monkeypatch.setattr(moving_module, "enter_rungs", lambda *_: None)
 
 
 class LooseUpstream(ScriptedUpstream):
