@@ -1,7 +1,9 @@
-"""`./parley chaos`: end the web server in the middle of calls, many times, and see that the books are right.
+"""`./parley chaos`: break everything around live calls, and see that the books are right and how long callers waited.
 
-Loopback only, five minutes at most. SQLite always; PostgreSQL when PARLEY_TEST_POSTGRES_URL names a server on which
-databases may be made. Exit code 0 if every round left the books as they should be.
+First rounds in which the web server is ended in the middle of calls, then a storm (storm/run.py) in which models,
+networks, web processes, Redis and the worker break. Loopback only, seven minutes at most. SQLite always; PostgreSQL
+when PARLEY_TEST_POSTGRES_URL names a server on which databases may be made; Redis when its program is installed.
+Exit code 0 if all of it left the books as they should be.
 """
 
 import argparse
@@ -9,6 +11,7 @@ import contextlib
 import json
 import os
 import random
+import shutil
 import signal
 import subprocess
 import sys
@@ -20,29 +23,97 @@ from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 
 from launcher.testing import environment_for_tests
+from tests.crash.machine import this_machine
+from tests.crash.storm.table import as_markdown, as_text
+from tests.crash.web_process import free_port
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 # Beyond its share of rounds: migrating, starting, and the round that was under way.
 CAMPAIGN_EXTRA_S = 120
+# Starting, ending the calls, stopping, and reading the books.
+STORM_EXTRA_S = 180
 MANY = "100000"
 
 
 def main() -> int:
     arguments = argparse.ArgumentParser(prog="parley chaos", description=__doc__)
-    arguments.add_argument("--seconds", type=float, default=200, help="how long to play rounds, all databases together")
+    arguments.add_argument("--seconds", type=float, default=120, help="how long to play rounds, all databases together")
+    arguments.add_argument("--storm-seconds", type=float, default=120, help="how long the storm lasts")
+    arguments.add_argument("--only", choices=["rounds", "storm"], help="leave the other out")
+    arguments.add_argument("--logs", type=Path, help="leave the logs of the storm's processes in this folder")
+    arguments.add_argument("--report", type=Path, help="write what came of the storm into this Markdown file")
     arguments.add_argument("--seed", type=int, default=random.randrange(10**6), help="when the servers are ended")
     options = arguments.parse_args()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     server = os.environ.get("PARLEY_TEST_POSTGRES_URL", "")
     databases = ["sqlite", "postgresql"] if server else ["sqlite"]
     print(f"seed {options.seed}, {', '.join(databases)}", flush=True)
+    codes = []
+    if options.only != "storm":
+        codes.append(rounds(databases, server, options.seconds, options.seed))
+    if options.only != "rounds":
+        codes.append(storm(databases[-1], server, options))
+    return max(codes)
+
+
+def rounds(databases: list[str], server: str, seconds: float, seed: int) -> int:
     rows: list[dict[str, Any]] = []
     for name in databases:
         with database(name, server) as url:
-            rows += campaign(name, url, options.seconds / len(databases), options.seed)
+            rows += campaign(name, url, seconds / len(databases), seed)
     if not server:
         print("PARLEY_TEST_POSTGRES_URL is not set: SQLite only.")
     return report(rows)
+
+
+def storm(name: str, server: str, options: argparse.Namespace) -> int:
+    """Let a storm blow in a process of its own; print what came of it and return the exit code."""
+    seconds, seed = options.storm_seconds, options.seed
+    has_redis = shutil.which("redis-server") is not None
+    left_out = [] if server else ["PostgreSQL (PARLEY_TEST_POSTGRES_URL is not set): SQLite in its place"]
+    left_out += [] if has_redis else ["Redis (redis-server is not installed)"]
+    print(f"\nstorm: seed {seed}, {name}, {'Redis' if has_redis else 'no Redis'}, {seconds:g} s", flush=True)
+    with database(name, server) as url, tempfile.TemporaryDirectory(prefix="parley-storm-") as folder:
+        env = environment(Path(folder), url) | storm_environment(has_redis)
+        module = [sys.executable, "-m", "tests.crash.storm.run", "--folder", folder]
+        done = run([*module, "--seconds", str(seconds), "--seed", str(seed)], env, seconds + STORM_EXTRA_S)
+        if options.logs is not None:
+            shutil.copytree(folder, options.logs, ignore=shutil.ignore_patterns("broker*", "*.sqlite3*", "media*"))
+        if done.returncode != 0:
+            print(f"the storm ended with exit code {done.returncode}\n\n0 passed, 1 failed")
+            return 1
+        result = json.loads(done.stdout.splitlines()[-1])
+        audit = run([sys.executable, "manage.py", "audit_ledger"], env, CAMPAIGN_EXTRA_S)
+        if audit.returncode != 0:
+            result["problems"].append(f"audit_ledger: {audit.stdout.strip()}")
+    return storm_report(result, left_out, f"seed {seed}, {name}, {seconds:g} s", options.report)
+
+
+def storm_environment(has_redis: bool) -> dict[str, str]:
+    return {
+        "REDIS_URL": f"redis://127.0.0.1:{free_port()}/0" if has_redis else "",
+        "TEXT_FALLBACK_MODEL": "storm-text",
+        "LOCAL_MODELS_URL": "http://127.0.0.1:1/v1",
+        "DRAIN_S": "8",
+        # More than usual, so that calls meet models that break, and are not kept away from all of them at once.
+        "BREAKER_FAILURES": "8",
+    }
+
+
+def storm_report(result: dict[str, Any], left_out: list[str], how: str, report_file: Path | None) -> int:
+    facts, problems = result["facts"], result["problems"]
+    lines = ["", *as_text(result["rows"]), "", *facts]
+    lines += [f"left out: {what}" for what in left_out]
+    missed = [row["cause"] for row in result["rows"] if row["aim"] == "MISSED"]
+    lines += [f"MISSED: p95 under 2 s for {cause}" for cause in missed]
+    lines += problems
+    print("\n".join(lines))
+    if report_file is not None:
+        head = [f"{this_machine()}; {how}.", *(f"Left out: {what}." for what in left_out), ""]
+        table = [*head, *as_markdown(result["rows"]), "", *(f"- {fact}" for fact in [*facts, *problems])]
+        report_file.write_text("\n".join(table) + "\n")
+    print(f"\n{0 if problems else 1} passed, {1 if problems else 0} failed")
+    return 1 if problems else 0
 
 
 @contextlib.contextmanager

@@ -29,7 +29,7 @@ def findings(callers: Sequence[TalkativeCaller], model: CountingModel, signal_na
         for caller in callers
         for problem in _problems_of(caller, model.reported(caller.session_id), signal_name)
     ]
-    return [*of_calls, *_problems_of_wallets()]
+    return [*of_calls, *problems_of_wallets()]
 
 
 def _problems_of(caller: TalkativeCaller, reported: int, signal_name: str) -> Iterator[str]:
@@ -59,7 +59,8 @@ def _problems_of(caller: TalkativeCaller, reported: int, signal_name: str) -> It
         yield f"{reported} answers were reported, {measured} are on the books"
 
 
-def _problems_of_wallets() -> Iterator[str]:
+def problems_of_wallets() -> Iterator[str]:
+    """Yield a sentence for every wallet that is not its entries, and everything that is still held."""
     for wallet in Wallet.objects.annotate(real_micro=Sum("entries__amount_micro")):
         if wallet.balance_micro != (wallet.real_micro or 0):
             yield f"wallet {wallet.pk}: balance {wallet.balance_micro}, entries {wallet.real_micro}"

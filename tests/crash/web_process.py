@@ -18,7 +18,7 @@ GONE_WITHIN_S = 30
 class WebProcess:
     """Use as `with WebProcess("daphne", data_dir, env) as web`: it answers on `web.port` inside the block."""
 
-    def __init__(self, server: str, data_dir: Path, env: Mapping[str, str]) -> None:
+    def __init__(self, server: str, data_dir: Path, env: Mapping[str, str], *, log: Path | None = None) -> None:
         self.port = free_port()
         plan = Plan(
             host="127.0.0.1",
@@ -35,7 +35,7 @@ class WebProcess:
         self._command = [sys.executable, "-m", *web_command(plan)]
         ours = {"DJANGO_SETTINGS_MODULE": "config.settings", "PARLEY_DATA_DIR": str(data_dir), "PORT": str(self.port)}
         self._env = {**env, **ours}
-        self._log = data_dir / f"web-{server}.log"
+        self._log = log or data_dir / f"web-{server}.log"
 
     def __enter__(self) -> "WebProcess":
         with self._log.open("ab") as log:
@@ -52,6 +52,11 @@ class WebProcess:
         if self._process.poll() is None:
             self._process.kill()
         self._process.wait()
+
+    def end_if_running(self, number: signal.Signals) -> bool:
+        """As `end`; a process that has not been started, or is gone already, needs no signal."""
+        process = getattr(self, "_process", None)
+        return process is None or process.poll() is not None or self.end(number)
 
     def end(self, number: signal.Signals) -> bool:
         """Send a signal; return whether the process went by itself, and did not have to be killed."""
