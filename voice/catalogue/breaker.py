@@ -11,11 +11,12 @@ from uuid import UUID
 import structlog
 from django.conf import settings
 from django.db import transaction
-from django.db.models import F, Q
+from django.db.models import Q
 from django.utils import timezone
 
+from voice.catalogue.check_days import count_checks
 from voice.catalogue.status_log import BREAKER, DOWN, UP, note_change
-from voice.models import CatalogueModel, CheckDay, ModelHealth, ProviderKey
+from voice.models import CatalogueModel, ModelHealth, ProviderKey
 
 __all__ = [
     "PROBE_AGAIN_S",
@@ -128,7 +129,7 @@ def _count_failure(model: CatalogueModel, code: str, *, is_probe: bool = False) 
         elif is_probe:
             health.next_probe_at = now + timedelta(seconds=_FIRST_PROBE_S)
         health.save()
-    _count_check(model, now, failed=1)
+    count_checks(f"model:{model.slug}", timezone.localdate(now), failed=1)
 
 
 def _count_success(model: CatalogueModel, why: str, *, is_probe: bool = False) -> None:
@@ -140,7 +141,7 @@ def _count_success(model: CatalogueModel, why: str, *, is_probe: bool = False) -
             _close(health, who=BREAKER, why=why, is_proven=not is_probe or health.opened_at is None)
     elif health.last_success_at is None or now - health.last_success_at > timedelta(seconds=_SUCCESS_KEPT_S):
         ModelHealth.objects.filter(pk=health.pk).update(last_success_at=now)
-    _count_check(model, now, failed=0)
+    count_checks(f"model:{model.slug}", timezone.localdate(now))
 
 
 def _open(health: ModelHealth, now: datetime) -> None:
@@ -186,13 +187,3 @@ def _locked(model: CatalogueModel) -> ModelHealth:
     """Return a model's breaker, which nobody else changes until the transaction ends."""
     _health_of(model)
     return ModelHealth.objects.select_for_update(of=("self",)).select_related("model").get(model=model)
-
-
-def _count_check(model: CatalogueModel, now: datetime, *, failed: int) -> None:
-    """Add to the day's figures of the status page: one statement, but for the first of a day."""
-    subject, day = f"model:{model.slug}", timezone.localdate(now)
-    row = CheckDay.objects.filter(subject=subject, day=day)
-    counted = {"checks": F("checks") + 1, "failed": F("failed") + failed}
-    if not row.update(**counted):
-        CheckDay.objects.get_or_create(subject=subject, day=day)
-        row.update(**counted)

@@ -9,9 +9,9 @@ import httpx
 import structlog
 from django.conf import settings
 from django.db import DatabaseError, transaction
-from django.db.models import F
 from django.utils import timezone
 
+from voice.catalogue.check_days import count_checks
 from voice.models import CheckDay, ComponentBeat
 from voice.status.parts import SILENT_AFTER, WEB, WORKER, database_answers, look_at_services, look_at_work
 from voice.status.states import State
@@ -62,16 +62,6 @@ def forget_old_checks(now: datetime) -> None:
     CheckDay.objects.filter(day__lt=timezone.localdate(now) - timedelta(days=KEPT_DAYS)).delete()
 
 
-def count_checks(day: date, failed_by_part: Mapping[str, tuple[int, int]]) -> None:
-    """Add `(checks, failed)` to a day's figures of each part."""
-    for key, (checks, failed) in failed_by_part.items():
-        row = CheckDay.objects.filter(subject=f"component:{key}", day=day)
-        counted = {"checks": F("checks") + checks, "failed": F("failed") + failed}
-        if not row.update(**counted):
-            CheckDay.objects.get_or_create(subject=f"component:{key}", day=day)
-            row.update(**counted)
-
-
 def _write(now: datetime, day: date, found: dict[str, State], knock: Knock) -> None:
     found |= {part.part.key: part.state for part in look_at_work(now)}
     # Outside the transaction: it takes as long as the door lets one stand.
@@ -86,7 +76,8 @@ def _write(now: datetime, day: date, found: dict[str, State], knock: Knock) -> N
         if (is_reachable := _note_front_door(now, is_open=is_open)) is not None:
             found[WEB.key] = State.OPERATIONAL if is_reachable else State.OUTAGE
         found[WORKER.key] = State.OPERATIONAL
-        count_checks(day, {key: (1, int(state != State.OPERATIONAL)) for key, state in found.items()})
+        for key, state in found.items():
+            count_checks(_subject(key), day, failed=int(state != State.OPERATIONAL))
     _write_what_was_kept()
 
 
@@ -111,7 +102,7 @@ def _count_silence(since: datetime, now: datetime) -> None:
         end = min(now, timezone.localtime(start).replace(hour=0, minute=0, second=0, microsecond=0) + timedelta(days=1))
         missed = int((end - start).total_seconds()) // BEAT_S
         if missed:
-            count_checks(day, {WORKER.key: (missed, missed)})
+            count_checks(_subject(WORKER.key), day, checks=missed, failed=missed)
         start = max(end, start + timedelta(seconds=1))
 
 
@@ -127,4 +118,8 @@ def _write_what_was_kept() -> None:
         kept = dict(_unwritten)
         _unwritten.clear()
     for (key, day), failed in kept.items():
-        count_checks(day, {key: (failed, failed)})
+        count_checks(_subject(key), day, checks=failed, failed=failed)
+
+
+def _subject(part_key: str) -> str:
+    return f"component:{part_key}"
