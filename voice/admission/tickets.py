@@ -1,14 +1,19 @@
 """Tickets: a signed permission to open the one socket of one session, once and soon."""
 
+import sqlite3
 from uuid import UUID
 
+import structlog
 from django.conf import settings
 from django.core import signing
 from django.core.cache import cache
 from django.utils import timezone
+from redis.exceptions import RedisError
 
 from voice.admission import networks
 from voice.models import Session, SessionState, Switches
+
+log = structlog.get_logger(__name__)
 
 _SALT = "voice.admission.tickets"
 _LONGEST = 300
@@ -30,7 +35,8 @@ def redeem(ticket: str) -> UUID:
     """Use a ticket up and return its session's id. Raises TicketInvalid.
 
     The session stays admitted: whoever begins it marks it live under a lock, which is what makes a ticket single-use
-    even if the cache forgets. The cache refuses the second of two that come at once before any work is done.
+    even if the cache forgets, or is away. The cache refuses the second of two that come at once before any work is
+    done.
     """
     session_id = _session_id_of(ticket)
     session = Session.objects.select_related("agent", "organisation", "api_key").filter(id=session_id).first()
@@ -42,9 +48,18 @@ def redeem(ticket: str) -> UUID:
         raise TicketInvalid("expired")
     if not _is_still_allowed(session):
         raise TicketInvalid("revoked")
-    if not cache.add(f"ticket:{session_id.hex}", 1, settings.TICKET_LIFETIME_S + 60):
+    if not _is_first(session_id):
         raise TicketInvalid("used")
     return session_id
+
+
+def _is_first(session_id: UUID) -> bool:
+    try:
+        return bool(cache.add(f"ticket:{session_id.hex}", 1, settings.TICKET_LIFETIME_S + 60))
+    except (sqlite3.Error, RedisError, OSError) as error:
+        # A Redis that restarts in the moment between a ticket and its call: the session's lock decides alone.
+        log.warning("a ticket is used without the cache", error=type(error).__name__)
+        return True
 
 
 def _session_id_of(ticket: str) -> UUID:

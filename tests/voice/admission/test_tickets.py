@@ -3,6 +3,7 @@ from datetime import timedelta
 import pytest
 from django.core.cache import cache
 from django.utils import timezone
+from redis.exceptions import ConnectionError as RedisConnectionError
 
 from voice.admission import tickets
 from voice.admission.rating_token import rating_token
@@ -36,6 +37,18 @@ def test_a_ticket_is_used_once_even_if_the_cache_forgets(session, state):
     tickets.redeem(ticket)
     Session.objects.update(state=state)
     cache.clear()
+    assert refused(ticket) == "used"
+
+
+@pytest.mark.parametrize("trouble", [RedisConnectionError, OSError])
+def test_a_ticket_opens_its_session_while_the_cache_is_away(session, monkeypatch, trouble):
+    def away(*_):
+        raise trouble
+
+    ticket = tickets.issue(session.id)
+    monkeypatch.setattr(cache, "add", away)
+    assert tickets.redeem(ticket) == session.id
+    Session.objects.update(state="live")
     assert refused(ticket) == "used"
 
 
