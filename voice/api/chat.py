@@ -18,13 +18,13 @@ from voice.admission.key_holders import Holder
 from voice.api.answers import IDEMPOTENT, WITH_BODY, also, answers
 from voice.api.callers import ApiKey, holder_of
 from voice.api.errors import InvalidRequest, error_body
+from voice.api.outcomes import asking, settle
 from voice.api.providers import failure_of, is_openais_own, provider_of, show_model
 from voice.api.schemas import Given
 from voice.api.streams import SourcedStream
 from voice.catalogue.http_models import HttpModel
 from voice.catalogue.rate_card import affordable_output_tokens, worst_case_micro
 from voice.metering.executor import in_ledger_thread
-from voice.metering.http_requests import settle_request
 from voice.metering.http_usage import context_tokens_of, estimated_chat, quantities_of_chat
 from voice.models import ApiRequest
 from voice.models.catalogue import ModelKind
@@ -176,40 +176,26 @@ def _check_messages(wanted: ChatWanted, model: HttpModel) -> None:
 
 
 async def _whole(job: _Job) -> HttpResponse:
-    try:
+    async with asking(job.request, job.model):
         async with posted(await provider_of(job.model), "/chat/completions", json=dict(job.body)) as answer:
             body = b"".join([piece async for piece in bounded(answer, _MAX_ANSWER_BYTES)])
         completion = _object(body)
-    except UpstreamError as error:
-        await in_ledger_thread(settle_request, job.request.id, {}, job.model.card)
-        raise failure_of(error) from None
-    except BaseException:
-        await in_ledger_thread(settle_request, job.request.id, {}, job.model.card)
-        raise
     usage = completion.get("usage")
     quantities = quantities_of_chat(usage)
     is_estimated = not quantities
     if is_estimated:
         quantities = estimated_chat(body_bytes=job.body_bytes, answer_chars=len(body))
-    await in_ledger_thread(
-        settle_request, job.request.id, quantities, job.model.card, reported=usage, is_estimated=is_estimated
-    )
+    await settle(job.request, job.model, quantities, reported=usage, is_estimated=is_estimated)
     return HttpResponse(body, content_type="application/json")
 
 
 async def _streamed(job: _Job) -> SourcedStream:
     """Open the stream before anything is answered, so that a refusal still has a status of its own."""
     stack = AsyncExitStack()
-    try:
+    async with asking(job.request, job.model):
         answer = await stack.enter_async_context(
             posted(await provider_of(job.model), "/chat/completions", json=dict(job.body))
         )
-    except UpstreamError as error:
-        await in_ledger_thread(settle_request, job.request.id, {}, job.model.card)
-        raise failure_of(error) from None
-    except BaseException:
-        await in_ledger_thread(settle_request, job.request.id, {}, job.model.card)
-        raise
     response = SourcedStream(_events(job, answer, stack), content_type="text/event-stream; charset=utf-8")
     response["Cache-Control"] = "no-cache"
     return response
@@ -218,26 +204,34 @@ async def _streamed(job: _Job) -> SourcedStream:
 async def _events(job: _Job, answer: httpx.Response, stack: AsyncExitStack) -> AsyncGenerator[bytes, None]:
     """Pass the provider's events on as they come, and settle what they used however the stream ends."""
     tally = _Tally()
+    is_whole, failure = False, None
     try:
         async for line in lines_of(answer, max_bytes=_MAX_ANSWER_BYTES, max_line_bytes=_MAX_LINE_BYTES):
             if tally.read(line) or job.shows_usage:
                 yield line + b"\n"
+        is_whole = True
     except UpstreamError as error:
-        told = failure_of(error)
+        failure, told = error, failure_of(error)
         yield b"data: " + json.dumps(error_body(told.status, told.code, told.message)).encode() + b"\n\n"
     finally:
         # Also when the client has left: what was delivered is paid, and the provider is told to stop.
-        await _settle_stream(job, tally)
+        await _settle_stream(job, tally, is_whole=is_whole, failure=failure)
         await stack.aclose()
 
 
-async def _settle_stream(job: _Job, tally: "_Tally") -> None:
+async def _settle_stream(job: _Job, tally: "_Tally", *, is_whole: bool, failure: UpstreamError | None) -> None:
     quantities = quantities_of_chat(tally.usage)
     is_estimated = not quantities
     if is_estimated:
         quantities = estimated_chat(body_bytes=job.body_bytes, answer_chars=tally.chars)
-    await in_ledger_thread(
-        settle_request, job.request.id, quantities, job.model.card, reported=tally.usage, is_estimated=is_estimated
+    await settle(
+        job.request,
+        job.model,
+        quantities,
+        reported=tally.usage,
+        is_estimated=is_estimated,
+        is_whole=is_whole,
+        failure=failure,
     )
 
 

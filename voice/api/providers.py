@@ -67,7 +67,7 @@ def show_model(response: HttpResponseBase, model: HttpModel) -> None:
 
 
 def _in_its_words(error: ProviderRefused) -> InvalidRequest:
-    told = _error_object(error.body)
+    told = error_object(error.body)
     message = told.get("message")
     param = told.get("param")
     code = told.get("code")
@@ -78,7 +78,8 @@ def _in_its_words(error: ProviderRefused) -> InvalidRequest:
     )
 
 
-def _error_object(body: bytes) -> dict[str, Any]:
+def error_object(body: bytes) -> dict[str, Any]:
+    """Return what a provider's refusal says of its error; {} when it says nothing that can be read."""
     try:
         value = json.loads(body)
     except (ValueError, RecursionError):

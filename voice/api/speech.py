@@ -19,12 +19,12 @@ from voice.admission.key_holders import Holder
 from voice.api.answers import IDEMPOTENT, WITH_BODY, answers
 from voice.api.callers import ApiKey, holder_of
 from voice.api.errors import InvalidRequest
-from voice.api.providers import failure_of, is_openais_own, provider_of, show_model
+from voice.api.outcomes import asking, settle
+from voice.api.providers import is_openais_own, provider_of, show_model
 from voice.api.schemas import Given
 from voice.api.streams import SourcedStream
 from voice.catalogue.http_models import HttpModel
 from voice.metering.executor import in_ledger_thread
-from voice.metering.http_requests import settle_request
 from voice.metering.http_usage import estimated_speech, most_speech, quantities_of_speech
 from voice.metering.rating import rate
 from voice.models import ApiRequest
@@ -83,15 +83,9 @@ async def speech(request: HttpRequest, wanted: SpeechWanted) -> SourcedStream:
     """`gpt-4o-mini-tts` as it speaks. Without a provider's key our own voice does, as wav or pcm (24 kHz, mono)."""
     job = await in_ledger_thread(_admit, holder_of(request), wanted, client_ip_of(request))
     stack = AsyncExitStack()
-    try:
+    async with asking(job.request, job.model):
         provider = await provider_of(job.model)
         answer = await stack.enter_async_context(posted(provider, "/audio/speech", json=dict(job.body)))
-    except UpstreamError as error:
-        await in_ledger_thread(settle_request, job.request.id, {}, job.model.card)
-        raise failure_of(error) from None
-    except BaseException:
-        await in_ledger_thread(settle_request, job.request.id, {}, job.model.card)
-        raise
     response = SourcedStream(_audio(job, answer, stack), content_type=_MEDIA_TYPES[job.format])
     show_model(response, job.model)
     return response
@@ -134,13 +128,18 @@ async def _audio(job: _Job, answer: httpx.Response, stack: AsyncExitStack) -> As
     usage: dict[str, Any] = {}
     comes_as_events = is_openais_own(job.model) and _is_event_stream(answer)
     pieces = _from_events(answer, usage) if comes_as_events else bounded(answer, _MAX_BYTES)
+    is_whole, failure = False, None
     try:
         async for piece in pieces:
             sent_bytes += len(piece)
             yield piece
-    finally:
+        is_whole = True
+    except UpstreamError as error:
         # A stream that breaks off ends short: there is no place for words in it, and the client sees that.
-        await _settle(job, usage, sent_bytes)
+        failure = error
+        raise
+    finally:
+        await _settle(job, usage, sent_bytes, is_whole=is_whole, failure=failure)
         await stack.aclose()
 
 
@@ -161,15 +160,23 @@ async def _from_events(answer: httpx.Response, usage: dict[str, Any]) -> AsyncIt
             usage.update(event["usage"])
 
 
-async def _settle(job: _Job, usage: Mapping[str, Any], sent_bytes: int) -> None:
+async def _settle(
+    job: _Job, usage: Mapping[str, Any], sent_bytes: int, *, is_whole: bool, failure: UpstreamError | None
+) -> None:
     quantities = quantities_of_speech(usage)
     is_estimated = not quantities
     if is_estimated:
         quantities = estimated_speech(text=job.text, pcm_bytes=_pcm_bytes(job, sent_bytes))
     # What our own model made is counted, by the published rule, and not estimated.
     is_estimated = is_estimated and not job.model.is_embedded
-    await in_ledger_thread(
-        settle_request, job.request.id, quantities, job.model.card, reported=usage, is_estimated=is_estimated
+    await settle(
+        job.request,
+        job.model,
+        quantities,
+        reported=usage,
+        is_estimated=is_estimated,
+        is_whole=is_whole,
+        failure=failure,
     )
 
 

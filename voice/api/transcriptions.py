@@ -16,11 +16,11 @@ from voice.api.answers import IDEMPOTENT, WITH_BODY, also, answers
 from voice.api.callers import ApiKey, holder_of
 from voice.api.edge import require_text
 from voice.api.errors import InvalidRequest
-from voice.api.providers import failure_of, provider_of, show_model
+from voice.api.outcomes import asking, settle
+from voice.api.providers import provider_of, show_model
 from voice.catalogue.http_models import HttpModel
 from voice.catalogue.rate_card import Kind
 from voice.metering.executor import in_ledger_thread
-from voice.metering.http_requests import settle_request
 from voice.metering.http_usage import billable_transcription, most_audio_seconds, transcribed_seconds
 from voice.metering.rating import rate
 from voice.metering.usage import Quantities
@@ -70,23 +70,15 @@ async def transcriptions(
     """`gpt-4o-transcribe` and others; at most 25 MiB. Without a provider's key our own model writes WAV files down."""
     _check(file, wanted)
     job = await in_ledger_thread(_admit, holder_of(request), wanted, file.size or 0, client_ip_of(request))
-    try:
+    async with asking(job.request, job.model):
         body = await _ask(job, file, wanted)
         told = _object(body)
-    except UpstreamError as error:
-        await in_ledger_thread(settle_request, job.request.id, {}, job.model.card)
-        raise failure_of(error) from None
-    except BaseException:
-        await in_ledger_thread(settle_request, job.request.id, {}, job.model.card)
-        raise
     usage = told.get("usage")
     quantities = _billable(usage, job)
     is_estimated = not quantities
     if is_estimated:
         quantities = transcribed_seconds(job.most_seconds)
-    await in_ledger_thread(
-        settle_request, job.request.id, quantities, job.model.card, reported=usage, is_estimated=is_estimated
-    )
+    await settle(job.request, job.model, quantities, reported=usage, is_estimated=is_estimated)
     if wanted.response_format == "text":
         response = HttpResponse(str(told.get("text", "")) + "\n", content_type="text/plain; charset=utf-8")
     else:

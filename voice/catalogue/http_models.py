@@ -91,6 +91,9 @@ def _has_http(model: CatalogueModel) -> bool:
 
 def _candidates(asked: CatalogueModel, offers: Offers) -> Iterator[CatalogueModel]:
     yield from (model for model in offers.ladder_of(asked) if _has_http(model))
+    if asked.pk in offers.down_ids:
+        # That is over soon: a program that asks again is better off than with a much smaller model for a while.
+        return
     # Whatever the operator's lists say, what needs no key is the last resort.
     embedded = CatalogueModel.objects.filter(slug=EMBEDDED[ModelKind(asked.kind)][0]).first()
     if embedded is not None:
