@@ -79,6 +79,11 @@ def test_only_the_calls_that_are_meant_are_told_to_end(reception, which):
     assert told_to_end() == {meant.pk}
 
 
+def test_a_network_that_is_none_is_said_although_nobody_calls():
+    with pytest.raises(CommandError, match="is no address or network"):
+        run("end_calls", network="203.0.113")
+
+
 def test_one_call_is_told_to_end_by_its_id(reception):
     meant, _ = live(reception), live(reception)
     run("end_calls", session=str(meant.pk))

@@ -8,8 +8,8 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.utils import timezone
 
 from voice.admission.networks import block, is_too_large
+from voice.management.one_line import one_line
 
-_LONGEST_REASON = 200
 _MOST_DAYS = 3650
 
 
@@ -28,8 +28,9 @@ class Command(BaseCommand):
             raise CommandError(f"{network} is no address or network.") from None
         if is_too_large(parsed):
             raise CommandError("That is half a country. Block what the callers share, or pause_calls.")
-        if not 1 <= len(reason) <= _LONGEST_REASON or not reason.isprintable():
-            raise CommandError(f"--reason is one line of at most {_LONGEST_REASON} characters.")
+        reason = one_line("--reason", reason)
+        if not reason:
+            raise CommandError("--reason says why, for other operators.")
         if not 0 <= days <= _MOST_DAYS:
             raise CommandError(f"--days is from 0 to {_MOST_DAYS}.")
         expires_at = timezone.now() + timedelta(days=days) if days else None

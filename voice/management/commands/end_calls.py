@@ -1,4 +1,4 @@
-"""manage.py end_calls --organisation NAME, --model SLUG, --from NETWORK or --session ID: hang up live calls."""
+"""manage.py end_calls --organisation NAME, --model SLUG, --from NETWORK, --session ID or --all: hang up live calls."""
 
 import ipaddress
 import uuid
@@ -10,6 +10,8 @@ from django.db.models import QuerySet
 from accounts.management.find_organisation import find_organisation
 from voice.models import Session, SessionState
 from voice.sessions.control import end_call
+
+_Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 
 class Command(BaseCommand):
@@ -24,7 +26,8 @@ class Command(BaseCommand):
         which.add_argument("--all", action="store_true", help="Every one. pause_calls keeps new ones away, too.")
 
     def handle(self, *args: Any, **options: Any) -> None:
-        calls = [session for session in _meant(options) if _is_from(session, options["network"])]
+        network = _network(options["network"]) if options["network"] else None
+        calls = [session for session in _meant(options) if network is None or _is_from(session, network)]
         for session in calls:
             end_call(session.pk)
         self.stdout.write(f"{len(calls)} {'call' if len(calls) == 1 else 'calls'} told to end.")
@@ -41,10 +44,12 @@ def _meant(options: dict[str, Any]) -> QuerySet[Session]:
     return live.exclude(client_ip=None) if options["network"] else live
 
 
-def _is_from(session: Session, network: str | None) -> bool:
-    if network is None:
-        return True
+def _network(text: str) -> _Network:
     try:
-        return ipaddress.ip_address(str(session.client_ip)) in ipaddress.ip_network(network, strict=False)
+        return ipaddress.ip_network(text.strip(), strict=False)
     except ValueError:
-        raise CommandError(f"{network} is no address or network.") from None
+        raise CommandError(f"{text} is no address or network.") from None
+
+
+def _is_from(session: Session, network: _Network) -> bool:
+    return ipaddress.ip_address(str(session.client_ip)) in network

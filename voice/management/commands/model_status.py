@@ -9,11 +9,11 @@ from django.utils import timezone
 from django.utils.dateparse import parse_datetime
 
 from voice.catalogue.status_log import NewStatus, set_status
+from voice.management.one_line import one_line
 from voice.models import CatalogueModel, ModelHealth, ModelStatus
 from voice.sessions.control import move_calls_of
 
 ACTOR = "model_status"
-_LONGEST_NOTE = 200
 
 
 class Command(BaseCommand):
@@ -25,16 +25,13 @@ class Command(BaseCommand):
         parser.add_argument("--note", default="", help="What callers are told.")
         parser.add_argument("--until", default="", help="When it is expected back: 2026-11-22T18:00, or with +05:30.")
         parser.add_argument("--by", default=ACTOR, help="Who switches it, for the log.")
-
         parser.add_argument("--move-calls", action="store_true", help="Its live calls go on with what stands in, now.")
 
     def handle(self, *args: Any, slug: str | None, status: str | None, **options: Any) -> None:
         if slug is None or status is None:
             self._list(slug)
             return
-        note = options["note"].strip()
-        if len(note) > _LONGEST_NOTE or not note.isprintable():
-            raise CommandError(f"--note is one line of at most {_LONGEST_NOTE} characters.")
+        note = one_line("--note", options["note"])
         if options["move_calls"] and not settings.REDIS_URL:
             # The message would stay in this process.
             raise CommandError("Without REDIS_URL live calls are moved in the admin: Models, “Move live calls now”.")

@@ -2,12 +2,11 @@
 
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.core.management.base import BaseCommand, CommandParser
 
+from voice.management.one_line import one_line
 from voice.models import Session, SessionState
 from voice.sessions.pausing import pause_calls
-
-_LONGEST_MESSAGE = 200
 
 
 class Command(BaseCommand):
@@ -17,9 +16,7 @@ class Command(BaseCommand):
         parser.add_argument("--message", default="", help="What callers are told. Default: a general sentence.")
 
     def handle(self, *args: Any, message: str, **options: Any) -> None:
-        message = message.strip()
-        if len(message) > _LONGEST_MESSAGE or not message.isprintable():
-            raise CommandError(f"--message is one line of at most {_LONGEST_MESSAGE} characters.")
+        message = one_line("--message", message)
         live = Session.objects.filter(state=SessionState.LIVE).count()
         pause_calls(message)
         self.stdout.write(f"All calls are paused. Live calls told to end: {live}.")
