@@ -9,7 +9,6 @@ from datetime import date, datetime, time, timedelta
 from typing import Any
 
 from django.conf import settings
-from django.core.cache import cache
 from django.db import DatabaseError
 from django.db.models import Count, QuerySet, Sum
 from django.http import HttpRequest, HttpResponse, HttpResponseNotFound
@@ -41,6 +40,7 @@ from voice.models import (
     WebhookState,
 )
 from voice.models.availability import ModelHealth
+from voice.status.parts import cache_answers
 
 _REALM = {"WWW-Authenticate": "Bearer"}
 # A live call's process says every few seconds that it lives; the sweep settles a silent one after a minute.
@@ -82,7 +82,7 @@ class _Gauges(Collector):
         yield from self._work()
         yield from self._models()
         yield _gauge(
-            "parley_cache_up", "1 when the cache (Redis, where it is set) keeps what it is given.", _cache_is_up()
+            "parley_cache_up", "1 when the cache (Redis, where it is set) keeps what it is given.", int(cache_answers())
         )
 
     def _calls(self) -> Iterator[Metric]:
@@ -177,12 +177,3 @@ def _by(rows: QuerySet[Any], column: str) -> dict[str, int]:
 
 def _days_until(day: date, today: date) -> int:
     return (day - today).days
-
-
-def _cache_is_up() -> int:
-    try:
-        cache.set("metrics:probe", "here", 10)
-        return int(cache.get("metrics:probe") == "here")
-    except Exception:
-        # The boundary to whichever cache it is, each with errors of its own: being away is what is measured.
-        return 0

@@ -59,6 +59,11 @@ def look_at_services() -> list[PartNow]:
     return [_asked(DATABASE, _ask_database), _asked(CACHE, _ask_cache), _asked(CHANNELS, _ask_channels)]
 
 
+def cache_answers() -> bool:
+    """Say whether the cache keeps what it is given; bounded in time."""
+    return _asked(CACHE, _ask_cache).state == State.OPERATIONAL
+
+
 def look_at_work(now: datetime) -> list[PartNow]:
     """Read how far behind the work off the request is. Raises DatabaseError."""
     return [_queue(now), *([_payments(now)] if settings.PAYMENTS != "off" else [])]
