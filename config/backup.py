@@ -128,8 +128,9 @@ def _restore_sqlite(backup: Path, now: datetime) -> Path | None:
     database = Path(connection.settings_dict["NAME"])
     draft = database.with_name(f"{database.name}.restoring")
     draft.unlink(missing_ok=True)
+    # Before anything is in it: words of people must not be anybody's to read for the moment that copying takes.
+    draft.touch(mode=0o600)
     _copy_sqlite(backup, draft)
-    draft.chmod(0o600)
     connections.close_all()
     kept = database.with_name(f"{database.name}.before-{now:%Y%m%d-%H%M%S}") if database.exists() else None
     # The journals belong to the file that they lie beside: left behind, they would be read into the restored one.
