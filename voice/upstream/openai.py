@@ -76,6 +76,9 @@ async def dial_at(url: str, headers: dict[str, str], capabilities: Capabilities,
     except OSError:
         # No route, no name, nothing listening, no trusted certificate: often gone a second later.
         raise UpstreamDropped("upstream_unreachable", retryable=True) from None
+    if not connection.is_open:
+        # picows says nothing of a connection that is taken and dropped without an answer: a proxy with nobody behind it.
+        raise UpstreamDropped("upstream_unreachable", retryable=True)
     return OpenAIUpstream(capabilities, connection)
 
 
@@ -119,6 +122,11 @@ class _Connection(WSListener):
         self._pieces: list[bytes] = []
         self._large_bytes = 0
         self._close_code: int | None = None
+
+    @property
+    def is_open(self) -> bool:
+        """Whether the other side has ever agreed to speak over a websocket."""
+        return self._transport is not None
 
     def on_ws_connected(self, transport: WSTransport) -> None:
         self._transport = transport

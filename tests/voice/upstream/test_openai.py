@@ -110,6 +110,19 @@ async def test_nobody_listening_is_unreachable():
     assert (dropped.value.code, dropped.value.retryable) == ("upstream_unreachable", True)
 
 
+async def test_a_server_that_takes_the_connection_and_drops_it_without_an_answer_is_unreachable():
+    async def drop(reader, writer):
+        await reader.readuntil(b"\r\n\r\n")
+        writer.transport.abort()
+
+    async with await asyncio.start_server(drop, "127.0.0.1", 0) as server:
+        port = server.sockets[0].getsockname()[1]
+        nobody = Endpoint("openai", "a-model", f"ws://127.0.0.1:{port}/v1/realtime", "sk-test", CAPABILITIES)
+        with pytest.raises(UpstreamDropped) as dropped:
+            await registry.dial(nobody)
+    assert (dropped.value.code, dropped.value.retryable) == ("upstream_unreachable", True)
+
+
 async def test_something_that_is_no_websocket_server_is_refused():
     async with RealtimeServer(hostile="not_websocket") as server:
         with pytest.raises(UpstreamRefused):
