@@ -29,7 +29,7 @@ from voice.notes.prompt import cut, request_body, tokens_asked
 from voice.notes.reading import note_of
 from voice.notes.schema import BadAnswer, content_of_fields, read_answer
 from voice.notes.signals import note_ready
-from voice.notes.writers import Writer, writers
+from voice.notes.writers import Writer, tell_breaker, writers
 
 __all__ = ["give_up", "note_of", "request_note", "write_again", "write_note"]
 
@@ -163,7 +163,7 @@ def _ask(job: _Job, writer: Writer, problem: str) -> NoteReason | None:
     body, left_out = _body(job, writer, problem)
     _hold(job.note, writer, tokens_in=tokens_asked(body))
     try:
-        completion = complete(writer.endpoint, body)
+        completion = _complete(job, writer, body)
     except ModelGone:
         raise
     except NeverAnswered as refusal:
@@ -177,6 +177,17 @@ def _ask(job: _Job, writer: Writer, problem: str) -> NoteReason | None:
         return bad.reason
     _store(job, writer, completion, content, left_out)
     return None
+
+
+def _complete(job: _Job, writer: Writer, body: Mapping[str, Any]) -> Completion:
+    """Ask, and have the model's breaker told how it did. Raises NotAnswered."""
+    try:
+        completion = complete(writer.endpoint, body)
+    except NotAnswered as refusal:
+        tell_breaker(writer, job.note.organisation_id, refusal.reason)
+        raise
+    tell_breaker(writer, job.note.organisation_id, None)
+    return completion
 
 
 def _body(job: _Job, writer: Writer, problem: str) -> tuple[dict[str, Any], int]:

@@ -10,7 +10,7 @@ from billing.audit import audit_ledger
 from outbox.messages import Postpone
 from tests.fakes.chat_server import Reply, answering, refusing, valid_answer
 from tests.voice.notes.conftest import messages, take_up, wallet
-from voice.models import CatalogueModel, Note, Provider, ProviderAdapter, ProviderKey
+from voice.models import CatalogueModel, ModelHealth, Note, Provider, ProviderAdapter, ProviderKey
 from voice.notes import summarise
 from voice.notes.reading import label_of, text_of
 from voice.notes.signals import note_ready
@@ -212,6 +212,24 @@ def test_trouble_at_the_providers_is_waited_out(keep, provider, note_of, organis
     assert wallet(organisation).held == 0
     assert len(server.requests) == 1
     assert take_up(note).state == "ready"
+
+
+def test_what_a_note_finds_of_a_model_counts_for_calls_that_ask_it_as_notes_do(keep, provider, note_of, settings):
+    server = provider(refusing(500), answering(valid_answer()))
+    settings.OPENAI_API_URL, settings.OPENAI_API_KEY = server.url, settings.NOTES_API_KEY
+    note = note_of(keep())
+    health = ModelHealth.objects.get(model__slug="gpt-4.1")
+    assert (health.failures_in_a_row, health.last_failure_code) == (1, "upstream_unavailable")
+    take_up(note)
+    health.refresh_from_db()
+    assert health.failures_in_a_row == 0 and health.last_success_at
+
+
+def test_a_key_for_notes_alone_keeps_no_model_away_from_calls(keep, provider, note_of, settings):
+    provider(refusing(401, "invalid_api_key"))
+    settings.OPENAI_API_KEY = "sk-calls"
+    note_of(keep())
+    assert not ModelHealth.objects.exists()
 
 
 @pytest.mark.parametrize("garbage", [b"<html>", b"{}", b'{"choices": [7]}', b"[" * 100_000, b"x" * 600_000])
