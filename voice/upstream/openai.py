@@ -77,7 +77,7 @@ async def dial_at(url: str, headers: dict[str, str], capabilities: Capabilities,
         # No route, no name, nothing listening, no trusted certificate: often gone a second later.
         raise UpstreamDropped("upstream_unreachable", retryable=True) from None
     if not connection.is_open:
-        # picows says nothing of a connection that is taken and dropped without an answer: a proxy with nobody behind it.
+        # picows says nothing of a connection that is taken and dropped without an answer: a proxy with nobody behind.
         raise UpstreamDropped("upstream_unreachable", retryable=True)
     return OpenAIUpstream(capabilities, connection)
 
