@@ -5,26 +5,38 @@ tokens could tell. The database, the orders and the memory that they share they 
 """
 
 import asyncio
+import json
+import time
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from datetime import timedelta
+from threading import Barrier
+from uuid import uuid4
 
 import pytest
 from channels.db import database_sync_to_async as in_thread
+from django.db import connections
+from django.test import AsyncClient
 from django.utils import timezone
 
 from config import stopping
 from tests.fakes.scripted_upstream import ScriptedUpstream, Step, spoken_answer, usage
 from tests.fakes.shared_memory import SharedMemory
-from tests.flows.books import closed_books, only_session, response_micro
-from tests.flows.browser import PATIENCE_S, Browser
+from tests.flows.books import caption_micro, closed_books, only_session, response_micro
+from tests.flows.browser import ORIGIN, PATIENCE_S, Browser
 from tests.flows.rungs import Dialled, told
-from tests.flows.script import GREETING_USAGE, SESSION_STEP, SPEECH, begun, caller_says, greeting
+from tests.flows.script import CAPTION_USAGE, GREETING_USAGE, SESSION_STEP, SPEECH, begun, caller_says, greeting
 from tests.flows.test_resume import refused
-from tests.flows.visits import admitted
-from voice.gateway import resuming
+from tests.flows.test_words import policy
+from tests.flows.traces import traces_of
+from tests.flows.visits import admitted, asks_for_a_call, ticket_for
+from voice.admission import tickets
+from voice.gateway import resume_tokens, resuming
 from voice.metering.sweep import settle_dead_sessions
-from voice.models import EndReason, Session
-from voice.sessions import snapshots
+from voice.models import EndReason, Session, SessionState
+from voice.sessions import alive, control, records, snapshots, taking_over
+from voice.transcripts.consent import wording_of
+from voice.transcripts.reading import transcript_of
 from voice.upstream import registry
 
 GREETING_MICRO = response_micro(GREETING_USAGE)
@@ -43,9 +55,9 @@ def running(monkeypatch):
 
 
 @pytest.fixture
-def memory(monkeypatch):
+def memory(monkeypatch, settings):
     """What all processes share beside the database."""
-    memory = SharedMemory()
+    memory, settings.RESUME_REDIS_URL = SharedMemory(), "redis://shared"
 
     async def redis():
         return memory
@@ -95,11 +107,13 @@ async def greeted(agent, **fields):
     return page
 
 
-async def remembers(memory, what=1):
-    """Return once so many memories are there."""
+async def remembers(page):
+    """Return once the greeting is kept for whoever comes next, to its end."""
+    token = resume_tokens.read_token(page.resume_token)
+    kept = snapshots.Snapshots(token.session_id, token.secret, 1)
     async with asyncio.timeout(PATIENCE_S):
-        while len(memory.kept) < what:
-            await asyncio.sleep(0.01)
+        while (found := await kept.read(within_s=0)) is None or found["memory"]["is_owed"]:
+            await asyncio.sleep(0.02)
 
 
 async def hangs_up(page):
@@ -233,3 +247,346 @@ async def test_without_a_shared_memory_the_assistant_says_that_the_line_broke(ag
     (asked,) = [event for event in after.sent if event["type"] == "response.create"]
     assert "the line broke" in asked["response"]["instructions"]
     assert books.cost_micro == GREETING_MICRO + response_micro(USED)
+
+
+# Who may, and who may not.
+
+
+async def when_gone(page):
+    """The process of the page's call is stopped, and another one runs."""
+    stopping.begin()
+    assert await page.until_closed() == 1012
+    stopping._deadline = None
+
+
+async def asks(before, **changes):
+    page = Browser()
+    await page.opens()
+    await page.says("session.resume", **(before.whereabouts() | changes))
+    return page
+
+
+async def test_another_calls_token_is_of_no_use(agent, dialled, elsewhere, memory):
+    dialled(upstream(*greeting()))
+    page = await greeted(agent)
+    await when_gone(page)
+    with elsewhere():
+        forged = page.resume_token[:20] + ("A" if page.resume_token[20] != "A" else "B") + page.resume_token[21:]
+        await refused(await asks(page, resume_token=forged), "resume_too_late")
+        unknown = resume_tokens.new_token(uuid4(), ORIGIN).text
+        await refused(await asks(page, resume_token=unknown), "resume_too_late")
+        elsewhere_begun = resume_tokens.new_token(await in_thread(only_session)(), "https://evil.example").text
+        await refused(await asks(page, resume_token=elsewhere_begun), "origin_not_allowed")
+    assert (await Session.objects.aget()).generation == 0
+    session_id = await in_thread(only_session)()
+    assert await snapshots.Snapshots(session_id, b"another secret", 1).read(within_s=0) is None
+
+
+async def test_it_is_too_late_once_the_window_has_passed(agent, dialled, elsewhere, memory, settings):
+    dialled(upstream(*greeting()))
+    page = await greeted(agent)
+    await when_gone(page)
+    late = timedelta(seconds=settings.RESUME_WITHIN_S + 3)
+    await Session.objects.aupdate(away_since=timezone.now() - late)
+    with elsewhere():
+        await refused(await asks(page), "resume_too_late")
+    # A process that died has not even said that its caller was away.
+    await Session.objects.aupdate(away_since=None, seen_at=timezone.now() - late - timedelta(seconds=5))
+    with elsewhere():
+        await refused(await asks(page), "resume_too_late")
+
+
+async def test_a_call_that_somebody_wants_ended_is_not_taken_over(agent, dialled, elsewhere, memory):
+    dialled(upstream(*greeting()))
+    page = await greeted(agent)
+    await when_gone(page)
+    await in_thread(control.end_call)(await in_thread(only_session)())
+    with elsewhere():
+        await refused(await asks(page), "resume_too_late")
+
+
+async def test_a_call_that_ended_meanwhile_is_told_with_its_receipt(agent, dialled, elsewhere, memory):
+    dialled(upstream(*greeting()))
+    page = await greeted(agent)
+    await page.drops()
+    await in_thread(control.end_call)(await in_thread(only_session)())
+    await page.is_let_go()
+    with elsewhere():
+        late = await asks(page)
+        ended = await late.until("session.ended")
+        assert await late.until_closed() == 1000
+    assert (ended["reason"], ended["receipt"]["total_micro"]) == ("operator_ended", GREETING_MICRO)
+    books = await in_thread(closed_books)(await in_thread(only_session)())
+    assert books.cost_micro == GREETING_MICRO and memory.kept == {}
+
+
+# Two that hold the same call for a moment.
+
+
+async def test_one_that_no_order_reaches_finds_out_by_itself_and_settles_nothing(
+    agent, dialled, elsewhere, memory, monkeypatch
+):
+    async def lost(*_):
+        pass
+
+    monkeypatch.setattr(control, "let_go_of", lost)
+    monkeypatch.setattr(alive, "_LOOK_EVERY_S", 0.2)
+    monkeypatch.setattr(resuming, "_LAST_WORDS_WITHIN_S", 0.0)
+    before, after = upstream(*greeting()), upstream(SESSION_STEP, *told("agent: Hello, how can I help?"))
+    dialled(before, after)
+    page = await greeted(agent)
+    await remembers(page)
+    with elsewhere():
+        back = Browser()
+        await back.resumes(page)
+        await refused(page, "resumed_elsewhere")
+        assert before.closed and not after.closed
+        assert (await hangs_up(back)).cost_micro == GREETING_MICRO
+
+
+async def test_a_caller_who_hangs_up_on_one_that_has_lost_their_call_ends_nothing(
+    agent, dialled, elsewhere, memory, monkeypatch
+):
+    """The order to let go was lost, and the process has not looked yet."""
+
+    async def lost(*_):
+        pass
+
+    monkeypatch.setattr(control, "let_go_of", lost)
+    monkeypatch.setattr(resuming, "_LAST_WORDS_WITHIN_S", 0.0)
+    dialled(upstream(*greeting()), upstream(SESSION_STEP, *told("agent: Hello, how can I help?")))
+    page = await greeted(agent)
+    await remembers(page)
+    with elsewhere():
+        back = Browser()
+        await back.resumes(page)
+        await page.says("session.end")
+        await refused(page, "resumed_elsewhere")
+        session = await Session.objects.aget()
+        assert (session.state, session.hang_up_wanted, session.generation) == ("live", False, 1)
+        await hangs_up(back)
+
+
+def race(*works):
+    """Do these at the same moment, each in a thread of its own; return what they return or raise."""
+    barrier = Barrier(len(works))
+
+    def one(work):
+        barrier.wait()
+        try:
+            return work()
+        except Exception as error:
+            return error
+        finally:
+            connections.close_all()
+
+    with ThreadPoolExecutor(len(works)) as pool:
+        return list(pool.map(one, works))
+
+
+@pytest.fixture
+def left_behind(agent):
+    """A live call whose process is gone."""
+    session_id = tickets.redeem(admitted(agent))
+    records.begin(session_id)
+    return session_id
+
+
+@pytest.mark.db_concurrency
+def test_of_those_who_take_a_call_over_at_once_each_has_a_turn_of_its_own(left_behind):
+    taken = race(*[lambda: taking_over.take_over(left_behind)] * 6)
+    assert sorted(each.call.generation for each in taken) == [1, 2, 3, 4, 5, 6]
+    assert Session.objects.get().generation == 6
+    assert records.taken_over({left_behind: 5}) == {left_behind} and records.taken_over({left_behind: 6}) == set()
+    # Only the last of them may end it.
+    assert [records.claim_end(each.call) for each in sorted(taken, key=lambda each: each.call.generation)][-2:] == [
+        False,
+        True,
+    ]
+
+
+@pytest.mark.db_concurrency
+@pytest.mark.parametrize("attempt", range(4))
+def test_a_call_is_either_taken_over_or_swept_and_never_both(left_behind, attempt):
+    later = timezone.now() + timedelta(minutes=5)
+    taken, swept = race(lambda: taking_over.take_over(left_behind), lambda: settle_dead_sessions(later))
+    session = Session.objects.get()
+    if session.state == SessionState.ENDED:
+        # The sweep came first, or saw what had been seen last as too long ago: the clock of this test runs ahead.
+        assert swept == 1
+        assert closed_books(left_behind).session.end_reason == EndReason.PROCESS_DIED
+    else:
+        assert (swept, taken.call.generation) == (0, 1)
+    assert settle_dead_sessions(later) == (0 if swept else 1)
+    assert closed_books(left_behind).balance.held_micro == 0
+
+
+# What was said.
+
+
+async def test_what_was_said_without_consent_is_nowhere_but_encrypted_in_memory(
+    agent, dialled, elsewhere, memory, caplog
+):
+    caplog.set_level(1)
+    secret = f"xylophone{uuid4().hex[:8]}"
+    before = upstream(*greeting(), Step("response.create", emit=answer(f"A {secret}, of course.")))
+    after = upstream(
+        SESSION_STEP,
+        *told("agent: Hello, how can I help?", f"caller: My {secret} is broken.", f"agent: A {secret}, of course."),
+    )
+    dialled(before, after)
+    page = await greeted(agent)
+    before.emit(*caller_says(f"My {secret} is broken.", "u1"))
+    await page.until("audio.end", item_id="item_2")
+    await page.until("meter.changed")
+    await when_gone(page)
+    assert memory.kept
+    assert not any(secret.encode() in value or name.count(secret) for name, (value, _) in memory.kept.items())
+    assert await in_thread(traces_of)(secret, caplog.text) == []
+    token = resume_tokens.read_token(page.resume_token)
+    kept = await snapshots.Snapshots(token.session_id, token.secret, 1).read(within_s=0)
+    assert secret in json.dumps(kept)
+    assert all(until - time.monotonic() <= 60 for _, until in memory.kept.values())
+    with elsewhere():
+        back = Browser()
+        await back.resumes(page)
+        await hangs_up(back)
+    assert memory.kept == {}
+    assert await in_thread(traces_of)(secret, caplog.text) == []
+
+
+@pytest.mark.parametrize("shares", [True, False], ids=["with a shared memory", "without"])
+async def test_what_a_caller_agreed_to_be_kept_is_kept_over_both_processes(
+    agent, dialled, elsewhere, memory, monkeypatch, shares
+):
+    memory.is_away = not shares
+    await in_thread(policy)(agent, transcript_policy="ask")
+    version = (await in_thread(wording_of)(agent)).version
+    said = ["agent: Hello, how can I help?", "caller: Are you open?", "agent: Until six."]
+    before = upstream(*greeting(), Step("response.create", emit=answer("Until six.")))
+    last = Step("response.create", emit=answer("You are welcome.", number=3))
+    broke = Step("response.create", emit=answer("The line broke.", number=4))
+    after = upstream(SESSION_STEP, *(told(*said) if shares else [broke]), last)
+    dialled(before, after)
+    page = Browser()
+    await page.calls(await ticket_for(agent, consent=True, consent_version=version))
+    await page.until("meter.changed")
+    before.emit(*caller_says("Are you open?", "u1"))
+    await page.until("audio.end", item_id="item_2")
+    await page.until("meter.changed")
+    await when_gone(page)
+    with elsewhere():
+        back = Browser()
+        await back.resumes(page)
+        if not shares:
+            await back.until("audio.end", item_id="item_4")
+            await back.until("meter.changed")
+        after.emit(*caller_says("Thank you.", "u2"))
+        await back.until("audio.end", item_id="item_3")
+        await back.until("meter.changed")
+        books = await hangs_up(back)
+    view = await in_thread(transcript_of)(str(books.session.pk))
+    between = [] if shares else [("agent", "The line broke.")]
+    assert [(turn.speaker, turn.text) for turn in view.turns] == [
+        ("agent", "Hello, how can I help?"),
+        ("caller", "Are you open?"),
+        ("agent", "Until six."),
+        *between,
+        ("caller", "Thank you."),
+        ("agent", "You are welcome."),
+    ]
+    started = [turn.started_ms for turn in view.turns]
+    assert started == sorted(started)
+
+
+async def test_what_was_told_into_the_break_is_told_by_the_next_process(agent, dialled, elsewhere, memory):
+    before = upstream(*greeting())
+    dialled(before, upstream(SESSION_STEP, *told("agent: Hello, how can I help?", "caller: Hello?")))
+    page = await greeted(agent)
+    await page.drops()
+    async with asyncio.timeout(PATIENCE_S):
+        while (await Session.objects.aget()).away_since is None:
+            await asyncio.sleep(0.01)
+    before.emit(*caller_says("Hello?", "u1"))
+    (waiting,) = [call for call in resuming._calls.values() if not call.is_over]
+    async with asyncio.timeout(PATIENCE_S):
+        while not any("Hello?" in text for _, text in waiting.caller.messages()):
+            await asyncio.sleep(0.01)
+    stopping.begin()
+    await page.is_let_go()
+    stopping._deadline = None
+    after = upstream(
+        SESSION_STEP,
+        *told("agent: Hello, how can I help?", "caller: Hello?"),
+        Step("response.create", emit=answer("Yes, I am here.")),
+    )
+    dialled(after)
+    with elsewhere():
+        back = Browser()
+        await back.resumes(page)
+        assert (await back.until("caption.final"))["text"] == "Hello?"
+        # They were owed an answer, and are given it now.
+        assert (await back.until("caption.final"))["text"] == "Yes, I am here."
+        await back.until("meter.changed")
+        await hangs_up(back)
+
+
+async def test_a_call_that_is_typed_goes_on_in_writing(agent, dialled, elsewhere, memory):
+    before = upstream(*greeting(), Step("session.update"), Step("input_audio_buffer.clear"))
+    after = upstream(SESSION_STEP, *told("agent: Hello, how can I help?"))
+    dialled(before, after)
+    page = await greeted(agent)
+    await page.says("mode.choose", voice=False)
+    await page.until("model.changed", voice=False)
+    await when_gone(page)
+    with elsewhere():
+        back = Browser()
+        assert (await back.resumes(page))["voice"] is False
+        # A frame that was on its way when the caller chose to type is no offence.
+        await back.sends_audio()
+        await hangs_up(back)
+    (session,) = [event["session"] for event in after.sent if event["type"] == "session.update"]
+    assert session["output_modalities"] == ["text"]
+
+
+async def test_a_model_that_cannot_be_reached_ends_the_call_with_what_it_had_cost(agent, dialled, elsewhere, memory):
+    dialled(upstream(*greeting()))
+    page = await greeted(agent)
+    await when_gone(page)
+    with elsewhere():
+        back = Browser()
+        await back.resumes(page)
+        await refused(back, "upstream_unavailable")
+    books = await in_thread(closed_books)(await in_thread(only_session)())
+    assert (books.session.end_reason, books.cost_micro) == (EndReason.UPSTREAM_FAILED, GREETING_MICRO)
+    assert await books.session.turns.acount() == 1
+
+
+# What cannot go on elsewhere.
+
+
+async def test_a_call_that_cannot_go_on_elsewhere_is_given_its_time(agent, dialled, settings):
+    """RESUME_WITHIN_S 0: its browser would not come back."""
+    settings.RESUME_WITHIN_S, settings.DRAIN_S = 0, PATIENCE_S
+    model = upstream(*greeting(), Step("response.create", emit=answer("Until six.")))
+    dialled(model)
+    page = await greeted(agent)
+    stopping.begin()
+    model.emit(*caller_says("Are you open?", "u1"))
+    await page.until("audio.end", item_id="item_2")
+    await page.until("meter.changed")
+    stopping.begin(within_s=0)
+    assert (await page.until("session.ended"))["reason"] == "shutting_down"
+    books = await in_thread(closed_books)(await in_thread(only_session)())
+    assert books.cost_micro == GREETING_MICRO + response_micro(USED) + caption_micro(CAPTION_USAGE)
+
+
+async def test_who_asks_a_process_that_stops_for_a_call_is_told_to_ask_again(agent, dialled):
+    stopping.begin()
+    answer = await asks_for_a_call(agent)
+    assert (answer.status_code, answer.json()["error"]["code"], answer.headers["Retry-After"]) == (
+        503,
+        "restarting",
+        "1",
+    )
+    assert (await AsyncClient().get("/healthz")).status_code == 503

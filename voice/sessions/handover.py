@@ -11,32 +11,47 @@ from typing import NoReturn
 from voice.sessions.memory import Before, Memory
 from voice.sessions.snapshots import Snapshots
 
-_LOOK_EVERY_S = 1.0
+_LOOK_EVERY_S = 0.25
+# Within an answer, words and sound come all the time.
+_WHILE_SPEAKING_S = 1.0
 # Nothing may have been said for minutes: a copy is written again long before it expires (snapshots.LIVES_S).
 _WRITE_AGAIN_S = 15.0
 
 
 class Handover:
-    """One a call. `before` is what came before this process took the call over, None where it began here."""
+    """One a call. `before` is what came before this process took the call over, None where it began here.
 
-    def __init__(self, snapshots: Snapshots, before: Before | None = None) -> None:
-        self._snapshots = snapshots
+    `messages` tells what the caller was told of late, and may have missed: each with its number in the call.
+    """
+
+    def __init__(
+        self, snapshots: Snapshots, messages: Callable[[], list[tuple[int, str]]], before: Before | None = None
+    ) -> None:
+        self._snapshots, self._messages = snapshots, messages
         self.before = before
 
     async def follow(self, remember: Callable[[], Memory]) -> NoReturn:
         """Keep what the call remembers, again whenever something was said, until cancelled."""
+        if not self._snapshots.have_a_place:
+            await asyncio.Event().wait()
+        of_turn: object = None
         kept: object = None
         written_at = 0.0
         while True:
             memory, now = remember(), time.monotonic()
-            if memory.stamp != kept or now - written_at > _WRITE_AGAIN_S:
-                kept, written_at = memory.stamp, now
-                await self._snapshots.write(memory.dump())
+            pause_s = now - written_at
+            is_due = memory.turn_stamp != of_turn or (memory.stamp != kept and pause_s > _WHILE_SPEAKING_S)
+            if is_due or pause_s > _WRITE_AGAIN_S:
+                of_turn, kept, written_at = memory.turn_stamp, memory.stamp, now
+                await self._write(memory)
             await asyncio.sleep(_LOOK_EVERY_S)
 
     async def leave(self, memory: Memory) -> None:
         """Leave behind what the call remembers now; this process lets go of it."""
-        await self._snapshots.write(memory.dump(), is_last=True)
+        await self._write(memory, is_last=True)
+
+    async def _write(self, memory: Memory, *, is_last: bool = False) -> None:
+        await self._snapshots.write({"memory": memory.dump(), "messages": self._messages()}, is_last=is_last)
 
     async def forget(self) -> None:
         """The call is over: nothing of it is to be kept."""

@@ -30,11 +30,14 @@ class Memory:
     sent_bytes: int = 0
 
     @property
+    def turn_stamp(self) -> object:
+        """Something that is another whenever somebody else's turn begins, or one is over."""
+        return (len(self.turns), self.completed_task, self.is_voice, self.is_owed, self.is_answering)
+
+    @property
     def stamp(self) -> object:
         """Something that is another whenever there is more to remember."""
-        ended_ms = self.turns[-1].ended_ms if self.turns else 0
-        said = (len(self.turns), ended_ms, self.so_far.chars, self.sent_bytes)
-        return (*said, self.completed_task, self.is_voice, self.is_owed, self.is_answering)
+        return (self.turn_stamp, self.so_far.chars, self.sent_bytes)
 
     def dump(self) -> dict[str, Any]:
         """Return all of it in JSON's types."""
@@ -59,8 +62,10 @@ class Memory:
         if not (is_cut or self.is_answering):
             return ""
         self.is_owed = True
-        heard_ms, of_ms = ms_of(self.answer_bytes - missing_bytes), ms_of(self.answer_bytes)
-        said = self.so_far.cut_off(self.answer_id, of_ms or None)
+        # What this knows of may be a second old.
+        more_bytes = max(0, received_bytes - self.sent_bytes)
+        heard_ms, of_ms = ms_of(self.answer_bytes - missing_bytes + more_bytes), ms_of(self.answer_bytes)
+        said = self.so_far.cut_off(self.answer_id, max(heard_ms, of_ms) or None)
         if is_cut:
             self.so_far.heard(self.answer_id, heard_ms, of_ms)
             said = self.so_far.text_of(self.answer_id)
@@ -79,7 +84,7 @@ class Before:
     """What came before a process took a call over: how long it has run, and what is known of it.
 
     `memory` is None when nothing that was said is known; `cut_off` are the words of an answer that was broken off, and
-    `cut_off_id` its item.
+    `cut_off_id` its item. `turns` and `words` (the recorder's) are what is kept of the call.
     `rung` is the first rung that is free, `away_s` how long nobody may have held the call, `received_bytes` and
     `received_messages` what the caller's browser has had of it.
     """
@@ -88,6 +93,8 @@ class Before:
     rung: int
     away_s: float
     memory: Memory | None = None
+    turns: Sequence[TurnTimes] = ()
+    words: Mapping[str, Any] | None = None
     cut_off: str = ""
     cut_off_id: str = ""
     received_bytes: int = 0
@@ -98,10 +105,6 @@ class Before:
     def is_owed(self) -> bool:
         """Whether something is to be said as soon as there is somebody to say it."""
         return self.memory is None or self.memory.is_owed
-
-    @property
-    def turns(self) -> Sequence[TurnTimes]:
-        return self.memory.turns if self.memory else ()
 
 
 class HandedOver(Exception):

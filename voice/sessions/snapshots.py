@@ -45,12 +45,19 @@ class Snapshots:
         key = HKDF(algorithm=SHA256(), length=32, salt=session_id.bytes, info=_LABEL).derive(secret)
         self._fernet = Fernet(base64.urlsafe_b64encode(key))
 
-    async def write(self, memory: Mapping[str, Any], *, is_last: bool = False) -> bool:
-        """Keep a memory, in the place of the one before; say whether it is kept. `is_last`: this process lets go."""
+    @property
+    def have_a_place(self) -> bool:
+        return bool(settings.RESUME_REDIS_URL)
+
+    async def write(self, kept: Mapping[str, Any], *, is_last: bool = False) -> bool:
+        """Keep something in JSON's types, in the place of what was kept before; say whether that was possible.
+
+        `is_last`: this process lets go of the call.
+        """
         redis = await _redis()
         if redis is None:
             return False
-        sealed = self._fernet.encrypt(json.dumps({"is_last": is_last, "memory": memory}).encode())
+        sealed = self._fernet.encrypt(json.dumps({**kept, "is_last": is_last}).encode())
         if len(sealed) > _BYTES_MAX:
             return False
         return await _done(redis.set(self._name(self._generation), sealed, ex=LIVES_S), None) is not None
@@ -66,7 +73,7 @@ class Snapshots:
             found = [self._opened(sealed) for sealed in await _done(redis.mget(names), []) if sealed]
             latest = next((opened for opened in found if opened is not None), None)
             if (latest and latest["is_last"]) or time.monotonic() > give_up_at:
-                return latest and latest["memory"]
+                return latest
             await asyncio.sleep(_POLL_S)
 
     async def forget(self) -> None:
