@@ -23,6 +23,7 @@ from voice.api.outcomes import asking, settle
 from voice.api.providers import is_openais_own, provider_of, show_model
 from voice.api.schemas import Given
 from voice.api.streams import SourcedStream
+from voice.catalogue.embedded import EMBEDDED_VOICE
 from voice.catalogue.http_models import HttpModel
 from voice.metering.executor import in_ledger_thread
 from voice.metering.http_usage import estimated_speech, most_speech, quantities_of_speech
@@ -39,7 +40,6 @@ _MEDIA_TYPES = {
     "pcm": "audio/pcm",
 }  # fmt: skip
 _EMBEDDED_FORMATS = ("wav", "pcm")
-_EMBEDDED_VOICE = "joe"
 _WAV_HEADER_BYTES = 44
 # Four thousand characters at a quarter of the speed are some twenty minutes.
 _MAX_BYTES = 96 * 1024 * 1024
@@ -114,7 +114,7 @@ def _body_of(wanted: SpeechWanted, model: HttpModel) -> dict[str, Any]:
                 code="unsupported_value",
                 param="response_format",
             )
-        return {**body, "voice": _EMBEDDED_VOICE, "response_format": wanted.response_format or "wav"}
+        return {**body, "voice": EMBEDDED_VOICE, "response_format": wanted.response_format or "wav"}
     body |= {"voice": wanted.voice, "response_format": wanted.response_format or "mp3"}
     if is_openais_own(model):
         # As events, because only those end with what was used.

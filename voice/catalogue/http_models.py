@@ -5,23 +5,14 @@ from dataclasses import dataclass, field
 from datetime import date
 from uuid import UUID
 
-from django.conf import settings
-
+from voice.catalogue.embedded import EMBEDDED_SLUGS, NAME_THERE, SLUG_OF_KIND
 from voice.catalogue.on_offer import ModelNotOffered, Offers, offers_to, reason_for
-from voice.catalogue.providers import Keys, keys_of, offered_to, provider_of
+from voice.catalogue.providers import Keys, is_set_up, keys_of, offered_to, provider_of
 from voice.catalogue.rate_card import RateCard
 from voice.catalogue.rates import rate_card
-from voice.catalogue.seed_data import EMBEDDED_CHAT, EMBEDDED_SPEECH, EMBEDDED_TRANSCRIBE
 from voice.models import CatalogueModel, Provider, ProviderAdapter
 from voice.models.catalogue import ModelKind
 
-# The embedded models by kind: their rows, and their names on the server they run in (local_models/).
-EMBEDDED = {
-    ModelKind.CHAT: (EMBEDDED_CHAT, "parley-receptionist"),
-    ModelKind.TRANSCRIPTION: (EMBEDDED_TRANSCRIBE, "moonshine-tiny-en"),
-    ModelKind.SPEECH: (EMBEDDED_SPEECH, "piper-joe"),
-}
-_EMBEDDED_SLUGS = {slug for slug, _ in EMBEDDED.values()}
 # Streams of a live call only: the provider serves them over a websocket of their own.
 _STREAM_ONLY = {"gpt-live-transcribe", "gpt-realtime-whisper"}
 _NO_KEY = "needs an OpenAI key, and this server has none"
@@ -95,7 +86,7 @@ def _candidates(asked: CatalogueModel, offers: Offers) -> Iterator[CatalogueMode
         # That is over soon: a program that asks again is better off than with a much smaller model for a while.
         return
     # Whatever the operator's lists say, what needs no key is the last resort.
-    embedded = CatalogueModel.objects.filter(slug=EMBEDDED[ModelKind(asked.kind)][0]).first()
+    embedded = CatalogueModel.objects.filter(slug=SLUG_OF_KIND[ModelKind(asked.kind)]).first()
     if embedded is not None:
         yield offers.of(embedded)
 
@@ -103,12 +94,11 @@ def _candidates(asked: CatalogueModel, offers: Offers) -> Iterator[CatalogueMode
 def _why_not(model: CatalogueModel, offers: Offers) -> str:
     if reason := offers.why_not(model):
         return reason
-    is_served = model.provider_id is not None or model.slug in _EMBEDDED_SLUGS or settings.OPENAI_API_KEY
-    return "" if is_served else _NO_KEY
+    return "" if is_set_up(model) else _NO_KEY
 
 
 def _at_its_place(asked: CatalogueModel, served: CatalogueModel, offers: Offers) -> HttpModel:
-    is_embedded = served.slug in _EMBEDDED_SLUGS
+    is_embedded = served.slug in EMBEDDED_SLUGS
     provider = provider_of(served)
     return HttpModel(
         asked=offers.of(asked),
@@ -116,7 +106,7 @@ def _at_its_place(asked: CatalogueModel, served: CatalogueModel, offers: Offers)
         reason=reason_for(asked, served, _why_not(asked, offers)),
         card=rate_card(served.slug, offers.today),
         is_embedded=is_embedded,
-        provider_model=EMBEDDED[ModelKind(asked.kind)][1] if is_embedded else served.provider_model,
+        provider_model=NAME_THERE[ModelKind(asked.kind)] if is_embedded else served.provider_model,
         provider=provider,
         keys=keys_of(provider, offers.organisation_id) if provider else Keys(),
     )

@@ -16,7 +16,7 @@ from django.utils import formats, timezone
 from accounts.models import Organisation
 from voice.catalogue import breaker
 from voice.catalogue.overrides import overridden, overrides_of
-from voice.catalogue.providers import missing_key
+from voice.catalogue.providers import is_set_up, missing_key
 from voice.catalogue.seed_data import EMBEDDED_CHAT
 from voice.models import CatalogueModel, ModelOverride, ModelStatus
 from voice.models.catalogue import ModelKind
@@ -26,14 +26,12 @@ __all__ = [
     "Offers",
     "Resolved",
     "is_gone",
-    "ladder_of",
     "next_after",
     "offers_to",
     "reason_for",
     "resolve_model",
     "text_after",
     "transcription_of",
-    "why_not",
     "writers_of",
 ]
 
@@ -151,7 +149,7 @@ def text_after(
         None, (CatalogueModel.objects.filter(slug=slug, kind=ModelKind.CHAT).first() for slug in slugs)
     ):
         for model in offers.on_offer(first):
-            if model.slug not in tried and _can_be_asked_for_text(model):
+            if model.slug not in tried and is_set_up(model):
                 return model
     return None
 
@@ -187,19 +185,6 @@ def writers_of(slug: str, today: date | None = None, organisation_id: UUID | Non
     return list(offers_to(organisation_id, today).on_offer(model)) if model else []
 
 
-def why_not(model: CatalogueModel, today: date, organisation_id: UUID | None = None) -> str:
-    """Return why a model cannot serve today, as the end of a sentence that begins with its name; "" when it can.
-
-    With an organisation, its own keys and overrides count beside the operator's.
-    """
-    return offers_to(organisation_id, today).why_not(model)
-
-
-def ladder_of(asked: CatalogueModel, today: date, organisation_id: UUID | None = None) -> Iterator[CatalogueModel]:
-    """Yield the model and then what stands in for it: a gone one's successor first, then the fallbacks in order."""
-    return offers_to(organisation_id, today).ladder_of(asked)
-
-
 def is_gone(model: CatalogueModel, today: date) -> bool:
     """Say whether a model has been retired, or its provider's day has come."""
     return model.status == ModelStatus.RETIRED or (model.shutdown_on is not None and model.shutdown_on <= today)
@@ -214,11 +199,6 @@ def reason_for(asked: CatalogueModel, served: CatalogueModel, why: str) -> str:
 
 def _realtime(slug: str) -> CatalogueModel | None:
     return CatalogueModel.objects.filter(slug=slug, kind=ModelKind.REALTIME).first()
-
-
-def _can_be_asked_for_text(model: CatalogueModel) -> bool:
-    # A provider's key has been looked at; without one it is OpenAI, as the settings know it, or runs beside us.
-    return model.provider_id is not None or model.slug == EMBEDDED_CHAT or bool(settings.OPENAI_API_KEY)
 
 
 def _is_beside(model: CatalogueModel, served: CatalogueModel) -> bool:

@@ -9,9 +9,10 @@ from django.conf import settings
 from django.db.models import Q, QuerySet
 
 from config.encryption import NotDecryptable
+from voice.catalogue.embedded import EMBEDDED_SLUGS
 from voice.models import CatalogueModel, Provider, ProviderAdapter, ProviderKey
 
-__all__ = ["Keys", "keys_of", "missing_key", "offered_to", "provider_of"]
+__all__ = ["Keys", "is_set_up", "keys_of", "missing_key", "offered_to", "provider_of"]
 
 log = structlog.get_logger(__name__)
 
@@ -44,6 +45,12 @@ def keys_of(provider: Provider, organisation_id: UUID | None) -> Keys:
         # Without an address of its own it is OpenAI as the settings know it.
         api_key = settings.OPENAI_API_KEY
     return Keys(api_key, own.speech_api_key or ours.speech_api_key)
+
+
+def is_set_up(model: CatalogueModel) -> bool:
+    """Say whether one of the built-in providers serves a model here; those with a row of their own have keys there."""
+    is_ours = model.adapter == "pipeline" or model.slug in EMBEDDED_SLUGS
+    return model.provider_id is not None or is_ours or bool(settings.OPENAI_API_KEY)
 
 
 def missing_key(model: CatalogueModel, organisation_id: UUID | None) -> str:

@@ -8,6 +8,7 @@ from dataclasses import replace
 import structlog
 from django.conf import settings
 
+from voice.catalogue.embedded import EMBEDDED_VOICE, NAME_THERE
 from voice.catalogue.providers import keys_of, provider_of
 from voice.catalogue.seed_data import EMBEDDED_CHAT
 from voice.models import Agent, CatalogueModel, Provider, ProviderAdapter, Session
@@ -20,12 +21,6 @@ log = structlog.get_logger(__name__)
 
 _TRIES = 2
 _DIAL_TIMEOUT_S = 8.0
-
-# The embedded models' names (local_models/); the pipeline asks for them at LOCAL_MODELS_URL.
-_LOCAL_CHAT = "parley-receptionist"
-_LOCAL_SPEECH_TO_TEXT = "moonshine-tiny-en"
-_LOCAL_TEXT_TO_SPEECH = "piper-joe"
-_LOCAL_VOICE = "joe"
 
 # Where a provider is that has no address of its own; Azure's has always one.
 _BUILT_IN_ADDRESS: dict[str, Callable[[], str]] = {
@@ -58,10 +53,10 @@ def endpoint_of(model: CatalogueModel, agent: Agent, session: Session) -> Endpoi
             base_url=settings.LOCAL_MODELS_URL,
             api_key="",
             capabilities=capabilities,
-            chat_model=_LOCAL_CHAT,
-            speech_to_text_model=_LOCAL_SPEECH_TO_TEXT,
-            text_to_speech_model=_LOCAL_TEXT_TO_SPEECH,
-            voice=_LOCAL_VOICE,
+            chat_model=NAME_THERE[ModelKind.CHAT],
+            speech_to_text_model=NAME_THERE[ModelKind.TRANSCRIPTION],
+            text_to_speech_model=NAME_THERE[ModelKind.SPEECH],
+            voice=EMBEDDED_VOICE,
             costs_nothing=True,
         )
     return Endpoint(
@@ -83,7 +78,7 @@ def _text_endpoint(
     if provider is not None:
         base_url, api_key = provider.base_url or base_url, keys_of(provider, session.organisation_id).api_key
     elif model.slug == EMBEDDED_CHAT:
-        base_url, api_key, name = settings.LOCAL_MODELS_URL, "", _LOCAL_CHAT
+        base_url, api_key, name = settings.LOCAL_MODELS_URL, "", NAME_THERE[ModelKind.CHAT]
     return Endpoint(
         adapter="chat", model=name, base_url=base_url, api_key=api_key, capabilities=capabilities, chat_model=name
     )

@@ -10,7 +10,7 @@ from django.db.models.functions import Coalesce
 from django.utils import timezone
 
 from voice.admission import networks
-from voice.catalogue.on_offer import next_after, reason_for, text_after, transcription_of, why_not
+from voice.catalogue.on_offer import next_after, offers_to, reason_for, text_after, transcription_of
 from voice.catalogue.overrides import model_for
 from voice.catalogue.rates import RateMissing, prices_of_session
 from voice.models import (
@@ -245,7 +245,7 @@ def call_after(call: Call, left: Collection[str]) -> Call | None:
 
 def _why_not_asked(asked: CatalogueModel, model: CatalogueModel, call: Call) -> str:
     """Return why the model that was asked for does not go on: what is known of it, or that this call has met it."""
-    known = why_not(asked, timezone.localdate(), call.organisation_id)
+    known = offers_to(call.organisation_id).why_not(asked)
     return known or ("cannot be talked to now" if model.kind == ModelKind.CHAT else "is not answering")
 
 

@@ -7,11 +7,11 @@ from django.conf import settings
 from django.db.models import Max
 
 from voice.catalogue.on_offer import Offers, is_gone, offers_to, text_after
-from voice.catalogue.providers import offered_to
+from voice.catalogue.providers import is_set_up, offered_to
 from voice.models import CatalogueModel, ModelStatusChange
 from voice.models.catalogue import ModelKind
 from voice.status.states import State
-from voice.status.trouble import Trouble, is_set_up, trouble_of
+from voice.status.trouble import Trouble, trouble_of
 
 # What a caller meets first comes first.
 _ORDER = [ModelKind.REALTIME, ModelKind.CHAT, ModelKind.TRANSCRIPTION, ModelKind.SPEECH]

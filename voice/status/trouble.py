@@ -4,14 +4,10 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal
 
-from django.conf import settings
 from django.utils import timezone
 
 from voice.catalogue.on_offer import Offers, is_gone
-from voice.catalogue.seed_data import EMBEDDED_CHAT, EMBEDDED_SPEECH, EMBEDDED_TRANSCRIBE
 from voice.models import CatalogueModel, ModelStatus
-
-_EMBEDDED = {EMBEDDED_CHAT, EMBEDDED_SPEECH, EMBEDDED_TRANSCRIBE}
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,13 +27,6 @@ def trouble_of(model: CatalogueModel, offers: Offers) -> Trouble | None:
     if model.status == ModelStatus.MAINTENANCE:
         return Trouble("maintenance", _still_ahead(model.expected_back_at), model.status_note)
     return Trouble("down") if model.pk in offers.down_ids else None
-
-
-def is_set_up(model: CatalogueModel) -> bool:
-    """Say whether one of the built-in providers serves a model here; those with a row of their own have keys there."""
-    if model.provider_id is not None or model.adapter == "pipeline" or model.slug in _EMBEDDED:
-        return True
-    return bool(settings.OPENAI_API_KEY)
 
 
 def _still_ahead(moment: datetime | None) -> datetime | None:

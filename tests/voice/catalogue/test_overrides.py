@@ -8,12 +8,11 @@ from tests import factories
 from voice.catalogue.http_models import resolve_http_model
 from voice.catalogue.on_offer import (
     ModelNotOffered,
-    ladder_of,
     next_after,
+    offers_to,
     resolve_model,
     text_after,
     transcription_of,
-    why_not,
     writers_of,
 )
 from voice.catalogue.overrides import model_for
@@ -72,11 +71,11 @@ def test_a_shutdown_date_stands_whatever_was_decided(override, organisation):
 def test_its_own_note_and_time_are_told(override, organisation):
     CatalogueModel.objects.filter(slug=MINI).update(expected_back_at=datetime(2026, 12, 1, 18, tzinfo=UTC))
     override(status="maintenance")
-    assert why_not(CatalogueModel.objects.get(slug=MINI), TODAY, organisation.pk) == "is under maintenance"
+    mini, offers = CatalogueModel.objects.get(slug=MINI), offers_to(organisation.pk, TODAY)
+    assert offers.why_not(mini) == "is under maintenance"
     ModelOverride.objects.update(expected_back_at=datetime(2026, 12, 2, 9, 30, tzinfo=UTC))
-    assert why_not(CatalogueModel.objects.get(slug=MINI), TODAY, organisation.pk) == (
-        "is under maintenance until about 2 December, 09:30"
-    )
+    offers = offers_to(organisation.pk, TODAY)
+    assert offers.why_not(mini) == "is under maintenance until about 2 December, 09:30"
 
 
 def test_its_own_fallbacks_stand_in(override, organisation, other):
@@ -89,8 +88,8 @@ def test_its_own_fallbacks_stand_in(override, organisation, other):
 def test_the_ladder_of_an_organisation_is_its_own(override, organisation):
     override(fallback_slugs=["gpt-realtime"])
     mini = CatalogueModel.objects.get(slug=MINI)
-    assert [model.slug for model in ladder_of(mini, TODAY, organisation.pk)][:2] == [MINI, "gpt-realtime"]
-    assert [model.slug for model in ladder_of(mini, TODAY)][:2] == [MINI, "gpt-realtime-2.1-mini"]
+    assert [model.slug for model in offers_to(organisation.pk, TODAY).ladder_of(mini)][:2] == [MINI, "gpt-realtime"]
+    assert [model.slug for model in offers_to(None, TODAY).ladder_of(mini)][:2] == [MINI, "gpt-realtime-2.1-mini"]
 
 
 def test_an_empty_override_changes_nothing(override, organisation):
