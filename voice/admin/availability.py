@@ -33,6 +33,11 @@ from voice.sessions import control
 
 _TONES = {"available": "good", "up": "good", "preview": "quiet", "maintenance": "warning", "down": "danger"}
 
+_MOVING = (
+    "Each goes on where it was, after a moment, with what stands in for its model. One that is still on offer may be "
+    "chosen again: put it under maintenance first."
+)
+
 
 def who_asks(request: HttpRequest) -> str:
     """Return the operator's address, for the log."""
@@ -81,7 +86,7 @@ class Switching(ModelAdmin[CatalogueModel]):
                 request,
                 title=f"Put {_models(models)} under maintenance?",
                 explanation="From the next call on, on every server, others answer. Calls that these models hold now "
-                f"go on ({_live_calls(models)}): “Move live calls now” takes them away.",
+                f"go on ({_live_calls(models).count()}): “Move live calls now” takes them away.",
                 button="Under maintenance",
                 back_url=_list_url(),
                 listed=_stand_ins(models),
@@ -107,7 +112,7 @@ class Switching(ModelAdmin[CatalogueModel]):
     @admin.action(description="Move live calls now", permissions=["change"])
     def move_calls(self, request: HttpRequest, queryset: QuerySet[CatalogueModel]) -> HttpResponse | None:
         models = list(queryset)
-        live = _live_calls(models)
+        live = _live_calls(models).count()
         if not live:
             self.message_user(request, "No live call is held by these.", messages.WARNING)
             return None
@@ -115,9 +120,8 @@ class Switching(ModelAdmin[CatalogueModel]):
             return confirmation_page(
                 self,
                 request,
-                title=f"Move {live} live call{'' if live == 1 else 's'} away?",
-                explanation="Each goes on where it was, after a moment, with what stands in for its model. One that is "
-                "still on offer may be chosen again: put it under maintenance first.",
+                title=f"Move {_calls(live)} away?",
+                explanation=_MOVING,
                 button="Move them now",
                 back_url=_list_url(),
                 listed=[f"{model.name} ({model.slug})" for model in models],
@@ -127,7 +131,7 @@ class Switching(ModelAdmin[CatalogueModel]):
         for model in models:
             control.move_calls_of(model.slug)
         log_changes(request, models, "Moved live calls away.")
-        self.message_user(request, f"{live} live call{'' if live == 1 else 's'} told to move.", messages.SUCCESS)
+        self.message_user(request, f"{_calls(live)} told to move.", messages.SUCCESS)
         return None
 
     def _switch(self, request: HttpRequest, models: list[CatalogueModel], new: NewStatus) -> None:
@@ -196,6 +200,7 @@ class OverrideForm(ModelForm[ModelOverride]):
 @admin.register(ModelOverride)
 class ModelOverrideAdmin(ModelAdmin[ModelOverride]):
     form = OverrideForm
+    actions = ["move_calls"]
     list_display = ["organisation", "model", "offered_as", "status_note", "expected_back_at", "max_output_tokens"]
     list_filter = ["status", "model"]
     list_select_related = ["organisation", "model"]
@@ -221,6 +226,32 @@ class ModelOverrideAdmin(ModelAdmin[ModelOverride]):
     def delete_queryset(self, request: HttpRequest, queryset: QuerySet[ModelOverride]) -> None:
         for override in queryset:
             remove_override(override, who=who_asks(request))
+
+    @admin.action(description="Move live calls now", permissions=["change"])
+    def move_calls(self, request: HttpRequest, queryset: QuerySet[ModelOverride]) -> HttpResponse | None:
+        overrides = list(queryset.select_related("organisation", "model"))
+        live = {each: _live_calls([each.model]).filter(organisation=each.organisation).count() for each in overrides}
+        total = sum(live.values())
+        if not total:
+            self.message_user(request, "No live call of these organisations is held by these models.", messages.WARNING)
+            return None
+        if not is_confirmed(request):
+            return confirmation_page(
+                self,
+                request,
+                title=f"Move {_calls(total)} away?",
+                explanation=_MOVING,
+                button="Move them now",
+                back_url=reverse("admin:voice_modeloverride_changelist"),
+                listed=[f"{each.organisation}: {_calls(live[each])} with {each.model.name}" for each in overrides],
+                action="move_calls",
+                selected=overrides,
+            )
+        for override in overrides:
+            control.move_calls_of(override.model.slug, override.organisation_id)
+        log_changes(request, overrides, "Moved live calls away.")
+        self.message_user(request, f"{_calls(total)} told to move.", messages.SUCCESS)
+        return None
 
     @admin.display(description="offered as", ordering="status")
     def offered_as(self, override: ModelOverride) -> SafeString | str:
@@ -254,8 +285,12 @@ def _status_tag(status: str) -> SafeString:
     return format_html('<span class="tag tag-{}">{}</span>', _TONES.get(status, "quiet"), label)
 
 
-def _live_calls(models: list[CatalogueModel]) -> int:
-    return Session.objects.filter(state=SessionState.LIVE, model_served__in=[model.slug for model in models]).count()
+def _live_calls(models: list[CatalogueModel]) -> QuerySet[Session]:
+    return Session.objects.filter(state=SessionState.LIVE, model_served__in=[model.slug for model in models])
+
+
+def _calls(number: int) -> str:
+    return f"{number} live call{'' if number == 1 else 's'}"
 
 
 def _stand_ins(models: list[CatalogueModel]) -> list[str]:

@@ -1,7 +1,7 @@
 """The catalogue: put a model under maintenance at once, see what shuts down soon, and set prices for a later day."""
 
 from datetime import date
-from typing import Any
+from typing import Any, cast
 
 from django import forms
 from django.contrib import admin, messages
@@ -21,11 +21,12 @@ from voice.admin.availability import HealthInline, OverrideInline, Switching, br
 from voice.admin.base import log_changes
 from voice.admin.fields import CreditsField, LinesField, MomentField
 from voice.catalogue.http_models import answers_over_http
+from voice.catalogue.on_offer import is_gone
 from voice.catalogue.providers import missing_key
 from voice.catalogue.rate_card import Kind
 from voice.catalogue.status_log import save_model
 from voice.metering.provider_cost import MICRO_PER_USD_MICRO
-from voice.models import CatalogueModel, ProviderAdapter, Rate
+from voice.models import CatalogueModel, ModelStatus, ProviderAdapter, Rate
 from voice.models.catalogue import ModelKind
 from voice.sessions.probes import probe
 
@@ -60,6 +61,11 @@ class CatalogueModelForm(ModelForm[CatalogueModel]):
     class Meta:
         model = CatalogueModel
         fields = "__all__"
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        if self.instance.pk and is_shut_down(self.instance) and "status" in self.fields:
+            self.fields["status"].help_text = "Shut down: its day has come, and calls go elsewhere whatever this says."
 
     def clean_fallback_slugs(self) -> list[str]:
         return [self._other(slug) for slug in self.cleaned_data["fallback_slugs"]]
@@ -115,6 +121,10 @@ class StatusForm(ModelForm[CatalogueModel]):
         super().__init__(*args, **options)
         for name, field in self.fields.items():
             field.widget.attrs["aria-label"] = f"{name.replace('_', ' ').capitalize()} of {self.instance.slug}"
+        if is_shut_down(self.instance):
+            # Whatever was chosen before: nothing brings it back but another date on its page.
+            status = cast(forms.ChoiceField, self.fields["status"])
+            status.choices, status.disabled = [(self.instance.status, "Shut down")], True
 
 
 class RateForm(ModelForm[Rate]):
@@ -181,6 +191,11 @@ class RateInline(ReadOnly, TabularInline[Rate, CatalogueModel]):
         if rate.is_replaced:
             return format_html('<span class="tag tag-quiet">{}</span>', "Replaced")
         return format_html('<span class="tag tag-good">{}</span>', "In force")
+
+
+def is_shut_down(model: CatalogueModel) -> bool:
+    """Say whether the provider's day has come of a model that nobody has retired."""
+    return model.status != ModelStatus.RETIRED and is_gone(model, timezone.localdate())
 
 
 class LaterRateFormSet(InlineFormSet[Rate, CatalogueModel, ModelForm[Rate]]):

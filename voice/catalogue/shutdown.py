@@ -16,8 +16,10 @@ from accounts.emails import public_link
 from accounts.models import User
 from outbox import messages as outbox
 from voice.catalogue.on_offer import offers_to
+from voice.catalogue.providers import missing_key
 from voice.catalogue.status_log import SHUTDOWN_DATE, note_change
-from voice.models import Agent, CatalogueModel, ModelStatus, ShutdownWarning
+from voice.models import Agent, CatalogueModel, ModelStatus, ProviderKey, ShutdownWarning
+from voice.models.catalogue import ModelKind
 
 __all__ = ["DAYS_BEFORE", "after_shutdown", "note_shutdowns", "send", "warn_of_shutdowns"]
 
@@ -44,13 +46,14 @@ def note_shutdowns(today: date) -> None:
 def warn_of_shutdowns(today: date) -> None:
     """Have every operator told of the models that end soon: once 60, once 30 and once 7 days before each one's date.
 
-    A model found late gets the nearest of them only. Without an operator to tell, whoever becomes one is told.
+    Of models that somebody here has a key for. A model found late gets the nearest of them only. Without an operator to
+    tell, whoever becomes one is told.
     """
     operators = User.objects.filter(is_staff=True, is_active=True).order_by("pk")
     if not operators.exists():
         return
     soon = _ending().filter(shutdown_on__gt=today, shutdown_on__lte=today + timedelta(days=max(DAYS_BEFORE)))
-    warned = [warning for model in soon if (warning := _new_warning(model, today))]
+    warned = [warning for model in soon if _may_be_asked(model) and (warning := _new_warning(model, today))]
     if warned:
         # One mail tells of all: models end together.
         ids = [warning.pk for warning in warned]
@@ -82,6 +85,15 @@ def send(payload: outbox.Payload) -> None:
 
 def _ending() -> QuerySet[CatalogueModel]:
     return CatalogueModel.objects.exclude(status=ModelStatus.RETIRED).exclude(shutdown_on=None).order_by("slug")
+
+
+def _may_be_asked(model: CatalogueModel) -> bool:
+    """Say whether there is a key for a model, be it an organisation's own; without one its end changes nothing."""
+    if model.provider_id is None:
+        # Those that run beside us have no day: it is OpenAI as the settings know it.
+        return bool(settings.OPENAI_API_KEY or (model.kind == ModelKind.CHAT and settings.NOTES_API_KEY))
+    own = ProviderKey.objects.filter(provider=model.provider_id).values_list("organisation_id", flat=True)
+    return any(not missing_key(model, organisation_id) for organisation_id in (None, *own))
 
 
 def _new_warning(model: CatalogueModel, today: date) -> ShutdownWarning | None:

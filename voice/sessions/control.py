@@ -61,11 +61,15 @@ async def let_go_of(session_id: UUID, generation: int) -> None:
         log.warning("order not sent", reason="taken over", error=type(error).__name__)
 
 
-def move_calls_of(model_slug: str) -> None:
-    """Have the live calls that this model serves go on with another; a call that was over in this moment ignores it."""
+def move_calls_of(model_slug: str, organisation_id: UUID | None = None) -> None:
+    """Have the live calls that this model serves, of everybody or of one organisation, go on with another.
+
+    A call that was over in this moment ignores it.
+    """
     layer: Any = get_channel_layer()
     message = {"type": "call.move", "model": model_slug, "reason": "maintenance"}
-    async_to_sync(layer.group_send)(_EVERY_CALL, message)
+    group = _organisation_group(organisation_id) if organisation_id else _EVERY_CALL
+    async_to_sync(layer.group_send)(group, message)
 
 
 @contextlib.asynccontextmanager

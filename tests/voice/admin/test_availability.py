@@ -128,7 +128,7 @@ def test_a_breaker_that_is_closed_is_left(desk, mini):
 @pytest.fixture
 def moved(monkeypatch):
     models = []
-    monkeypatch.setattr(control, "move_calls_of", models.append)
+    monkeypatch.setattr(control, "move_calls_of", lambda *whose: models.append(whose))
     return models
 
 
@@ -137,7 +137,7 @@ def test_live_calls_are_moved_once_confirmed(desk, mini, moved, make_live_sessio
     assert "Move 1 live call away?" in act(desk, "move_calls", mini).text
     assert moved == []
     assert said(confirmed(desk, "move_calls", mini)) == ["1 live call told to move."]
-    assert moved == [mini.slug]
+    assert moved == [(mini.slug,)]
 
 
 def test_without_live_calls_nothing_is_moved(desk, mini, moved):
@@ -193,6 +193,23 @@ def test_one_organisation_is_offered_a_model_otherwise(desk, organisation, mini)
     assert (change.organisation, change.before, change.after, change.who, change.why) == (
         organisation, "as for everybody", "maintenance", "operator@example.com", "Your quota; fallback slugs changed",
     )  # fmt: skip
+
+
+def test_one_organisations_live_calls_are_moved_once_confirmed(
+    desk, organisation, mini, moved, make_live_session, cast
+):
+    make_live_session(make_agent(cast.organisation), model_served=mini.slug)
+    override(desk, organisation, mini, status="maintenance")
+    row = ModelOverride.objects.get()
+    order = {"action": "move_calls", "_selected_action": [row.pk]}
+    page = desk.post(OVERRIDES, {**order, "confirmed": "yes"}, follow=True)
+    assert said(page)[-1] == "No live call of these organisations is held by these models."
+
+    make_live_session(make_agent(organisation), model_served=mini.slug)
+    assert "Move 1 live call away?" in desk.post(OVERRIDES, order).text
+    assert moved == []
+    assert said(desk.post(OVERRIDES, {**order, "confirmed": "yes"}, follow=True)) == ["1 live call told to move."]
+    assert moved == [(mini.slug, organisation.pk)]
 
 
 def test_changing_an_override_is_written_down(desk, organisation, mini):

@@ -96,6 +96,22 @@ def test_a_shutdown_is_the_louder_the_nearer_it_is(desk, mini, today, days, tag)
     assert f'<span class="tag tag-{tag}">' in desk.get(MODELS).text
 
 
+@pytest.mark.parametrize(("days", "label"), [(1, "Available"), (0, "Shut down")])
+def test_the_status_says_when_a_models_day_has_come(desk, mini, today, days, label):
+    CatalogueModel.objects.filter(pk=mini.pk).update(shutdown_on=today + timedelta(days=days))
+    forms = desk.get(MODELS).context["cl"].formset.forms
+    status = next(form for form in forms if form.instance.pk == mini.pk)["status"]
+    assert dict(status.field.choices)[status.value()] == label
+
+
+def test_no_switch_brings_a_model_back_whose_day_has_come(desk, mini, today):
+    CatalogueModel.objects.filter(pk=mini.pk).update(shutdown_on=today)
+    switch(desk, mini, status="maintenance", status_note="Gone")
+    mini.refresh_from_db()
+    assert (mini.status, mini.status_note) == (ModelStatus.AVAILABLE, "Gone")
+    assert "Shut down: its day has come" in desk.get(f"{MODELS}{mini.pk}/change/").text
+
+
 def test_a_model_is_saved_as_it_stands(desk, mini):
     before = CatalogueModel.objects.values().get(pk=mini.pk)
 

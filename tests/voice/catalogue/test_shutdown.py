@@ -12,7 +12,7 @@ from voice.catalogue import shutdown
 from voice.catalogue.http_models import resolve_http_model
 from voice.catalogue.on_offer import resolve_model, transcription_of, writers_of
 from voice.catalogue.shutdown import note_shutdowns, warn_of_shutdowns
-from voice.models import CatalogueModel, ModelStatusChange, ShutdownWarning
+from voice.models import CatalogueModel, ModelStatusChange, Provider, ProviderKey, ShutdownWarning
 from voice.models.catalogue import ModelKind
 from voice.tasks import watch_shutdowns
 
@@ -126,6 +126,28 @@ def test_a_day_that_was_put_off_is_written_down_again():
     CatalogueModel.objects.filter(slug=MINI).update(shutdown_on=LAST_DAY + timedelta(days=30))
     note_shutdowns(LAST_DAY + timedelta(days=30))
     assert ModelStatusChange.objects.count() == 2
+
+
+@pytest.mark.usefixtures("only_mini", "operator")
+def test_nobody_is_warned_of_a_model_without_a_key_until_there_is_one(settings):
+    settings.OPENAI_API_KEY = ""
+    warn_of_shutdowns(days_before(60))
+    assert warned() == []
+    settings.OPENAI_API_KEY = "sk-test"
+    warn_of_shutdowns(days_before(40))
+    assert warned() == [(MINI, 60)]
+
+
+@pytest.mark.usefixtures("operator")
+def test_operators_are_warned_of_a_model_that_only_an_organisation_has_a_key_for():
+    CatalogueModel.objects.exclude(provider__name="Azure OpenAI").update(shutdown_on=None)
+    azure = CatalogueModel.objects.get(slug="azure-gpt-realtime-mini")
+    Provider.objects.filter(pk=azure.provider_id).update(base_url="https://acme.openai.azure.com")
+    warn_of_shutdowns(azure.shutdown_on - timedelta(days=7))
+    assert warned() == []
+    ProviderKey.objects.create(provider=azure.provider, organisation=factories.make_organisation(), api_key="sk-own")
+    warn_of_shutdowns(azure.shutdown_on - timedelta(days=7))
+    assert warned() == [(azure.slug, 7)]
 
 
 @pytest.mark.usefixtures("only_mini", "operator")

@@ -103,6 +103,18 @@ async def test_moving_the_calls_of_a_model_moves_those_that_it_serves_and_ends_n
     assert (asked_for.moved, moved_before.moved) == (["maintenance"], [])
 
 
+async def test_moving_the_calls_of_one_organisation_moves_no_others():
+    theirs, others = Conversation(), Conversation()
+    call = make_call()
+    async with control.orders_for(call) as orders, control.orders_for(make_call()) as other_orders:
+        await sync_to_async(control.move_calls_of)("gpt-realtime-mini", call.organisation_id)
+        await everybody_else()
+        async with asyncio.timeout(PATIENCE_S):
+            assert await orders.wait(theirs) == EndReason.SHUTTING_DOWN
+            assert await other_orders.wait(others) == EndReason.SHUTTING_DOWN
+    assert (theirs.moved, others.moved) == (["maintenance"], [])
+
+
 async def test_a_conversation_that_cannot_move_stays():
     async with control.orders_for(make_call()) as orders:
         await sync_to_async(control.move_calls_of)("gpt-realtime-mini")
