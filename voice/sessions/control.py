@@ -22,6 +22,8 @@ from voice.sessions.memory import HandedOver
 log = structlog.get_logger(__name__)
 
 _EVERY_CALL = "calls"
+# A layer that takes longer than this to be spoken to is away; then it is tried again after so long.
+_LAYER_WITHIN_S, _LISTEN_AGAIN_S = 2.0, 2.0
 
 
 def end_call(session_id: UUID, reason: EndReason = EndReason.OPERATOR_ENDED) -> None:
@@ -74,20 +76,13 @@ def move_calls_of(model_slug: str, organisation_id: UUID | None = None) -> None:
 
 @contextlib.asynccontextmanager
 async def orders_for(call: Call) -> AsyncIterator["Orders"]:
-    """Listen for orders to this call while the block runs."""
-    layer: Any = get_channel_layer()
-    channel = await layer.new_channel("call")
-    groups = [_EVERY_CALL, _session_group(call.session_id), _organisation_group(call.organisation_id)]
-    for group in groups:
-        await layer.group_add(group, channel)
+    """Listen for orders to this call while the block runs. A layer that is away keeps no call from going on."""
+    orders = Orders(call)
+    await orders.listen()
     try:
-        yield Orders(call, layer, channel)
+        yield orders
     finally:
-        # A layer that went away must not keep the call from being settled.
-        with contextlib.suppress(Exception):
-            async with asyncio.timeout(1):
-                for group in groups:
-                    await layer.group_discard(group, channel)
+        await orders.stop_listening()
 
 
 @runtime_checkable
@@ -100,8 +95,30 @@ class Movable(Protocol):
 
 
 class Orders:
-    def __init__(self, call: Call, layer: Any, channel: str) -> None:
-        self._call, self._layer, self._channel = call, layer, channel
+    def __init__(self, call: Call) -> None:
+        self._call, self._channel = call, ""
+        self._layer: Any = get_channel_layer()
+        self._groups = (_EVERY_CALL, _session_group(call.session_id), _organisation_group(call.organisation_id))
+
+    async def listen(self) -> None:
+        """Begin to listen; where the layer is away, `wait` tries again."""
+        try:
+            async with asyncio.timeout(_LAYER_WITHIN_S):
+                self._channel = await self._layer.new_channel("call")
+                for group in self._groups:
+                    await self._layer.group_add(group, self._channel)
+        except Exception as error:
+            # The boundary to whichever layer it is. Until it is back, what was decided is found in the database.
+            log.warning("orders are not heard", session_id=str(self._call.session_id), error=type(error).__name__)
+            await self.stop_listening()
+
+    async def stop_listening(self) -> None:
+        channel, self._channel = self._channel, ""
+        # A layer that went away must not keep the call from being settled.
+        with contextlib.suppress(Exception):
+            async with asyncio.timeout(_LAYER_WITHIN_S):
+                for group in self._groups if channel else ():
+                    await self._layer.group_discard(group, channel)
 
     async def wait(self, conversation: object = None) -> EndReason:
         """Return the reason of the first order to end that means this call; hand orders to move to its conversation.
@@ -110,6 +127,9 @@ class Orders:
         A conversation that cannot move (a customer's own program chose its model itself) stays where it is.
         """
         while True:
+            while not self._channel:
+                await asyncio.sleep(_LISTEN_AGAIN_S)
+                await self.listen()
             message = await self._layer.receive(self._channel)
             if message["type"] == "call.move":
                 if isinstance(conversation, Movable) and self._model_of(conversation) == message["model"]:

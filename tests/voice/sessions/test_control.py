@@ -6,7 +6,7 @@ from contextlib import AsyncExitStack
 
 import pytest
 from asgiref.sync import sync_to_async
-from channels.layers import get_channel_layer
+from channels.layers import InMemoryChannelLayer, get_channel_layer
 
 from accounts.organisations import suspend_organisation
 from tests.factories import make_organisation
@@ -172,3 +172,29 @@ async def test_a_network_that_is_blocked_loses_its_live_calls():
         BlockedNetwork.objects.create(network="198.51.100.0/24", reason="Abuse")
 
     assert await reasons_after(block, *calls) == [EndReason.NETWORK_BLOCKED, None]
+
+
+class LayerThatWasAway(InMemoryChannelLayer):
+    """Like a Redis that is being restarted: what is asked of it fails `failures` times."""
+
+    failures = 2
+
+    async def group_add(self, group, channel):
+        if self.failures:
+            self.failures -= 1
+            raise ConnectionError
+        await super().group_add(group, channel)
+
+
+async def test_a_call_that_began_while_the_layer_was_away_hears_its_orders_once_it_is_back(monkeypatch):
+    layer = LayerThatWasAway()
+    monkeypatch.setattr(control, "get_channel_layer", lambda: layer)
+    monkeypatch.setattr(control, "_LISTEN_AGAIN_S", 0.01)
+    async with asyncio.timeout(PATIENCE_S), control.orders_for(make_call()) as orders:
+        waiting = asyncio.create_task(orders.wait())
+        while not layer.groups.get(control._EVERY_CALL):
+            await asyncio.sleep(0.01)
+        await layer.group_send(control._EVERY_CALL, {"type": "call.end", "reason": EndReason.PAUSED.value})
+        assert await waiting == EndReason.PAUSED
+    assert layer.failures == 0
+    assert layer.groups == {}
