@@ -25,6 +25,7 @@ from voice.admission.opening import (
     refuse_inactive,
     refuse_paused,
     served_for,
+    served_or_written_to,
     words_of,
 )
 from voice.admission.refusals import Refusal
@@ -71,6 +72,7 @@ def admit_client(
 ) -> Session:
     """Open a session with a hold on the holder's wallet and return it, admitted and without a ticket.
 
+    Where no model can be talked to, a call of the widget's protocol is admitted as a typed one.
     `model` "": the one a client secret is for, else the agent's, else the installation's default. Raises Refusal;
     after any other exception nothing was opened. A session that never begins is released by the sweep.
     """
@@ -83,10 +85,13 @@ def admit_client(
     refuse_inactive(organisation, agent)
     slug = _model_of(model, holder, agent)
     holder.require_model(slug)
+    # A program on the Realtime socket speaks to the model itself: one that is only written to is none to it.
+    find = served_for if source == Source.REALTIME else served_or_written_to
     try:
-        served = served_for(slug, organisation, is_voice=is_voice)
+        served = find(slug, organisation, is_voice=is_voice)
     except Refusal as refusal:
         raise _of_a_model(refusal, slug) from None
+    is_voice = is_voice and served.can_be_talked_to
     call = _Call(holder, organisation, agent, served, is_voice, client_ip, source, asked)
     session = _take_place(call, timezone.now())
     log.info("call admitted", session_id=str(session.id), source=str(session.source), model=session.model_served)

@@ -134,6 +134,7 @@ class SessionStarted(BaseModel):
     model_asked: str
     model_served: str
     model_reason: str
+    is_voice: bool = Field(description="false: typed, by wish or because nothing can be talked to now.")
     expires_at: datetime
     session: SessionOut | None = Field(None, description="With an API key.")
 

@@ -294,6 +294,7 @@ def _started(request: HttpRequest, session: Session, ticket: str, path: str) -> 
         "model_asked": session.model_asked,
         "model_served": session.model_served,
         "model_reason": session.model_reason,
+        "is_voice": session.is_voice,
         "expires_at": session.ticket_expires_at.isoformat(),
     }
 

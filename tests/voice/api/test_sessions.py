@@ -36,7 +36,9 @@ def test_a_caller_gets_a_ticket_and_where_to_take_it(start):
     response = start()
     body = response.json()
     assert response.status_code == 201
-    assert list(body) == ["id", "ticket", "websocket_url", "model_asked", "model_served", "model_reason", "expires_at"]
+    assert list(body) == [
+        "id", "ticket", "websocket_url", "model_asked", "model_served", "model_reason", "is_voice", "expires_at",
+    ]  # fmt: skip
     assert body["websocket_url"] == "ws://testserver/v1/voice/widget"
     assert (body["model_asked"], body["model_served"]) == ("gpt-realtime-mini", "parley-embedded")
     assert tickets.redeem(body["ticket"]) == UUID(body["id"])

@@ -15,7 +15,7 @@ from voice.admission import tickets
 from voice.catalogue.rate_card import Kind
 from voice.metering.rating import Line, Rating
 from voice.metering.records import Used, record_usage
-from voice.models import EndReason, Session, SessionState, Transcript
+from voice.models import CatalogueModel, EndReason, Session, SessionState, Transcript
 from voice.models.transcript import TranscriptTurn
 from voice.sessions import control, records
 from voice.transcripts.consent import records_words
@@ -60,6 +60,22 @@ def test_the_answer_shows_the_call_as_it_was_understood(call):
     asked = {name: shown[name] for name in EVERYTHING if name in shown}
     assert asked == {name: value for name, value in EVERYTHING.items() if name != "system_prompt"}
     assert (shown["status"], shown["source"], shown["agent"]) == ("created", "api", None)
+
+
+def test_when_no_model_can_be_talked_to_the_call_is_typed_and_the_answer_says_so(call, organisation):
+    assert call("POST", PATH, EVERYTHING).json()["is_voice"] is True
+    CatalogueModel.objects.filter(kind="realtime").update(status="maintenance")
+    body = call("POST", PATH, EVERYTHING).json()
+    assert body["is_voice"] is False and "under maintenance" in body["model_reason"]
+    held_call = records.begin(uuid.UUID(body["id"]))
+    assert (held_call.is_voice, held_call.endpoint.adapter) == (False, "chat")
+    assert held(organisation) > 0
+
+
+def test_when_no_model_can_serve_at_all_a_program_is_told_to_come_back(call):
+    CatalogueModel.objects.filter(kind__in=["realtime", "chat"]).update(status="maintenance")
+    response = call("POST", PATH, EVERYTHING)
+    assert error_of(response) == (503, "model_unavailable", None) and response["Retry-After"] == "60"
 
 
 def test_an_agent_of_ones_own_may_be_named(call, agent):
