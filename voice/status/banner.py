@@ -23,13 +23,14 @@ Severity = Literal["info", "warning", "danger"]
 class Banner:
     """`sentence` is in the language of whoever reads it, `note` in the operator's own words, or empty.
 
-    `offers_text`: a conversation can be had by typing.
+    `offers_text`: a conversation can be had by typing. `offers_voice`: one can be had by talking.
     """
 
     severity: Severity
     sentence: str
     offers_text: bool
     note: str = ""
+    offers_voice: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +87,8 @@ def _without_voice(missed: _Missed | None, asked: CatalogueModel, offers: Offers
     can_type = text_after(asked.slug, offers.organisation_id, (), offers.today) is not None
     key = _with_until("no_voice" if can_type else "nothing", trouble)
     note = trouble.note if trouble else ""
-    return Banner("warning" if can_type else "danger", _filled(key, language, trouble), can_type, note)
+    sentence = _filled(key, language, trouble)
+    return Banner("warning" if can_type else "danger", sentence, can_type, note, offers_voice=False)
 
 
 def _with_until(key: str, trouble: Trouble | None) -> str:

@@ -73,14 +73,15 @@ def test_without_a_voice_it_offers_to_type(agent):
     change("parley-embedded", status="maintenance", expected_back_at=timezone.now() + timedelta(days=3))
     banner = banner_for(agent)
     assert banner.sentence.startswith("Voice calls are not possible until about ")
-    assert banner.sentence.endswith("You can type instead.") and banner.offers_text
+    assert banner.sentence.endswith("You can type instead.")
+    assert (banner.offers_text, banner.offers_voice) == (True, False)
 
 
 def test_without_voice_and_text_it_says_so(agent):
     change("parley-embedded", status="maintenance")
     change("parley-receptionist", status="maintenance")
     banner = banner_for(agent)
-    assert (banner.severity, banner.offers_text) == ("danger", False)
+    assert (banner.severity, banner.offers_text, banner.offers_voice) == ("danger", False, False)
     assert banner.sentence == "Neither voice calls nor text chat are possible at the moment. Please try again later."
 
 
@@ -101,7 +102,7 @@ def test_a_model_that_does_not_answer_is_said_to(agent, key):
         breaker.failed(MODEL, "upstream_dropped")
     banner = banner_for(agent)
     assert banner.sentence == "GPT Realtime mini is not answering at the moment. GPT Realtime 2.1 mini answers instead."
-    assert (banner.severity, banner.offers_text) == ("info", True)
+    assert (banner.severity, banner.offers_text, banner.offers_voice) == ("info", True, True)
     breaker.answered(MODEL)
     assert banner_for(agent) is None
 

@@ -146,9 +146,10 @@ export class Call {
     return this.start(false);
   }
 
-  async start(voice) {
+  async start(isSpeechWanted) {
     if (isActive(this.session)) {
       return;
+    this.isSpeechWanted = isSpeechWanted;
     }
     clearInterval(this.retryClock);
     this.captions = captions.noCaptions();
@@ -157,7 +158,8 @@ export class Call {
     this.starting = new Starting(this, this.starting?.keepsake());
     this.clockedAt_ms = Date.now();
     this.clock = setInterval(() => this.keepTime(), CLOCK_PERIOD_MS);
-    await this.starting.begin(voice);
+    // Who cannot be answered aloud is not asked for a microphone.
+    await this.starting.begin(isSpeechWanted && this.view.offersVoice);
   }
 
   keepTime() {

@@ -14,10 +14,9 @@ const VOICE_ANSWER_MS_MAX = 15_000;
 const CATCH_UP_MS = 3_000;
 
 export class Live {
-  /** `call` has session, dispatch, note, fail, view, sound, captions and wakeLock; `admitted` is what the server let in. */
+  /** `call` has isSpeechWanted, session, dispatch, note, fail, view, sound, captions and wakeLock; `admitted` is what the server let in. */
   constructor(call, admitted, voice) {
     this.call = call;
-    this.isSpeechAsked = voice;
     this.modelReason = admitted.model_reason;
     this.echo = new EchoHint();
     this.typedCount = 0;
@@ -83,7 +82,7 @@ export class Live {
   started(message) {
     const { call } = this;
     call.wakeLock.hold();
-    if (this.isSpeechAsked && !message.voice) {
+    if (call.isSpeechWanted && !message.voice) {
       this.becomeTyped("starts_typed");
     } else if (message.model_served !== message.model_asked) {
       const text = strings.modelReplaced(message.model_asked, message.model_served, this.modelReason);

@@ -89,6 +89,11 @@ export class View {
     return this.root.dataset;
   }
 
+  /** Whether the page says of no voice model that it is there (_status_banner.html). */
+  get offersVoice() {
+    return this.root.querySelector("[data-offers-voice=false]") === null;
+  }
+
   listen() {
     const { handlers } = this;
     this.onClick("primary", () => this.pressPrimary());
