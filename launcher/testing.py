@@ -16,6 +16,7 @@ from launcher.tally import Tally, skipped, tally_of_check, tally_of_node, tally_
 
 # A part that takes longer hangs; the whole takes a few minutes.
 PART_LIMIT_S = 30 * 60
+CRASH_LIMIT_S = 8 * 60
 SHOWN_LINES = 150
 # Folders of tests in which somebody speaks and is waited for. Who waits leaves the processors to others: the folders
 # run beside one another, and browsers in two processes with a product each, a whole file in one of them.
@@ -45,6 +46,7 @@ class Part:
     command: Sequence[str] = ()
     count: Callable[[Path, int], Tally] = lambda _log, return_code: tally_of_check(return_code)
     reason: str = ""
+    limit_s: float = PART_LIMIT_S
     tally: Tally = field(default_factory=Tally)
     took_s: float = 0.0
 
@@ -92,9 +94,9 @@ class Runner:
             )
             self._running.append(part.name)
             try:
-                return_code = process.wait(PART_LIMIT_S)
+                return_code = process.wait(part.limit_s)
             except subprocess.TimeoutExpired:
-                output.write(f"\nparley: still running after {PART_LIMIT_S} s, so it was ended.\n".encode())
+                output.write(f"\nparley: still running after {part.limit_s} s, so it was ended.\n".encode())
                 return_code = 1
             finally:
                 self._running.remove(part.name)
@@ -154,9 +156,20 @@ def pytest_part(name: str, reports: Path, arguments: Sequence[str]) -> Part:
 
 
 def bulk_part(reports: Path) -> Part:
+    return pytest_part("tests", reports, ["-m", "not crash", *shared_by_workers()])
+
+
+def crash_part(reports: Path) -> Part:
+    """The tests that kill real processes step after step, each of which has a quick relative in `bulk_part`."""
+    part = pytest_part("kills", reports, ["-m", "crash", *shared_by_workers()])
+    part.limit_s = CRASH_LIMIT_S
+    return part
+
+
+def shared_by_workers() -> list[str]:
     ignored = [f"--ignore=tests/{name}" for name in REAL_TIME]
     # Work is stolen from whoever has more of it left: some tests take a minute, most a hundredth of a second.
-    return pytest_part("tests", reports, ["-n", str(workers()), "--dist", "worksteal", *ignored, "tests"])
+    return ["-n", str(workers()), "--dist", "worksteal", *ignored, "tests"]
 
 
 def workers(processors: int | None = None) -> int:
@@ -216,6 +229,12 @@ def test(arguments: Sequence[str], strict: bool, screen: Screen) -> int:
         return run_stages([[[chosen_part(logs, arguments)]]], strict, screen, logs)
     first = [[javascript_part(), *check_parts()], [bulk_part(logs)]]
     return run_stages([first, [[part] for part in real_time_parts(logs)]], strict, screen, logs)
+
+
+def kill(strict: bool, screen: Screen) -> int:
+    """Run the tests that `test` leaves to `./parley chaos`; the exit code says whether all of them passed."""
+    logs = prepare(screen)
+    return run_stages([[[crash_part(logs)]]], strict, screen, logs)
 
 
 def check(screen: Screen) -> int:

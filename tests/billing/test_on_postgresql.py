@@ -14,7 +14,7 @@ import pytest
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parents[1]
-CHOSEN = "db_concurrency or each_database"
+CHOSEN = "(db_concurrency or each_database) and "
 SERVER = os.environ.get("PARLEY_TEST_POSTGRES_URL") or os.environ.get("PARLEY_TEST_DATABASE_URL")
 ENABLE = (
     "needs a PostgreSQL server: set PARLEY_TEST_POSTGRES_URL=postgres://user:password@host:port/postgres, "
@@ -24,11 +24,13 @@ ENABLE = (
 
 @pytest.mark.db_concurrency
 @pytest.mark.skipif(not SERVER, reason=ENABLE)
-def test_what_depends_on_the_database_holds_on_postgresql_too():
+@pytest.mark.parametrize("which", ["not crash", pytest.param("crash", marks=pytest.mark.crash)])
+def test_what_depends_on_the_database_holds_on_postgresql_too(which):
     """A pytest of its own, since one process has only one default database."""
     tests = ROOT / "tests"
     where = [str(HERE), str(tests / "outbox"), str(tests / "voice" / "catalogue"), "--ignore", __file__]
-    command = [sys.executable, "-m", "pytest", *where, "-m", CHOSEN, "-q", "-p", "no:cacheprovider", "-p", "no:xdist"]
+    plainly = ["-q", "-p", "no:cacheprovider", "-p", "no:xdist"]
+    command = [sys.executable, "-m", "pytest", *where, "-m", CHOSEN + which, *plainly]
     run = subprocess.run(
         command,
         cwd=ROOT,

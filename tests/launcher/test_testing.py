@@ -121,9 +121,8 @@ def test_each_part_has_its_own_log_and_data_folder(run_stages, tmp_path):
     assert (tmp_path / "ruff-format.log").read_text().strip() == str(tmp_path / "data" / "ruff-format")
 
 
-def test_a_part_that_hangs_is_ended_and_fails(run_stages, tmp_path, monkeypatch):
-    monkeypatch.setattr(testing, "PART_LIMIT_S", 0.2)
-    hangs = Part("tests", [sys.executable, "-c", "import time; time.sleep(3600)"])
+def test_a_part_that_hangs_is_ended_and_fails(run_stages, tmp_path):
+    hangs = Part("tests", [sys.executable, "-c", "import time; time.sleep(3600)"], limit_s=0.2)
     run_stages([hangs])
     assert hangs.tally == Tally(failed=1)
     assert "so it was ended" in (tmp_path / "tests.log").read_text()
@@ -183,3 +182,11 @@ def test_every_folder_of_tests_is_run_by_one_part(tmp_path):
     ignored = {word.removeprefix("--ignore=") for word in testing.bulk_part(tmp_path).command if "--ignore" in word}
     folders = {part.command[-1] for part in testing.real_time_parts(tmp_path)}
     assert ignored == folders == {"tests/browser", "tests/clients"}
+
+
+def test_what_kills_step_after_step_is_left_to_chaos_and_nothing_else_is(tmp_path):
+    here, there = testing.bulk_part(tmp_path), testing.crash_part(tmp_path)
+    marks = [part.command[part.command.index("-m", 3) + 1] for part in (here, there)]
+    assert marks == ["not crash", "crash"]
+    assert here.command[-6:] == there.command[-6:]
+    assert there.limit_s < here.limit_s

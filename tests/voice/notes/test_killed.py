@@ -37,6 +37,10 @@ BROKERS = {
     "redis": os.environ.get("PARLEY_TEST_REDIS_URL", ""),
     "rabbitmq": os.environ.get("PARLEY_TEST_RABBITMQ_URL", ""),
 }
+# Where the most could be lost or done twice; the rest are for ./parley chaos.
+FEW_STEPS = ["when the model has answered", "when the note is charged and not committed", "when HubSpot has the note"]
+# Answers that come to nothing, beside the one that becomes the note.
+SPOILED = {"when the model has answered": ANSWER, "when a bad answer is stored": answering("no JSON")}
 MISSING = {
     "redis": "needs a Redis: set PARLEY_TEST_REDIS_URL=redis://host:port/0",
     "rabbitmq": "needs a RabbitMQ: set PARLEY_TEST_RABBITMQ_URL=amqp://guest:guest@host:port//",
@@ -145,11 +149,14 @@ def assert_one_of_everything(session, outside, *, balance_micro):
     assert not OutboxMessage.objects.exclude(state="done").exists()
 
 
-def test_a_worker_killed_at_every_step_in_turn_leaves_one_of_everything(ended_call, outside, workers):
-    """One booking, and a worker killed at each step of it, one after the other, until one is left alone."""
+@pytest.mark.parametrize(
+    "steps", [FEW_STEPS, pytest.param(list(filter(None, STEPS)), marks=pytest.mark.crash)], ids=["few", "every"]
+)
+def test_a_worker_killed_at_one_step_after_the_other_leaves_one_of_everything(ended_call, outside, workers, steps):
+    """One booking, and a worker killed at each step of it in turn, until one is left alone."""
     balance_micro = ledger.balance_of(ended_call.organisation_id).balance_micro
-    outside.chat._script[:0] = [ANSWER, answering("no JSON")]
-    for step in filter(None, STEPS):
+    outside.chat._script[:0] = [SPOILED[step] for step in steps if step in SPOILED]
+    for step in steps:
         assert (step, workers(step)) == (step, -signal.SIGKILL)
     assert workers() == 0
     assert_one_of_everything(ended_call, outside, balance_micro=balance_micro)
