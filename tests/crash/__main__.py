@@ -1,7 +1,8 @@
 """`./parley chaos`: break everything around live calls, and see that the books are right and how long callers waited.
 
-First rounds in which the web server is ended in the middle of calls, then a storm (storm/run.py) in which models,
-networks, web processes, Redis and the worker break. Loopback only, seven minutes at most. SQLite always; PostgreSQL
+First the tests marked `crash`, which kill processes step after step; then rounds in which the web server is ended in
+the middle of calls; then a storm (storm/run.py) in which models, networks, web processes, Redis and the worker break.
+Loopback only; ten minutes or so. SQLite always; PostgreSQL
 when PARLEY_TEST_POSTGRES_URL names a server on which databases may be made; Redis when its program is installed.
 Exit code 0 if all of it left the books as they should be.
 """
@@ -22,6 +23,8 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 
+from launcher import testing
+from launcher.screen import Screen
 from launcher.testing import environment_for_tests
 from tests.crash.machine import this_machine
 from tests.crash.storm.table import as_markdown, as_text
@@ -39,7 +42,8 @@ def main() -> int:
     arguments = argparse.ArgumentParser(prog="parley chaos", description=__doc__)
     arguments.add_argument("--seconds", type=float, default=120, help="how long to play rounds, all databases together")
     arguments.add_argument("--storm-seconds", type=float, default=120, help="how long the storm lasts")
-    arguments.add_argument("--only", choices=["rounds", "storm"], help="leave the other out")
+    arguments.add_argument("--only", choices=["tests", "rounds", "storm"], help="leave the others out")
+    arguments.add_argument("--strict", action="store_true", help="count a skipped test as a failure of the run")
     arguments.add_argument("--logs", type=Path, help="leave the logs of the storm's processes in this folder")
     arguments.add_argument("--report", type=Path, help="write what came of the storm into this Markdown file")
     arguments.add_argument("--seed", type=int, default=random.randrange(10**6), help="when the servers are ended")
@@ -49,9 +53,11 @@ def main() -> int:
     databases = ["sqlite", "postgresql"] if server else ["sqlite"]
     print(f"seed {options.seed}, {', '.join(databases)}", flush=True)
     codes = []
-    if options.only != "storm":
+    if options.only in (None, "tests"):
+        codes.append(testing.kill(options.strict, Screen()))
+    if options.only in (None, "rounds"):
         codes.append(rounds(databases, server, options.seconds, options.seed))
-    if options.only != "rounds":
+    if options.only in (None, "storm"):
         codes.append(storm(databases[-1], server, options))
     return max(codes)
 
