@@ -164,6 +164,21 @@ def test_a_call_that_cannot_be_resumed_any_more_offers_another(page):
     call.wait_for("listening")
 
 
+def test_whoever_comes_back_too_late_is_shown_the_receipt_all_the_same(page):
+    desk, call = Desk(page, resume_within_ms=800), Call(page)
+    page.goto("/")
+    call.talk()
+    call.wait_for("listening")
+    desk.lose()
+    call.wait_for("failed")
+    desk.is_away, desk.answer_to_resume = False, {"type": "session.ended", **ended("caller_disconnected")}
+    page.evaluate("dispatchEvent(new Event('online'))")
+    call.wait_for("ended")
+    assert call.part("state").inner_text() == "The call ended while you were away"
+    assert "longer than a call can wait" in call.part("ended-reason").inner_text()
+    assert call.receipt_total() == "2.40"
+
+
 def test_whoever_hangs_up_while_away_is_told_the_cost_when_back(page):
     desk, call = Desk(page), Call(page)
     page.goto("/")

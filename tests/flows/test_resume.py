@@ -2,9 +2,11 @@
 
 import asyncio
 import json
+from datetime import timedelta
 
 import pytest
 from channels.db import database_sync_to_async as in_thread
+from django.utils import timezone
 
 from tests.fakes.scripted_upstream import Step, spoken_answer, usage
 from tests.flows.books import closed_books, only_session, response_micro
@@ -222,6 +224,28 @@ async def test_a_caller_who_stays_away_is_disconnected_and_pays_for_what_was_use
     books = await in_thread(closed_books)(await in_thread(only_session)())
     assert (books.session.end_reason, books.cost_micro) == (EndReason.CALLER_DISCONNECTED, GREETING_MICRO)
     assert (books.balance.held_micro, books.session.resumes) == (0, 0)
+
+
+async def test_whoever_comes_back_too_late_is_told_that_the_call_ended_and_what_it_cost(call, settings):
+    settings.RESUME_WITHIN_S = 0.2
+    _, page = await call()
+    await page.until("meter.changed", used_micro=GREETING_MICRO)
+    await page.vanishes()
+    await in_thread(closed_books)(await in_thread(only_session)())
+    for is_forgotten in (False, True):
+        if is_forgotten:
+            resuming._calls.clear()
+        ended = await (await asks_to_resume(page)).until("session.ended")
+        assert (ended["reason"], ended["receipt"]["total_micro"]) == ("caller_disconnected", GREETING_MICRO)
+
+
+async def test_how_a_call_ended_is_not_told_for_ever(call, settings):
+    settings.RESUME_WITHIN_S = 0.2
+    _, page = await call()
+    await page.vanishes()
+    await in_thread(closed_books)(await in_thread(only_session)())
+    resuming._calls.clear()
+    await Session.objects.aupdate(ended_at=timezone.now() - timedelta(minutes=11))
     await refused(await asks_to_resume(page), "resume_too_late")
 
 

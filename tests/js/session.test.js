@@ -68,6 +68,14 @@ test("a call whose line is lost reconnects, and goes on where it was", () => {
   assert.equal(stateOf(run(lost, [{ type: "closed", code: "resume_too_late" }])), "failed");
 });
 
+test("whoever comes back too late for the call is still told how it ended, and only then", () => {
+  const late = run(listening(), [away()], [{ type: "closed", code: "resume_too_late" }]);
+  const told = run(late, [said(ENDED)]);
+  assert.deepEqual([stateOf(told), told.ended.isWhileAway, told.failure], ["ended", true, null]);
+  const broken = run(listening(), [{ type: "closed", code: "internal_error" }]);
+  assert.equal(run(broken, [said(ENDED)]), broken);
+});
+
 test("a call that is resumed takes over what the server says of it, and keeps what the caller chose", () => {
   const lost = run(listening(), [{ type: "muted", muted: true }], [away()]);
   const back = run(lost, [{ type: "back" }, 10_000], [said(RESUMED), 10_000]);

@@ -52,9 +52,14 @@ class ResumableCall:
         return self.conversation.done()
 
     @property
+    def is_ending(self) -> bool:
+        """Whether the call is over, or ends in this very moment because its caller was away for too long."""
+        return self.is_over or self.caller.is_given_up
+
+    @property
     def is_too_late(self) -> bool:
-        """Whether the caller was away for too long, in this very moment, or too often."""
-        return self.caller.is_given_up or self.resumes >= _RESUMES_MAX
+        """Whether the caller was away too often."""
+        return self.resumes >= _RESUMES_MAX
 
     def take(self) -> None:
         """Take the call out of the care of the connection before."""

@@ -42,7 +42,6 @@ log = structlog.get_logger(__name__)
 _START_S = 5.0
 _SERVICE_RESTART = 1012
 _GOODBYE_S = 5.0
-_TOO_LATE = {EndReason.CALLER_DISCONNECTED, EndReason.PROCESS_DIED}
 _CLOSE_AFTER_ENDING = {EndReason.PROTOCOL_ERROR, EndReason.CONNECTION_TOO_SLOW, EndReason.INTERNAL_ERROR}
 
 
@@ -97,6 +96,8 @@ async def _serve(scope: Any, receive: Receive, send: Send) -> None:
                 await _say_goodbye(send, token.session_id, meanwhile.ended)
                 return
             await _care_for(resumable, connection, send, resumable.taken)
+        elif resumable.is_ending:
+            await _say_how_it_ended(resumable, send)
         else:
             _take(resumable)
             await _care_for(resumable, connection, send, resumable.taken, first)
@@ -170,11 +171,10 @@ async def _token_of(resume: Mapping[str, Any], page: Handshake) -> ResumeToken:
 
 
 def _take(resumable: ResumableCall) -> None:
-    """Take a call of this process, which may be over, out of the care of the connection before; raise Refused."""
+    """Take a call of this process out of the care of the connection before; raise Refused."""
     if resumable.is_too_late:
         raise Refused("resume_too_late")
-    if not resumable.is_over:
-        resumable.take()
+    resumable.take()
 
 
 async def _take_over(token: ResumeToken, resume: Mapping[str, Any], connection: WidgetConnection) -> ResumableCall:
@@ -220,7 +220,7 @@ async def _care_for(
     """
     conversation = resumable.conversation
     try:
-        if resume is not None and not resumable.is_over:
+        if resume is not None:
             await _go_on(resumable, connection, resume)
         await _first_of(conversation, taken, resumable.caller.lost)
         if not conversation.done() and not taken.done():
@@ -233,16 +233,26 @@ async def _care_for(
         raise
     if taken.done():
         raise Refused("resumed_elsewhere")
+    ended = _result_of(conversation)
+    if not connection.is_deaf:
+        await _say_goodbye(send, resumable.call.session_id, ended)
+
+
+async def _say_how_it_ended(resumable: ResumableCall, send: Send) -> None:
+    """Tell a browser that came back for a call that is over, or is being settled because nobody came in time."""
+    await _first_of(resumable.conversation)
+    await _say_goodbye(send, resumable.call.session_id, _result_of(resumable.conversation))
+
+
+def _result_of(conversation: asyncio.Task[Ended]) -> Ended:
     try:
-        ended = conversation.result()
+        return conversation.result()
     except UpstreamError:
         raise Refused("upstream_unavailable") from None
     except HandedOver as handed_over:
         if handed_over.is_taken:
             raise Refused("resumed_elsewhere") from None
         raise _GoElsewhere from None
-    if not connection.is_deaf:
-        await _say_goodbye(send, resumable.call.session_id, ended)
 
 
 async def _first_of(*what: asyncio.Future[Any]) -> None:
@@ -259,8 +269,6 @@ async def _note(write: Callable[[UUID], None], session_id: UUID) -> None:
 
 
 async def _say_goodbye(send: Send, session_id: UUID, ended: Ended) -> None:
-    if ended.reason in _TOO_LATE:
-        raise Refused("resume_too_late")
     if ended.reason in _CLOSE_AFTER_ENDING:
         await _close(send, closing_for(ended.code or str(ended.reason.value)))
         return

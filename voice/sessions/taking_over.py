@@ -26,6 +26,8 @@ _AWAY_LATE_S = 2
 _TIMES_MAX = 100
 
 
+# Who comes back for a call that is over learns for so long how it ended, and what it cost.
+_TOLD_WITHIN = timedelta(minutes=10)
 class NotHeldOver(Exception):
     """Nobody may go on with this call any more: it is not known, or it is too late."""
 
@@ -93,7 +95,7 @@ def _may_be_taken(session: Session, now: datetime) -> bool:
 
 
 def _ended(session: Session, now: datetime) -> Exception:
-    if session.ended_at is None or not _is_within(session.ended_at, now, 0):
+    if session.ended_at is None or now - session.ended_at > _TOLD_WITHIN:
         return NotHeldOver()
     reason, outcome = EndReason(session.end_reason), Outcome(session.outcome or Outcome.CUT)
     return EndedMeanwhile(Ended(reason, outcome, session.duration_ms, receipt_of(session)))

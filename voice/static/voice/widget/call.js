@@ -79,7 +79,7 @@ export class Call {
   // The network goes and comes, a lid is shut and opened, the page is left.
   watchPage() {
     window.addEventListener("offline", () => this.live?.line.wentOffline());
-    window.addEventListener("online", () => this.live?.line.tryNow());
+    window.addEventListener("online", () => this.live?.tryNow());
     window.addEventListener("pageshow", () => this.seenAgain());
     document.addEventListener("visibilitychange", () => document.visibilityState === "visible" && this.seenAgain());
     window.addEventListener("pagehide", () => isActive(this.session) && this.leave());
@@ -88,9 +88,8 @@ export class Call {
   seenAgain() {
     if (this.hasSlept()) {
       this.live?.line.slept();
-    } else {
-      this.live?.line.tryNow();
     }
+    this.live?.tryNow();
   }
 
   // By the wall's clock: the other one may stand still while the device sleeps.
@@ -149,10 +148,11 @@ export class Call {
   async start(isSpeechWanted) {
     if (isActive(this.session)) {
       return;
-    this.isSpeechWanted = isSpeechWanted;
     }
+    this.isSpeechWanted = isSpeechWanted;
     clearInterval(this.retryClock);
     this.captions = captions.noCaptions();
+    this.live?.forget();
     this.live = null;
     this.sound = this.newSound();
     this.starting = new Starting(this, this.starting?.keepsake());

@@ -22,6 +22,7 @@ export class Line {
     this.random = random;
     this.connection = null;
     this.token = ""; // what this call is resumed with; empty before it began and after it ended
+    this.lastResume = null; // what was last said to resume it
     this.within_ms = 0;
     this.receivedBytes = 0; // of audio, over all sockets
     this.receivedMessages = 0; // likewise
@@ -190,8 +191,8 @@ export class Line {
     this.isJammed = false;
     this.triedAt_ms = this.now();
     const { receivedBytes: received_bytes, receivedMessages: received_messages } = this;
-    const first = protocol.sessionResume(this.token, { ...this.heard, received_bytes, received_messages });
-    this.connect(first, RESUME_TIMEOUT_MS);
+    this.lastResume = protocol.sessionResume(this.token, { ...this.heard, received_bytes, received_messages });
+    this.connect(this.lastResume, RESUME_TIMEOUT_MS);
   }
 
   back() {

@@ -3,6 +3,7 @@
 import * as captions from "./captions.js";
 import { socketUrl } from "./connection.js";
 import { EchoHint } from "./echo_hint.js";
+import { LateReceipt } from "./late_receipt.js";
 import { Line } from "./line.js";
 import * as protocol from "./protocol.js";
 import { toldOf } from "./remote.js";
@@ -25,7 +26,7 @@ export class Live {
       onAudio: (pcm) => call.sound.playback?.push(pcm),
       onAway: (until_ms) => call.dispatch({ type: "away", until_ms }),
       onBack: () => call.dispatch({ type: "back" }),
-      onClose: (code) => call.dispatch({ type: "closed", code }),
+      onClose: (code) => this.closed(code),
     });
     this.line.open(socketUrl(admitted.websocket_url, window.location.href), admitted.ticket, voice);
   }
@@ -34,6 +35,25 @@ export class Live {
     clearTimeout(this.voiceTimer);
     clearTimeout(this.lostTimer);
     this.line.close();
+  }
+
+  closed(code) {
+    this.call.dispatch({ type: "closed", code });
+    if (code === "resume_too_late" && this.line.lastResume) {
+      const { url, lastResume } = this.line;
+      this.late = new LateReceipt(url, lastResume, (message) => this.call.dispatch({ type: "message", message }));
+    }
+  }
+
+  /** The network is back, or the page is seen again. */
+  tryNow() {
+    this.line.tryNow();
+    this.late?.tryNow();
+  }
+
+  /** Nobody asks for this call's receipt any more. */
+  forget() {
+    this.late?.stop();
   }
 
   receive(message) {

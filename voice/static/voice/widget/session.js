@@ -153,6 +153,7 @@ const MESSAGES = {
     ...session,
     phase: "ended",
     quietSince_ms: null,
+    failure: null,
     notices: [],
     used_micro: message.receipt.total_micro,
     ended: {
@@ -161,7 +162,7 @@ const MESSAGES = {
       duration_ms: message.duration_ms,
       receipt: message.receipt,
       rating_token: message.rating_token,
-      isWhileAway: session.away !== null,
+      isWhileAway: session.away !== null || session.phase === "failed",
     },
   }),
 };
@@ -202,6 +203,13 @@ const afterConsent = (session) =>
     : { ...session, phase: "solving", consenting: false };
 
 const EVENTS = {
+function isExpected(session, type) {
+  if (type === "session.ended" && session.failure?.code === "resume_too_late") {
+    return true; // its caller came back too late for the call, but not for the receipt
+  }
+  return type === "session.started" || type === "error" ? isActive(session) : session.phase === "live";
+}
+
   start(session, event) {
     if (isActive(session)) {
       return session;
@@ -215,9 +223,8 @@ const EVENTS = {
   captcha_solved: (session) => (session.phase === "solving" ? { ...session, phase: "connecting" } : session),
   admitted: (session, event) => (session.phase === "connecting" ? { ...session, session_id: event.session_id } : session),
   message(session, event, now_ms) {
-    const isExpected = event.message.type === "session.started" || event.message.type === "error" ? isActive(session) : session.phase === "live";
     const handle = MESSAGES[event.message.type];
-    return isExpected && handle ? handle(session, event.message, now_ms) : session;
+    return isExpected(session, event.message.type) && handle ? handle(session, event.message, now_ms) : session;
   },
   playback: (session, event, now_ms) =>
     session.phase === "live" && session.playing !== event.playing ? settleLabel({ ...session, playing: event.playing }, now_ms) : session,
