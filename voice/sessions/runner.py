@@ -36,6 +36,7 @@ from voice.upstream.errors import UpstreamError
 log = structlog.get_logger(__name__)
 
 _CLOSING_S_MAX = 10.0
+_CANCEL_AGAIN_S = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -230,7 +231,19 @@ async def _first_of(*parts: Coroutine[Any, Any, Any]) -> Any:
     finally:
         for task in tasks:
             task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        insisting = asyncio.create_task(_cancel_again_and_again(tasks))
+        try:
+            await asyncio.gather(*tasks, return_exceptions=True)
+        finally:
+            insisting.cancel()
+
+
+async def _cancel_again_and_again(tasks: Sequence[asyncio.Task[Any]]) -> NoReturn:
+    """Cancel what has not heard of it: before Python 3.12 `asyncio.wait_for`, which libraries use, may swallow that."""
+    while True:
+        await asyncio.sleep(_CANCEL_AGAIN_S)
+        for task in tasks:
+            task.cancel()
 
 
 async def _close(reached: Reached, relay: Conversation, reason: EndReason, code: str) -> Ended:

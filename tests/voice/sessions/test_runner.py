@@ -344,3 +344,24 @@ async def test_of_parts_that_end_together_the_first_named_says_why():
     for _ in range(50):
         with pytest.raises(CallerGone):
             await runner._first_of(caller(), upstream(), asyncio.sleep(0))
+
+
+async def test_a_part_that_is_deaf_to_its_cancellation_is_cancelled_again(monkeypatch):
+    """As a library may be that waits with asyncio.wait_for, before Python 3.12."""
+    monkeypatch.setattr(runner, "_CANCEL_AGAIN_S", 0.01)
+    heard = []
+
+    async def deaf():
+        while len(heard) < 2:
+            try:
+                await asyncio.Event().wait()
+            except asyncio.CancelledError:
+                heard.append("cancelled")
+        raise asyncio.CancelledError
+
+    async def over():
+        return "over"
+
+    async with asyncio.timeout(20):
+        assert await runner._first_of(deaf(), over()) == "over"
+    assert len(heard) == 2
