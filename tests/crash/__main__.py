@@ -34,18 +34,20 @@ ROOT = Path(__file__).resolve().parent.parent.parent
 # Beyond its share of rounds: migrating, starting, and the round that was under way.
 CAMPAIGN_EXTRA_S = 120
 # Starting, ending the calls, stopping, and reading the books.
-STORM_EXTRA_S = 180
+STORM_EXTRA_S = 200
+# What --report replaces of a page: from here to its end.
+REPORT_HEADING = "## The last run kept here"
 MANY = "100000"
 
 
 def main() -> int:
     arguments = argparse.ArgumentParser(prog="parley chaos", description=__doc__)
-    arguments.add_argument("--seconds", type=float, default=120, help="how long to play rounds, all databases together")
-    arguments.add_argument("--storm-seconds", type=float, default=120, help="how long the storm lasts")
+    arguments.add_argument("--seconds", type=float, default=80, help="how long to play rounds, all databases together")
+    arguments.add_argument("--storm-seconds", type=float, default=90, help="how long the storm lasts")
     arguments.add_argument("--only", choices=["tests", "rounds", "storm"], help="leave the others out")
     arguments.add_argument("--strict", action="store_true", help="count a skipped test as a failure of the run")
     arguments.add_argument("--logs", type=Path, help="leave the logs of the storm's processes in this folder")
-    arguments.add_argument("--report", type=Path, help="write what came of the storm into this Markdown file")
+    arguments.add_argument("--report", type=Path, help="write what came of the storm at the end of this page")
     arguments.add_argument("--seed", type=int, default=random.randrange(10**6), help="when the servers are ended")
     options = arguments.parse_args()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
@@ -82,7 +84,10 @@ def storm(name: str, server: str, options: argparse.Namespace) -> int:
     with database(name, server) as url, tempfile.TemporaryDirectory(prefix="parley-storm-") as folder:
         env = environment(Path(folder), url) | storm_environment(has_redis)
         module = [sys.executable, "-m", "tests.crash.storm.run", "--folder", folder]
-        done = run([*module, "--seconds", str(seconds), "--seed", str(seed)], env, seconds + STORM_EXTRA_S)
+        try:
+            done = run([*module, "--seconds", str(seconds), "--seed", str(seed)], env, seconds + STORM_EXTRA_S)
+        except subprocess.TimeoutExpired as late:
+            done = subprocess.CompletedProcess(late.cmd, -signal.SIGKILL)
         if options.logs is not None:
             shutil.copytree(folder, options.logs, ignore=shutil.ignore_patterns("broker*", "*.sqlite3*", "media*"))
         if done.returncode != 0:
@@ -117,7 +122,8 @@ def storm_report(result: dict[str, Any], left_out: list[str], how: str, report_f
     if report_file is not None:
         head = [f"{this_machine()}; {how}.", *(f"Left out: {what}." for what in left_out), ""]
         table = [*head, *as_markdown(result["rows"]), "", *(f"- {fact}" for fact in [*facts, *problems])]
-        report_file.write_text("\n".join(table) + "\n")
+        kept = report_file.read_text().partition(REPORT_HEADING)[0] if report_file.exists() else ""
+        report_file.write_text(f"{kept}{REPORT_HEADING}\n\n" + "\n".join(table) + "\n")
     print(f"\n{0 if problems else 1} passed, {1 if problems else 0} failed")
     return 1 if problems else 0
 

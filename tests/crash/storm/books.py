@@ -186,7 +186,10 @@ def _problems_of_rungs(session: Session, usage: Sequence[UsageRecord], call: Cal
 
 
 # Libraries that tell of a Redis that is away as they like: the logger's name and the error's.
-_ALLOWED_TRACES = {("channels_redis.pubsub", "ConnectionError"), ("celery.bootsteps", "AttributeError")}
+_ALLOWED_TRACES = {
+    ("channels_redis.pubsub", "ConnectionError"), ("celery.bootsteps", "AttributeError"),
+    ("celery.beat", "SchedulingError"),
+}  # fmt: skip
 
 
 def problems_of_logs(logs: Sequence[Path], secrets: Sequence[str], words: Sequence[str]) -> list[str]:
