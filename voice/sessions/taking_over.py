@@ -22,12 +22,12 @@ from voice.sessions.runner import Ended
 # A live call is looked at this often (alive.py), and the clocks of two machines are not quite the same.
 _SEEN_LATE_S = 7
 _AWAY_LATE_S = 2
+# Who comes back for a call that is over learns for so long how it ended, and what it cost.
+_TOLD_WITHIN = timedelta(minutes=10)
 # As many as a call is resumed on one process.
 _TIMES_MAX = 100
 
 
-# Who comes back for a call that is over learns for so long how it ended, and what it cost.
-_TOLD_WITHIN = timedelta(minutes=10)
 class NotHeldOver(Exception):
     """Nobody may go on with this call any more: it is not known, or it is too late."""
 

@@ -152,8 +152,8 @@ const MESSAGES = {
   "session.ended": (session, message) => ({
     ...session,
     phase: "ended",
-    quietSince_ms: null,
     failure: null,
+    quietSince_ms: null,
     notices: [],
     used_micro: message.receipt.total_micro,
     ended: {
@@ -202,7 +202,6 @@ const afterConsent = (session) =>
     ? { ...session, phase: "asking", consenting: false, explaining: session.unexplained }
     : { ...session, phase: "solving", consenting: false };
 
-const EVENTS = {
 function isExpected(session, type) {
   if (type === "session.ended" && session.failure?.code === "resume_too_late") {
     return true; // its caller came back too late for the call, but not for the receipt
@@ -210,6 +209,7 @@ function isExpected(session, type) {
   return type === "session.started" || type === "error" ? isActive(session) : session.phase === "live";
 }
 
+const EVENTS = {
   start(session, event) {
     if (isActive(session)) {
       return session;
