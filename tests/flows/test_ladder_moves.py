@@ -313,9 +313,13 @@ async def test_the_page_is_told_how_an_answer_that_was_cut_off_ends(agent, diall
     assert final["transcript"] == "Hello there"
 
 
-async def test_an_item_that_the_next_model_does_not_know_is_not_truncated_there(agent, dialled):
+async def test_what_was_heard_of_an_item_that_the_next_model_does_not_know_is_told_there_in_words(agent, dialled):
     steps = [*greeting(), Step("input_audio_buffer.append", emit=caller_says("Wait", "u1")[:1], then="drop")]
-    models = dialled(steps, [SESSION_STEP, *told(GREETING)])
+    again = [
+        Step("conversation.item.delete", fields={"item_id": "sofar_0"}),
+        Step("conversation.item.create", fields={"previous_item_id": "root"}),
+    ]
+    models = dialled(steps, [SESSION_STEP, *told(GREETING), *again])
     call = await call_to(agent)
     await hears(call, "item_1")
     call.caller.does(Audio(FRAME))
@@ -325,6 +329,8 @@ async def test_an_item_that_the_next_model_does_not_know_is_not_truncated_there(
     call.caller.does(Played("item_1", 700, len(SPEECH)))
     await call.caller.until_told("parley.truncated", item_id="item_1")
     await hangs_up(call)
+    (new,) = [event["item"] for event in models.upstreams[1].sent if "previous_item_id" in event]
+    assert new["content"][0]["text"] == "Hello,"
     assert "conversation.item.truncate" not in models.upstreams[1].sent_types()
 
 

@@ -85,6 +85,8 @@ class Moving:
         self._has_answered = False
         # Items of upstreams that are gone: the one that is there knows nothing of them.
         self.left_behind: set[str] = set()
+        # What the one that is there was told of the call, by the ids of what it tells of: under which ids.
+        self._given: dict[str, str] = {}
         self._waits_since: float | None = None
         self._expires_at: float | None = None
         self._wanted, self._wanted_by, self._not_before = "", 0.0, 0.0
@@ -162,18 +164,34 @@ class Moving:
         """Return what a new upstream is told before anything else: who it is, and what was said so far."""
         items = self._words.so_far.items(_tokens_given(call))
         if call.is_voice and len(self._unwritten) >= _HEARD_BYTES_MIN:
-            items[-1] = _said_aloud(self._unwritten)
-        given = ({"id": f"sofar_{index}", **item} for index, item in enumerate(items))
-        frames = [realtime_events.dump({"type": "conversation.item.create", "item": item}) for item in given]
+            items[next(reversed(items))] = _said_aloud(self._unwritten)
+        self._given = {item_id: f"sofar_{index}" for index, item_id in enumerate(items)}
+        frames = [_item_created({"id": self._given[item_id], **item}) for item_id, item in items.items()]
         unfinished = self._unfinished if call.is_voice else b""
         pieces = [unfinished[start : start + _PIECE_BYTES] for start in range(0, len(unfinished), _PIECE_BYTES)]
         heard_again = [realtime_events.append_audio(piece) for piece in pieces]
         return [realtime_events.session_update(session_of(call)), *frames, *heard_again]
 
+    async def tell_heard(self, item_id: str) -> None:
+        """Tell the upstream how much was heard of an answer of one before it, which it was told of as delivered."""
+        if item_id not in self._given:
+            return
+        given_ids = list(self._given.values())
+        given_id = self._given[item_id]
+        place = given_ids.index(given_id)
+        await self._line.send(realtime_events.dump({"type": "conversation.item.delete", "item_id": given_id}))
+        item = self._words.so_far.items().get(item_id)
+        if item is None:
+            del self._given[item_id]
+            return
+        self._given[item_id] = f"{given_id}_heard"
+        previous_id = given_ids[place - 1] if place else "root"
+        await self._line.send(_item_created({"id": self._given[item_id], **item}, previous_id))
+
     def context_tokens(self, call: Call) -> int:
         """Return how much a new upstream reads at most once it was told all that."""
         prompt = instructions_of(call) + str(tools_of(call))
-        said = sum(map(tokens_at_most_of_item, self._words.so_far.items(_tokens_given(call))))
+        said = sum(map(tokens_at_most_of_item, self._words.so_far.items(_tokens_given(call)).values()))
         # Twice: what is heard may be read as words, too.
         return tokens_at_most(prompt) + said + 2 * input_tokens_of(len(self._unwritten) + len(self._unfinished))
 
@@ -326,6 +344,11 @@ class Moving:
         (found,) = await asyncio.gather(self._replacement, return_exceptions=True)
         if isinstance(found, tuple):
             await found[1].close()
+
+
+def _item_created(item: Mapping[str, Any], previous_id: str = "") -> bytes:
+    place = {"previous_item_id": previous_id} if previous_id else {}
+    return realtime_events.dump({"type": "conversation.item.create", **place, "item": item})
 
 
 def _said_aloud(pcm: bytes) -> dict[str, Any]:

@@ -34,6 +34,8 @@ class Playback:
     def __init__(self) -> None:
         self._items: dict[str, _Item] = {}
         self._current: str | None = None
+        # The item that the browser last said it was playing, which may be one before the current one.
+        self._last_played = ""
         self._awaiting_report: tuple[str, float] | None = None
         self._sent_bytes = 0
         self._received_bytes = 0
@@ -69,6 +71,8 @@ class Playback:
             return None
         # A browser may be wrong or lying: nothing can be heard that was not sent, or unheard again.
         item.played_ms = max(item.played_ms, min(played_ms, ms_of(item.sent_bytes)))
+        if item_id and item.played_ms:
+            self._last_played = item_id
         if self._awaiting_report and self._awaiting_report[0] == item_id:
             return self._resolve()
         return None
@@ -82,6 +86,17 @@ class Playback:
         self._awaiting_report = (item_id, now)
         self._current = None
         return item_id
+
+    def cut_before(self, item_id: str) -> Heard | None:
+        """Return what was heard of an item that was still playing when the one after it, `item_id`, was interrupted."""
+        before = self._items.get(self._last_played)
+        if before is None or self._last_played == item_id or self.heard_ms(item_id):
+            return None
+        sent_ms = ms_of(before.sent_bytes)
+        if before.is_interrupted or before.played_ms >= sent_ms:
+            return None
+        before.is_interrupted = True
+        return Heard(self._last_played, before.played_ms, sent_ms)
 
     def overdue(self, now: float, patience_s: float = 0.5) -> Heard | None:
         """Return what was heard by the last report when an interrupted browser does not answer."""

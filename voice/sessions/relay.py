@@ -483,9 +483,12 @@ class Relay:
     async def _truncate(self, heard: Heard | None) -> None:
         if heard is None:
             return
+        await self._truncate(self.playback.cut_before(heard.item_id))
         self.turns.heard(heard.item_id, heard.heard_ms, interrupted=True)
         self._words.heard(heard.item_id, heard.heard_ms, heard.sent_ms)
-        if heard.item_id not in self._moving.left_behind:
+        if heard.item_id in self._moving.left_behind:
+            await self._moving.tell_heard(heard.item_id)
+        else:
             await self._line.send(realtime_events.truncate(heard.item_id, heard.heard_ms))
         await self._caller.send(own_events.truncated(heard.item_id, heard.heard_ms, heard.sent_ms))
 

@@ -100,19 +100,22 @@ class SoFar:
         self._notes += 1
         self._set(self._of(f"note_{self._notes}", "system"), text)
 
-    def items(self, tokens_max: int | None = None) -> list[dict[str, Any]]:
-        """Return GA conversation items, oldest first; with `tokens_max` the latest that are about so many tokens."""
-        items: list[dict[str, Any]] = []
+    def items(self, tokens_max: int | None = None) -> dict[str, dict[str, Any]]:
+        """Return GA conversation items by the ids of what they tell of, oldest first.
+
+        With `tokens_max` the latest that are about so many tokens.
+        """
+        items: list[tuple[str, dict[str, Any]]] = []
         chars_left = CHARS_MAX if tokens_max is None else tokens_max * _CHARS_A_TOKEN
-        for said in reversed(self._said.values()):
+        for item_id, said in reversed(self._said.items()):
             text = said.text.strip() or (_NOT_WRITTEN_DOWN if said.role == "user" else "")
             if len(text) > chars_left:
                 break
             if text:
                 chars_left -= len(text)
                 content = [{"type": _CONTENT_OF_ROLE[said.role], "text": text}]
-                items.append({"type": "message", "role": said.role, "content": content})
-        return items[::-1]
+                items.append((item_id, {"type": "message", "role": said.role, "content": content}))
+        return dict(reversed(items))
 
     def dump(self) -> dict[str, Any]:
         """Return all of it in JSON's types."""

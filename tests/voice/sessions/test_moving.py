@@ -18,7 +18,7 @@ from voice.history import RECENT
 from voice.models import RungKind
 from voice.sessions import customer_tools
 from voice.sessions import moving as moving_module
-from voice.sessions.caller import Audio, ModeChosen, Text
+from voice.sessions.caller import Audio, ModeChosen, Played, Text
 from voice.sessions.relay import Relay
 from voice.sessions.so_far import SoFar
 from voice.upstream.errors import UpstreamError
@@ -240,6 +240,62 @@ async def test_an_agent_that_remembers_what_was_said_lately_passes_on_no_more():
         assert 20 <= len(told) < 30 and told[-1][1].startswith("59 ")
 
 
+def speaks(upstream, item_id, words, *, seconds=2):
+    """Have an upstream say something aloud, whole."""
+    place = {"item_id": item_id, "response_id": f"of_{item_id}"}
+    audio = base64.b64encode(b"\1\0" * 24_000 * seconds).decode()
+    done = {"id": f"of_{item_id}", "status": "completed", "output": [], "usage": {"input_tokens": 9}}
+    upstream.emit(
+        {"type": "response.created", "response": {"id": f"of_{item_id}"}},
+        {"type": "response.output_audio.delta", **place, "delta": audio},
+        {"type": "response.output_audio_transcript.done", **place, "transcript": words},
+        {"type": "response.done", "response": done},
+    )
+
+
+def tells_heard(upstream):
+    """Return what an upstream was told to forget, and what in its place."""
+    sent = [event for event in upstream.sent if event["type"] == "conversation.item.delete"]
+    created = [event for event in upstream.sent if "previous_item_id" in event]
+    return [event["item_id"] for event in sent], [
+        (event["previous_item_id"], event["item"]["content"][0]["text"]) for event in created
+    ]
+
+
+async def test_a_model_is_told_how_much_was_heard_of_what_the_one_before_it_said():
+    held, upstream = another()
+    async with live_call((held, upstream)) as call:
+        speaks(call.upstream, "a1", "one two three four")
+        await call.until(lambda: call.caller.told_types().count("response.output_audio_transcript.done"))
+        call.upstream.drop()
+        await call.until(call.changes)
+        call.caller.does(Played("a1", 500, 96_000))
+        upstream.emit({"type": "input_audio_buffer.speech_started", "audio_start_ms": 0, "item_id": "u1"})
+        await call.until(lambda: "parley.interrupted" in call.caller.told_types())
+        call.caller.does(Played("a1", 1000, 96_000))
+        await call.until(lambda: tells_heard(upstream)[1])
+        assert tells_heard(upstream) == (["sofar_0"], [("root", "one two")])
+
+
+async def test_what_waits_behind_the_old_models_speech_leaves_that_cut_as_well():
+    held, upstream = another()
+    async with live_call((held, upstream)) as call:
+        speaks(call.upstream, "a1", "one two three four")
+        await call.until(lambda: call.caller.told_types().count("response.output_audio_transcript.done"))
+        call.upstream.drop()
+        await call.until(call.changes)
+        call.caller.does(Played("a1", 1000, 96_000))
+        speaks(upstream, "b1", "five six")
+        await call.until(lambda: call.caller.told_types().count("response.output_audio_transcript.done") == 2)
+        upstream.emit({"type": "input_audio_buffer.speech_started", "audio_start_ms": 0, "item_id": "u1"})
+        await call.until(lambda: "parley.interrupted" in call.caller.told_types())
+        call.caller.does(Played("b1", 0, 192_000))
+        await call.until(lambda: "conversation.item.truncate" in upstream.sent_types())
+        assert tells_heard(upstream) == (["sofar_0"], [("root", "one two")])
+        (truncated,) = [event for event in upstream.sent if event["type"] == "conversation.item.truncate"]
+        assert (truncated["item_id"], truncated["audio_end_ms"]) == ("b1", 0)
+
+
 async def test_nobody_is_answered_by_a_new_model_who_is_still_speaking():
     held, upstream = another()
     async with live_call((held, upstream)) as call:
@@ -362,4 +418,4 @@ def test_what_was_said_is_bounded():
     for number in range(2000):
         so_far.caller_final(f"u{number}", "word " * 20)
     assert len(so_far.items()) <= 400
-    assert so_far.items()[-1]["content"][0]["text"].startswith("word")
+    assert list(so_far.items().values())[-1]["content"][0]["text"].startswith("word")
