@@ -27,6 +27,8 @@ _FORGOTTEN = (
     "This call is well under way, but the line broke and you have lost what was said before. Do not greet again. Say "
     "in one short sentence that the line broke and that you did not hear what came before, and ask the caller to go on."
 )
+# OpenAI's ears have no name for Odia ("od" is Sarvam's): told none, they find out, and Sarvam is told with its address.
+_NOT_NAMED = {"", "or", "od"}
 _PCM = {"type": "audio/pcm", "rate": SAMPLE_RATE}
 
 
@@ -80,7 +82,9 @@ def _transcription_of(call: Call) -> dict[str, str] | None:
     if not call.transcription_model:
         return None
     # GA knows languages by ISO 639-1 only ("pt", not "pt-BR"), and refuses the whole session over another word.
-    return {"model": call.transcription_model, "language": call.language.partition("-")[0]}
+    language = call.language.partition("-")[0].lower()
+    told = {"language": language} if language not in _NOT_NAMED else {}
+    return {"model": call.transcription_model, **told}
 
 
 def say_exactly(sentence: str) -> str:

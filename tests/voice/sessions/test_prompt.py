@@ -48,6 +48,12 @@ def test_the_caller_is_written_down_in_the_language_of_the_call():
     assert heard["transcription"] == {"model": "gpt-4o-mini-transcribe", "language": "pt"}
 
 
+@pytest.mark.parametrize("language", ["or", "od-IN", ""])
+def test_a_language_that_openai_has_no_name_for_is_found_out(language):
+    heard = session_of(make_call(language=language, transcription_model="gpt-4o-mini-transcribe"))["audio"]["input"]
+    assert heard["transcription"] == {"model": "gpt-4o-mini-transcribe"}
+
+
 def test_a_spoken_call_answers_in_audio_with_the_agents_voice():
     session = session_of(make_call())
     assert session["output_modalities"] == ["audio"]

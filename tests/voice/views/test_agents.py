@@ -5,6 +5,9 @@ from tests.factories import make_agent, make_session
 from voice import agents as rules
 from voice.agents import TEMPLATES
 from voice.models import Agent, CatalogueModel
+from voice.upstream.pipeline import sarvam
+from voice.views.agent_form import LANGUAGES
+from voice.words import languages, words_of
 
 
 def form_data(**changes):
@@ -227,3 +230,19 @@ def test_names_are_escaped(client, alice, cast):
     make_agent(cast.organisation, name="<script>alert(1)</script>", greeting="<img src=x>")
     page = client.get("/console/agents/").content.decode()
     assert "<script>alert" not in page and "<img src=x>" not in page
+
+
+def test_all_languages_that_sarvam_hears_and_speaks_can_be_chosen():
+    codes = {sarvam.language_code(tag) for tag, _ in LANGUAGES}
+    assert {f"{name}-IN" for name in sarvam.LANGUAGES} <= codes
+
+
+def test_a_page_without_words_in_a_language_is_english_around_the_call():
+    assert {tag for tag, _ in LANGUAGES if words_of(tag)["language"] == tag} == set(languages())
+    assert words_of("ta")["language"] == "en"
+
+
+def test_an_agent_may_speak_tamil_though_the_page_cannot(client, agent):
+    Agent.objects.filter(pk=agent.pk).update(language="ta", is_public=True)
+    page = client.get(f"/talk/{agent.public_key}/").text
+    assert 'data-language="ta"' in page and 'lang="en"' in page
