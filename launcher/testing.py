@@ -88,10 +88,10 @@ class Runner:
         log = self.log_of(part)
         data = self._data / part.name.replace(" ", "-")
         data.mkdir()
+        # What the processes of a run make once for all of them (tests/migrated.py).
+        env = environment_for_tests(data) | {"PARLEY_TEST_SHARED": str(self._data)}
         with log.open("wb") as output:
-            process = self._guardian.start(
-                part.command, env=environment_for_tests(data), cwd=places.ROOT, output=output
-            )
+            process = self._guardian.start(part.command, env=env, cwd=places.ROOT, output=output)
             self._running.append(part.name)
             try:
                 return_code = process.wait(part.limit_s)

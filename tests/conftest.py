@@ -1,5 +1,6 @@
 """What every test stands on: settings of its own (tests/settings.py), and no network beyond this machine."""
 
+import os
 import shutil
 import socket
 from pathlib import Path
@@ -7,6 +8,9 @@ from pathlib import Path
 import hypothesis
 import pytest
 from django.conf import settings
+from django.db import connections
+
+from tests.migrated import MigratedFile
 
 _THIS_MACHINE = {"127.0.0.1", "::1", "localhost"}
 
@@ -31,6 +35,35 @@ def pytest_unconfigure(config: pytest.Config) -> None:
 def data_dir() -> Path:
     """The folder that settings.DATA_DIR names in this process."""
     return Path(settings.DATA_DIR)
+
+
+@pytest.fixture(scope="session")
+def migrated(django_db_modify_db_settings):
+    """Where `./parley test` has processes share a migrated database, the file; else None."""
+    shared = os.environ.get("PARLEY_TEST_SHARED", "")
+    if not shared or connections["default"].vendor != "sqlite":
+        yield None
+        return
+    file = MigratedFile(Path(shared))
+    yield file
+    file.close()
+
+
+@pytest.fixture(scope="session")
+def django_db_keepdb(request, migrated) -> bool:
+    """Whether there is a database that has been migrated already, which Django then finds nothing to do to."""
+    if migrated and migrated.copy_to(connections["default"].settings_dict["TEST"]["NAME"]):
+        return True
+    return request.config.getvalue("reuse_db")
+
+
+@pytest.fixture(scope="session")
+def django_db_setup(django_db_setup, django_db_keepdb, django_db_blocker, migrated):
+    if migrated and not django_db_keepdb:
+        migrated.keep(connections["default"].settings_dict["NAME"])
+    yield
+    with django_db_blocker.unblock():
+        connections.close_all()
 
 
 @pytest.fixture(autouse=True)
