@@ -14,7 +14,7 @@ import httpx
 
 from voice.audio import SAMPLE_RATE, bytes_of
 from voice.upstream.base import Endpoint
-from voice.upstream.errors import UpstreamDropped, UpstreamError, UpstreamTimeout, refusal_of
+from voice.upstream.errors import UpstreamDropped, UpstreamError, UpstreamRefused, UpstreamTimeout, refusal_of
 from voice.upstream.pipeline.parts import (
     ChatDelta,
     ChatModel,
@@ -85,8 +85,22 @@ class OpenAICompatibleServer:
 class _SpeechToText:
     def __init__(self, http: httpx.AsyncClient, model: str) -> None:
         self._http, self._model = http, model
+        self._unknown_languages: set[str] = set()
 
     async def transcribe(self, pcm: bytes, *, language: str, prompt: str) -> str:
+        """Return the words; a server that refuses to hear in a language is left to hear what it can."""
+        if language in self._unknown_languages:
+            language = ""
+        try:
+            return await self._heard(pcm, language=language, prompt=prompt)
+        except UpstreamRefused as refused:
+            if not language or refused.code != "upstream_refused":
+                raise
+        # Callers say in which language they speak: that must not count as a failure of the model for everybody else.
+        self._unknown_languages.add(language)
+        return await self._heard(pcm, language="", prompt=prompt)
+
+    async def _heard(self, pcm: bytes, *, language: str, prompt: str) -> str:
         form = {"model": self._model, "response_format": "json", "language": language, "prompt": prompt}
         async with _streamed(
             self._http,

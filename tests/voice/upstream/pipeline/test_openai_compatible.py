@@ -4,7 +4,7 @@ from contextlib import aclosing, asynccontextmanager
 
 import pytest
 
-from tests.fakes.openai_compatible_server import Act, Call, OpenAICompatibleServer
+from tests.fakes.openai_compatible_server import Act, Call, OpenAICompatibleServer, Refuse
 from tests.fakes.scripted_upstream import CAPABILITIES
 from voice.upstream.base import Endpoint
 from voice.upstream.errors import UpstreamError, UpstreamTimeout
@@ -110,6 +110,20 @@ async def test_an_endless_transcript_is_a_flood(monkeypatch):
         with pytest.raises(UpstreamError) as failed:
             await parts.speech_to_text.transcribe(bytes(4800), language="", prompt="")
     assert failed.value.code == "upstream_flooded"
+
+
+async def test_a_server_that_does_not_know_a_language_hears_what_it_can():
+    async with connected(transcripts=[Refuse(400), "hello", "again"]) as (parts, _):
+        heard = [await parts.speech_to_text.transcribe(bytes(4800), language="ta", prompt="") for _ in range(2)]
+    # The second time it is not asked to: the script has three answers.
+    assert heard == ["hello", "again"]
+
+
+async def test_a_server_that_refuses_speech_in_no_language_has_failed():
+    async with connected(transcripts=[Refuse(400)]) as (parts, _):
+        with pytest.raises(UpstreamError) as failed:
+            await parts.speech_to_text.transcribe(bytes(4800), language="", prompt="")
+    assert failed.value.code == "upstream_refused"
 
 
 async def test_a_model_that_does_not_answer_is_given_up(monkeypatch):
