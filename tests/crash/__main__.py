@@ -107,7 +107,7 @@ def storm_environment(has_redis: bool) -> dict[str, str]:
         "LOCAL_MODELS_URL": "http://127.0.0.1:1/v1",
         "DRAIN_S": "8",
         # More than usual, so that calls meet models that break, and are not kept away from all of them at once.
-        "BREAKER_FAILURES": "8",
+        "BREAKER_FAILURES": "20",
     }
 
 

@@ -20,7 +20,7 @@ from voice.gateway.widget_protocol import SUBPROTOCOL
 # A tenth of a second each: in the first one somebody speaks (provider.py knows them by their beginning).
 FRAME_S = 0.1
 SPEECH, SILENCE = b"\1\0" * 2400, b"\0\0" * 2400
-SPEAKS_FRAMES = 6
+SPEAKS_FRAMES = 4
 QUESTION = "When do the persimmons arrive?"
 # The widget's own (static/voice/widget/reconnect.js): milliseconds before each try, and their spread.
 DELAYS_S, SPREAD = (0.3, 0.7, 1.5, 3.0, 5.0), 0.3
@@ -28,7 +28,7 @@ RESUME_TIMEOUT_S, START_TIMEOUT_S = 5.0, 15.0
 # Who hears nothing for so long says it again.
 PATIENCE_S = 12.0
 # Who was given a chat asks to talk again after so many answers; and now and then somebody would rather type.
-TYPES_ANSWERS = 2
+TYPES_ANSWERS = 1
 RATHER_TYPES = 0.03
 _NO_PART_OF_THE_CALL = {"session.started", "session.resumed", "error"}
 _BREAKS = {1001, 1005, 1006, 1012, 1013}
@@ -221,6 +221,7 @@ class StormCaller:
                 call.resumes += 1
                 call.is_voice = event["voice"]
                 self._begin_talking(now)
+                self._follow_state(event["state"], now)
                 if self.broke is not None:
                     self._waits.measured(self.broke.cause, self.broke.since)
                     self.broke = None
@@ -234,9 +235,8 @@ class StormCaller:
                     self._heard(event["item_id"])
                 if event["type"] == "caption.final":
                     self._typed_answers += not call.is_voice
-                    self._answer_after(now)
-            case "audio.end":
-                self._answer_after(now)
+            case "state.changed":
+                self._follow_state(event["state"], now)
             case "model.changed":
                 call.is_voice = event["voice"]
                 call.models.append(event["model_served"])
@@ -258,9 +258,12 @@ class StormCaller:
         self.is_live = True
         self._owed_since, self._quiet_until, self._speaks = now, float("inf"), 0
 
-    def _answer_after(self, now: float) -> None:
-        """Speak once the answer was played and thought about."""
-        self._quiet_until = max(now, self.call.plays_until) + self._rng.uniform(0.3, 1.2)
+    def _follow_state(self, state: str, now: float) -> None:
+        """Speak once the answer was played and thought about; be quiet while one is awaited, cut off or not."""
+        if state != "listening":
+            self._quiet_until = float("inf")
+        elif not self._speaks:
+            self._quiet_until = max(now, self.call.plays_until) + self._rng.uniform(0.2, 0.8)
 
     async def _talk(self, socket: ClientConnection) -> None:
         try:

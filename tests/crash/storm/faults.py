@@ -31,9 +31,9 @@ class Plan:
 
 
 # Of all connections so many break by themselves; whole providers go away besides.
-_BREAKS = 0.8
+_BREAKS = 0.9
 _FAULTS = (Fault.DROP, Fault.DROP, Fault.STALL, Fault.GARBAGE, Fault.RATE_LIMITED, Fault.NO_QUOTA)
-_ANSWERS_MAX = 3
+_ANSWERS_MAX = 2
 GARBAGE = (
     "{this is no event",
     "[]",
