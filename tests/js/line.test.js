@@ -133,6 +133,17 @@ test("it is tried for as long as the call is kept, and once at the very end", (t
   assert.deepEqual(told, ["away until 30000", "closed: resume_too_late"]);
 });
 
+test("a network that comes back after the call is over wakes nothing", (t) => {
+  const { line, told, passes } = lineIn(t);
+  socket().breaks(1006);
+  passes(300);
+  socket().breaks(4410);
+  const before = FakeSocket.all.length;
+  line.tryNow();
+  line.slept();
+  assert.deepEqual([FakeSocket.all.length, told.at(-1), line.isAway], [before, "closed: resume_too_late", false]);
+});
+
 for (const [code, said] of [
   [4410, "resume_too_late"],
   [4411, "resumed_elsewhere"],

@@ -217,6 +217,7 @@ export class Line {
   finish(code) {
     clearTimeout(this.timer);
     this.token = "";
+    this.until_ms = null;
     const { onClose } = this.handlers;
     this.handlers = { onMessage() {}, onAudio() {}, onAway() {}, onBack() {}, onClose() {} };
     onClose(code);
