@@ -22,6 +22,12 @@ from tests.factories import balance_micro, fund, make_organisation
 ROOT = Path(__file__).resolve().parents[2]
 POSTGRES = os.environ.get("PARLEY_TEST_POSTGRES_URL", "")
 WANTS_POSTGRES = "needs a PostgreSQL server and its client programs: set PARLEY_TEST_POSTGRES_URL"
+ONE_AFTER_THE_OTHER = """
+import json, sys
+from django.core.management import ManagementUtility
+for command in json.loads(sys.argv[1]):
+    ManagementUtility(["manage.py", *command]).execute()
+"""
 ON_SQLITE = pytest.mark.skipif(connection.vendor != "sqlite", reason="SQLite's own")
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -165,18 +171,28 @@ def test_a_backup_that_failed_half_way_does_not_look_like_one(house, tmp_path, m
 @pytest.mark.skipif(not POSTGRES or not shutil.which("pg_dump"), reason=WANTS_POSTGRES)
 def test_a_postgresql_database_is_restored_into_an_empty_one_and_adds_up(tmp_path, postgres_databases):
     first, second = postgres_databases
-    manage(first, tmp_path, "migrate", "--noinput")
-    manage(first, tmp_path, "create_organisation", "--name", "Rosewood Dental", "--slug", "rosewood")
-    manage(first, tmp_path, "grant_credits", "rosewood", "12.5", "--reason", "A workshop")
-    manage(first, tmp_path, "backup", str(tmp_path / "backups"))
+    manage(
+        first,
+        tmp_path,
+        ["migrate", "--noinput"],
+        ["create_organisation", "--name", "Rosewood Dental", "--slug", "rosewood"],
+        ["grant_credits", "rosewood", "12.5", "--reason", "A workshop"],
+        ["backup", str(tmp_path / "backups")],
+    )
     [folder] = (tmp_path / "backups").iterdir()
 
-    refused = manage(first, tmp_path, "restore", str(folder), code=1)
-    manage(second, tmp_path, "restore", str(folder))
+    refused = manage(first, tmp_path, ["restore", str(folder)], code=1)
+    said = manage(
+        second,
+        tmp_path,
+        ["restore", str(folder)],
+        ["audit_ledger"],
+        ["grant_credits", "rosewood", "1", "--reason", "x"],
+    )
 
     assert "not empty" in refused
-    assert "The ledger adds up." in manage(second, tmp_path, "audit_ledger")
-    assert "The balance became 13.50" in manage(second, tmp_path, "grant_credits", "rosewood", "1", "--reason", "x")
+    assert "The ledger adds up." in said
+    assert "The balance became 13.50" in said
 
 
 @pytest.fixture
@@ -191,12 +207,12 @@ def postgres_databases():
             server.execute(f"DROP DATABASE {name} WITH (FORCE)")
 
 
-def manage(database, data_dir, *arguments, code=0):
-    """Run manage.py on a database of its own; return what it said."""
+def manage(database, data_dir, *commands, code=0):
+    """Run manage.py's commands one after the other, in one process on this database; return what they said."""
     secrets = {"SECRET_KEY": "tests-only-and-long-enough-to-satisfy-every-check-of-it", "DEBUG": "true"}
     env = os.environ | {"DATABASE_URL": database, "PARLEY_DATA_DIR": str(data_dir), "ENCRYPTION_KEYS": ""} | secrets
     env |= {"DJANGO_SETTINGS_MODULE": "config.settings", "CELERY_TASK_ALWAYS_EAGER": "true"}
-    command = [sys.executable, "manage.py", *arguments]
+    command = [sys.executable, "-c", ONE_AFTER_THE_OTHER, json.dumps(commands)]
     done = subprocess.run(command, cwd=ROOT, env=env, capture_output=True, text=True, timeout=300)
     assert done.returncode == code, done.stdout + done.stderr
     return done.stdout + done.stderr

@@ -130,8 +130,18 @@ async def test_a_stopped_process_hands_its_calls_to_another(sites, agent, model,
     assert books.session.generation == 1
 
 
-@pytest.mark.parametrize("server", ["daphne", "uvicorn"])
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGKILL], ids=lambda number: number.name)
+@pytest.mark.parametrize(
+    ("number", "server"),
+    [
+        (signal.SIGTERM, "uvicorn"),
+        (signal.SIGKILL, "daphne"),
+        pytest.param(signal.SIGTERM, "daphne", marks=pytest.mark.crash),
+        pytest.param(signal.SIGKILL, "uvicorn", marks=pytest.mark.crash),
+        pytest.param(signal.SIGINT, "uvicorn", marks=pytest.mark.crash),
+        pytest.param(signal.SIGINT, "daphne", marks=pytest.mark.crash),
+    ],
+    ids=lambda value: getattr(value, "name", value),
+)
 async def test_one_machine_takes_its_calls_up_again_when_it_is_restarted(sites, agent, model, server, number):
     """Without a Redis: nobody knows any more what was said, and the assistant says so."""
     first = sites(server)
