@@ -16,7 +16,7 @@ from launcher.tally import Tally, skipped, tally_of_check, tally_of_node, tally_
 
 # A part that takes longer hangs; the whole takes a few minutes.
 PART_LIMIT_S = 30 * 60
-CRASH_LIMIT_S = 8 * 60
+CRASH_LIMIT_S = 6 * 60
 SHOWN_LINES = 150
 # Folders of tests in which somebody speaks and is waited for. Who waits leaves the processors to others: the folders
 # run beside one another, and browsers in two processes with a product each, a whole file in one of them.
