@@ -85,3 +85,17 @@ test("every close code has words", () => {
     assert.ok(TROUBLES[code], code);
   }
 });
+
+test("a server that is being restarted is asked again, a few times", async () => {
+  const pauses = [];
+  const pause = async (ms) => pauses.push(ms);
+  const restarting = { error: { code: "restarting", message: "Again." } };
+  const answers = [server(restarting, { status: 503 }), server(restarting, { status: 503 }), server(ADMITTED)];
+  const fetch = (...asked) => answers.shift().fetch(...asked);
+  assert.deepEqual(await requestSession("/s", REQUEST, { fetch, pause }), ADMITTED);
+  assert.equal(pauses.length, 2);
+
+  const stuck = server(restarting, { status: 503 });
+  await assert.rejects(requestSession("/s", REQUEST, { fetch: stuck.fetch, pause }), { code: "restarting" });
+  assert.equal(stuck.calls.length, 6);
+});

@@ -247,6 +247,7 @@ const SEVERITIES = {
     "model_unavailable",
     "model_unknown",
     "organisation_suspended",
+    "restarting",
     "unavailable",
     "upstream_unavailable",
   ],

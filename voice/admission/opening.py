@@ -10,6 +10,7 @@ from django.utils import timezone
 from accounts.models import Organisation
 from billing import ledger
 from billing.exceptions import InsufficientCredits
+from config import stopping
 from voice.admission import networks
 from voice.admission.refusals import Refusal
 from voice.catalogue.on_offer import (
@@ -56,6 +57,8 @@ def refuse_blocked(client_ip: str) -> None:
 
 
 def refuse_paused(switches: Switches | None) -> None:
+    if stopping.is_stopping():
+        raise Refusal("restarting")
     if switches and switches.calls_paused:
         raise Refusal("calls_paused", message=switches.pause_message)
 

@@ -17,6 +17,7 @@ REFUSALS = {
     "organisation_suspended": Wording(403, "This assistant is not available."),
     "agent_paused": Wording(403, "This assistant is switched off at the moment."),
     "calls_paused": Wording(503, "Calls are paused at the moment. Please try again later.", 60),
+    "restarting": Wording(503, "This server is being restarted. Please try again.", 1),
     "network_blocked": Wording(403, "Calls from your network are not accepted."),
     "model_unknown": Wording(409, "The model this assistant is set up with does not exist."),
     "model_unavailable": Wording(503, "No model can answer this call at the moment.", 60),

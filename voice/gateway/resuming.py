@@ -77,7 +77,7 @@ def begin(token: ResumeToken, call: Call, caller: WidgetCaller, before: Before |
     loop = asyncio.get_running_loop()
     handover = None
     if settings.RESUME_WITHIN_S:
-        handover = Handover(Snapshots(call.session_id, token.secret, call.generation), before)
+        handover = Handover(Snapshots(call.session_id, token.secret, call.generation), caller.messages, before)
     task = loop.create_task(run_call(call, caller, handover))
     resumable = ResumableCall(call, caller, task, loop.create_future())
     key = _key(token)
@@ -116,6 +116,8 @@ async def take_over(token: ResumeToken, connection: WidgetConnection, resume: Ma
     )
     # Before anything that the conversation has to say.
     await connection.put_text(serialise("session.resumed", session_id=str(call.session_id), **caller.now))
+    if dumped is not None and before.memory and resume["received_messages"] is not None:
+        await caller.tell_again(dumped["messages"], resume["received_messages"])
     return begin(token, call, caller, before)
 
 
@@ -127,6 +129,8 @@ def _before(taken: Taken, dumped: Mapping[str, Any] | None, resume: Mapping[str,
         rung=taken.rung,
         away_s=taken.away_s,
         memory=memory,
+        turns=memory.turns if memory else taken.turns,
+        words=memory.words if memory else taken.words,
         cut_off=cut_off,
         cut_off_id=memory.answer_id if memory and cut_off else "",
         received_bytes=resume["received_bytes"],
@@ -137,7 +141,7 @@ def _before(taken: Taken, dumped: Mapping[str, Any] | None, resume: Mapping[str,
 
 def _memory(dumped: Mapping[str, Any] | None) -> Memory | None:
     try:
-        return Memory.load(dumped) if dumped is not None else None
+        return Memory.load(dumped["memory"]) if dumped is not None else None
     except (LookupError, TypeError, ValueError):
         # That process ran another version of this program.
         log.warning("a call's memory is not understood")

@@ -82,6 +82,10 @@ class Unheard:
         received_bytes = min(received_bytes, self._received_bytes + self._kept_bytes)
         return max(0, received_bytes - self._before_bytes) + self._skipped_bytes
 
+    def messages(self) -> list[tuple[int, str]]:
+        """Return the messages that may not have come, each with its number."""
+        return [(piece.number, piece.text) for piece in self._kept if isinstance(piece, _Message)]
+
     def broke(self) -> None:
         """The connection is known to be lost: a browser that counts no messages has had what came before."""
         self._number_at_break = self._next_number

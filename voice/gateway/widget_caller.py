@@ -6,7 +6,7 @@ The conversation's tasks read and write the connection that there is; while ther
 import asyncio
 import time
 from collections import deque
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterable
 from functools import partial
 
 from voice.gateway.unheard import Piece, Unheard
@@ -30,6 +30,8 @@ from voice.sessions.memory import Before
 _SERVICE_RESTART = 1012
 # Going away, no code, cut off, failed on the way: a network's doing. Any other code is somebody's wish.
 _BREAKS = {1001, 1005, 1006, 1011, 1013, 1014, 1015}
+# What is still true when another process goes on.
+_LASTING = tuple(f'{{"type":"{kind}' for kind in ("caption.", "task.completed", "model.changed"))
 # A browser reports every 100 ms while it plays. One that does not, and says nothing else, is not there.
 _SILENT_S = 3.0
 # How long a browser that is back may take to receive what it missed.
@@ -181,6 +183,16 @@ class WidgetCaller:
         self.lost = asyncio.get_running_loop().create_future()
         self._back.set()
         return True
+
+    def messages(self) -> list[tuple[int, str]]:
+        """Return what the browser may have missed, for the process that goes on with it."""
+        return [(number, text) for number, text in self._unheard.messages() if text.startswith(_LASTING)]
+
+    async def tell_again(self, messages: Iterable[tuple[int, str]], received_messages: int) -> None:
+        """Tell what another process has told, where the browser has received so many messages only."""
+        for number, text in messages:
+            if number >= received_messages:
+                await self._tell(text)
 
     @property
     def is_given_up(self) -> bool:

@@ -6,7 +6,6 @@ from uuid import UUID
 
 from django.db import transaction
 from django.db.models import Case, F, Q, QuerySet, Value, When
-from django.db.models.functions import Coalesce
 from django.utils import timezone
 
 from voice.admission import networks
@@ -84,11 +83,21 @@ def claim_end(call: Call) -> bool:
     return bool(ours.update(hang_up_wanted=True))
 
 
-def let_go(call: Call) -> None:
-    """Leave a live call to whichever process its caller comes back to, and else to the sweep; a repeat is harmless."""
-    now = timezone.now()
+@transaction.atomic
+def let_go(call: Call, turns: Iterable[TurnTimes], words: Sequence[TurnText]) -> None:
+    """Leave a live call to whichever process its caller comes back to, and else to the sweep; a repeat is harmless.
+
+    What may be kept of it is written down, for nobody may come. Nothing is done to a call that was taken over already.
+    """
     ours = Session.objects.filter(pk=call.session_id, generation=call.generation, state=SessionState.LIVE)
-    ours.update(seen_at=now, away_since=Coalesce("away_since", now), hang_up_reason=EndReason.SHUTTING_DOWN)
+    session = ours.select_for_update(of=("self",)).first()
+    if session is None:
+        return
+    session.seen_at, session.hang_up_reason = timezone.now(), EndReason.SHUTTING_DOWN
+    session.away_since = session.away_since or session.seen_at
+    session.save(update_fields=["seen_at", "away_since", "hang_up_reason"])
+    save_turns(session, turns)
+    store.save(session, words)
 
 
 def _decided_alone(sessions: QuerySet[Session]) -> dict[UUID, EndReason]:
@@ -135,7 +144,7 @@ def end(
 
 
 def save_turns(session: Session, turns: Iterable[TurnTimes]) -> None:
-    """Write down the turns of a call, over what is there of them."""
+    """Write down the turns of a call, over what is there of them (more of them than there were, or as many)."""
     Turn.objects.bulk_create(
         [_turn_row(session, index, turn) for index, turn in enumerate(turns)],
         update_conflicts=True,

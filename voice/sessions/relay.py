@@ -95,12 +95,12 @@ class Relay:
         self.began_at = now - before.elapsed_s if before else now
         self.state = ConversationState(context_tokens=0)
         self.playback = Playback()
-        self.turns = Turns(self.began_at, memory.turns if memory else ())
+        self.turns = Turns(self.began_at, before.turns if before else ())
         self.completed_task = memory.completed_task if memory else ""
         if memory:
             so_far, self.state.caller_was_answered = memory.so_far, memory.was_answered
         self._spoken = Spoken()
-        recorded = memory.words if memory else None
+        recorded = before.words if before else None
         self._words = Words(are_kept=call.records_words, so_far=so_far, recorded=recorded)
         self.gate = ResponseGate(
             meter,

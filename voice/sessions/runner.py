@@ -215,7 +215,7 @@ async def _let_go(call: Call, relay: Conversation, handover: Handover | None, *,
             log.exception("last usage not recorded")
     await relay.hang_up()
     if not is_taken:
-        await in_ledger_thread(records.let_go, call)
+        await in_ledger_thread(records.let_go, call, relay.turns.all(), relay.words())
     log.info("call let go", is_taken=is_taken)
 
 

@@ -4,8 +4,10 @@ A session's generation says whose it is. It is raised under the row's lock, so o
 and the sweep closes no call that was taken; whoever held it before finds the number raised and lets go.
 """
 
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields
 from datetime import datetime, timedelta
+from typing import Any
 from uuid import UUID
 
 from django.conf import settings
@@ -14,10 +16,12 @@ from django.db.models import Max
 from django.utils import timezone
 
 from voice.metering.receipt import receipt_of
-from voice.models import EndReason, Outcome, Rung, RungKind, Session, SessionState
+from voice.models import EndReason, Outcome, Rung, RungKind, Session, SessionState, Turn
 from voice.sessions import records
 from voice.sessions.call import Call
 from voice.sessions.runner import Ended
+from voice.sessions.turns import TurnTimes
+from voice.transcripts import store
 
 # A live call is looked at this often (alive.py), and the clocks of two machines are not quite the same.
 _SEEN_LATE_S = 7
@@ -42,7 +46,10 @@ class EndedMeanwhile(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Taken:
-    """A call as it is taken over. `rung` is the first that is free; `is_voice`: it began by being talked to."""
+    """A call as it is taken over. `rung` is the first that is free; `is_voice`: it began by being talked to.
+
+    `may_be_held`: its process has not let go of it. `turns` and `words` are what one that did has written down.
+    """
 
     call: Call
     elapsed_s: float
@@ -51,6 +58,8 @@ class Taken:
     used_micro: int
     is_voice: bool
     may_be_held: bool
+    turns: Sequence[TurnTimes]
+    words: Mapping[str, Any]
 
 
 def take_over(session_id: UUID) -> Taken:
@@ -81,6 +90,7 @@ def take_over(session_id: UUID) -> Taken:
             used_micro=session.captured_micro,
             is_voice=session.is_voice,
             may_be_held=not is_let_go,
+            **_written_down(session),
         )
 
 
@@ -110,6 +120,13 @@ def _next_rung(session: Session, call: Call) -> int:
         )
         return 1
     return int(last) + 1
+
+
+def _written_down(session: Session) -> dict[str, Any]:
+    rows, words = list(Turn.objects.filter(session=session)), store.words_of(session.pk)
+    turns = [TurnTimes(**{field.name: getattr(row, field.name) for field in fields(TurnTimes)}) for row in rows]
+    texts = {row.item_id: words[row.index] for row in rows if row.index in words}
+    return {"turns": turns, "words": {"texts": texts, "final": list(texts)}}
 
 
 def _is_within(then: datetime, now: datetime, late_s: int) -> bool:

@@ -23,7 +23,7 @@ _LONGEST_CALL_ID = 120
 
 
 def save(session: Session, turn_texts: Sequence[TurnText]) -> Transcript | None:
-    """Keep a call's words in the caller's transaction; None when there are none, or they may not be kept.
+    """Keep a call's words in the caller's transaction, over what is kept of them; None when there are none, or may be.
 
     Asked again of the row: a caller who was forgotten during the call is not remembered by its end.
     """
@@ -31,19 +31,32 @@ def save(session: Session, turn_texts: Sequence[TurnText]) -> Transcript | None:
         return None
     rules, now = rules_of(session.organisation_id), timezone.now()
     kept_days = min(rules.kept_days, kept_days_promised(session) or rules.kept_days)
-    transcript = Transcript.objects.create(
+    transcript, _ = Transcript.objects.update_or_create(
         session=session,
-        organisation_id=session.organisation_id,
-        created_at=now,
-        deletes_at=now + timedelta(days=kept_days),
-        redacted_at=now if rules.redacts else None,
+        defaults={
+            "organisation_id": session.organisation_id,
+            "created_at": now,
+            "deletes_at": now + timedelta(days=kept_days),
+            "redacted_at": now if rules.redacts else None,
+        },
     )
     texts = [(turn.index, _storable(turn.text)) for turn in turn_texts]
     TranscriptTurn.objects.bulk_create(
-        TranscriptTurn(transcript=transcript, index=index, text=redacted(text) if rules.redacts else text)
-        for index, text in texts
+        [
+            TranscriptTurn(transcript=transcript, index=index, text=redacted(text) if rules.redacts else text)
+            for index, text in texts
+        ],
+        update_conflicts=True,
+        unique_fields=["transcript", "index"],
+        update_fields=["text"],
     )
     return transcript
+
+
+def words_of(session_id: UUID) -> dict[int, str]:
+    """Return the words that are kept of a call that goes on, by the index of their turn."""
+    kept = TranscriptTurn.objects.filter(transcript__session_id=session_id)
+    return dict(kept.values_list("index", "text"))
 
 
 def save_fields(session_id: UUID, call_id: str, task_name: str, fields: Mapping[str, str]) -> None:

@@ -2,6 +2,11 @@
 
 const TIMEOUT_MS = 20_000;
 const RETRY_AFTER_MAX_S = 24 * 3600;
+// A process that is being restarted sends callers to the next one, which may be itself, a moment later.
+const RESTARTS_MAX = 5;
+const RESTART_PAUSE_MS = 700;
+
+const pauseFor = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
 
 export class AdmissionRefused extends Error {
   constructor(code, { message = "", status = 0, retry_after_s = null } = {}) {
@@ -63,16 +68,29 @@ function codeOfStatus(status) {
   return status >= 500 ? "internal_error" : "invalid_request";
 }
 
+async function pastRestarts(ask, { pause, signal }) {
+  for (let restarts = 0; ; restarts += 1) {
+    const response = await ask();
+    if (response.ok) {
+      return response;
+    }
+    const refusal = await refusalOf(response);
+    if (refusal.code !== "restarting" || restarts >= RESTARTS_MAX) {
+      throw refusal;
+    }
+    await pause(RESTART_PAUSE_MS);
+    signal?.throwIfAborted();
+  }
+}
+
 /**
  * POST /v1/voice/sessions. Answers { id, ticket, websocket_url, model_asked, model_served, model_reason, expires_at }.
  * Throws AdmissionRefused, or an AbortError when `signal` was aborted.
  */
 export async function requestSession(url, { agent, captcha, voice, language, consent, consent_version }, options = {}) {
-  const settings = { fetch: globalThis.fetch.bind(globalThis), ...options };
-  const response = await post(url, { agent, captcha, voice, language, consent, consent_version }, settings);
-  if (!response.ok) {
-    throw await refusalOf(response);
-  }
+  const settings = { fetch: globalThis.fetch.bind(globalThis), pause: pauseFor, ...options };
+  const body = { agent, captcha, voice, language, consent, consent_version };
+  const response = await pastRestarts(() => post(url, body, settings), settings);
   const session = await jsonOf(response);
   if (typeof session?.id !== "string" || typeof session.ticket !== "string" || typeof session.websocket_url !== "string") {
     throw new AdmissionRefused("internal_error", { status: response.status });

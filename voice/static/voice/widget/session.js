@@ -18,6 +18,7 @@ const MAINTENANCE = new Set([
   "organisation_suspended",
   "agent_paused",
   "calls_paused",
+  "restarting",
   "model_unknown",
   "model_unavailable",
   "model_not_priced",
