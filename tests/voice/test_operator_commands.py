@@ -144,7 +144,7 @@ def test_a_model_is_switched_for_everybody_and_that_is_written_down():
 def test_live_calls_are_moved_when_that_is_said(settings, monkeypatch):
     seed_catalogue()
     moved = []
-    monkeypatch.setattr(model_status, "move_calls_of", moved.append)
+    monkeypatch.setattr(model_status, "move_calls_of", lambda slug: moved.append(slug) or True)
     settings.REDIS_URL = "redis://redis.internal"
     run("model_status", "gpt-realtime-mini", "maintenance")
     run("model_status", "gpt-realtime", "maintenance", move_calls=True)

@@ -128,10 +128,9 @@ class Switching(ModelAdmin[CatalogueModel]):
                 action="move_calls",
                 selected=models,
             )
-        for model in models:
-            control.move_calls_of(model.slug)
-        log_changes(request, models, "Moved live calls away.")
-        self.message_user(request, f"{_calls(live)} told to move.", messages.SUCCESS)
+        told = [model for model in models if control.move_calls_of(model.slug)]
+        log_changes(request, told, "Moved live calls away.")
+        _say_what_moves(self, request, live, all_told=len(told) == len(models))
         return None
 
     def _switch(self, request: HttpRequest, models: list[CatalogueModel], new: NewStatus) -> None:
@@ -247,10 +246,9 @@ class ModelOverrideAdmin(ModelAdmin[ModelOverride]):
                 action="move_calls",
                 selected=overrides,
             )
-        for override in overrides:
-            control.move_calls_of(override.model.slug, override.organisation_id)
-        log_changes(request, overrides, "Moved live calls away.")
-        self.message_user(request, f"{_calls(total)} told to move.", messages.SUCCESS)
+        told = [each for each in overrides if control.move_calls_of(each.model.slug, each.organisation_id)]
+        log_changes(request, told, "Moved live calls away.")
+        _say_what_moves(self, request, total, all_told=len(told) == len(overrides))
         return None
 
     @admin.display(description="offered as", ordering="status")
@@ -291,6 +289,13 @@ def _live_calls(models: list[CatalogueModel]) -> QuerySet[Session]:
 
 def _calls(number: int) -> str:
     return f"{number} live call{'' if number == 1 else 's'}"
+
+
+def _say_what_moves(desk: ModelAdmin[Any], request: HttpRequest, live: int, *, all_told: bool) -> None:
+    if all_told:
+        desk.message_user(request, f"{_calls(live)} told to move.", messages.SUCCESS)
+    else:
+        desk.message_user(request, "Not every call could be told to move: the channel layer is away.", messages.ERROR)
 
 
 def _stand_ins(models: list[CatalogueModel]) -> list[str]:

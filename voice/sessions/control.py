@@ -63,15 +63,13 @@ async def let_go_of(session_id: UUID, generation: int) -> None:
         log.warning("order not sent", reason="taken over", error=type(error).__name__)
 
 
-def move_calls_of(model_slug: str, organisation_id: UUID | None = None) -> None:
+def move_calls_of(model_slug: str, organisation_id: UUID | None = None) -> bool:
     """Have the live calls that this model serves, of everybody or of one organisation, go on with another.
 
-    A call that was over in this moment ignores it.
+    Return False when they could not be told: nothing else tells them. A call that is over by then ignores it.
     """
-    layer: Any = get_channel_layer()
-    message = {"type": "call.move", "model": model_slug, "reason": "maintenance"}
     group = _organisation_group(organisation_id) if organisation_id else _EVERY_CALL
-    async_to_sync(layer.group_send)(group, message)
+    return _send(group, {"type": "call.move", "model": model_slug, "reason": "maintenance"})
 
 
 @contextlib.asynccontextmanager
@@ -149,13 +147,19 @@ class Orders:
 
 
 def _order(group: str, reason: EndReason, **extra: str) -> None:
+    # What was decided is written, and found by each call within seconds: an operator who pauses everything while Redis
+    # is away must not be told that it failed.
+    _send(group, {"type": "call.end", "reason": str(reason.value), **extra})
+
+
+def _send(group: str, message: dict[str, str]) -> bool:
     layer: Any = get_channel_layer()
     try:
-        async_to_sync(layer.group_send)(group, {"type": "call.end", "reason": str(reason.value), **extra})
-    except Exception as error:
-        # The boundary to whichever layer it is. What was decided is written, and found by each call within seconds: an
-        # operator who pauses everything while Redis is away must not be told that it failed.
-        log.warning("order not sent", reason=str(reason.value), error=type(error).__name__)
+        async_to_sync(layer.group_send)(group, message)
+    except Exception as error:  # the boundary to whichever layer it is
+        log.warning("order not sent", reason=message["reason"], error=type(error).__name__)
+        return False
+    return True
 
 
 def _session_group(session_id: UUID) -> str:

@@ -6,6 +6,7 @@ from django.utils import timezone
 
 from voice.audio import SAMPLE_RATE
 from voice.history import truncation_of
+from voice.languages import language_name
 from voice.sessions.call import Call
 from voice.sessions.tools import tools_of
 
@@ -34,8 +35,14 @@ _PCM = {"type": "audio/pcm", "rate": SAMPLE_RATE}
 
 def instructions_of(call: Call) -> str:
     greeting = f"Greeting: {call.greeting.strip()}" if call.greeting.strip() else ""
-    parts = [call.instructions.strip(), greeting, _today(), _MANNER]
+    parts = [call.instructions.strip(), greeting, _today(), _MANNER, _spoken_in(call.language)]
     return "\n\n".join(part for part in parts if part)
+
+
+def _spoken_in(language: str) -> str:
+    # All of the above may be English, and a model follows it.
+    name = language_name(language)
+    return "" if name in ("", "English") else f"Speak {name}, unless the caller prefers another language."
 
 
 def _today() -> str:

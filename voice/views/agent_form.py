@@ -11,25 +11,11 @@ from django.utils import timezone
 from billing.ledger import MICRO
 from voice.agents import COLLECTED_NAME, LONGEST_DESCRIPTION, MOST_COLLECTED, TAKEN_TASK_NAMES
 from voice.catalogue.providers import offered_to
+from voice.languages import LANGUAGES
 from voice.models import Agent, CatalogueModel, ModelStatus, TranscriptPolicy
 from voice.models.catalogue import ModelKind
 
 MOST_ORIGINS = 20
-# What OpenAI's models and Sarvam's hear and speak. The call's page has words of its own in fewer: it is English then.
-LANGUAGES = [
-    ("en", "English"), ("af", "Afrikaans"), ("ar", "Arabic"), ("hy", "Armenian"), ("az", "Azerbaijani"),
-    ("be", "Belarusian"), ("bn", "Bengali"), ("bs", "Bosnian"), ("bg", "Bulgarian"), ("ca", "Catalan"),
-    ("zh", "Chinese"), ("hr", "Croatian"), ("cs", "Czech"), ("da", "Danish"), ("nl", "Dutch"), ("et", "Estonian"),
-    ("tl", "Filipino"), ("fi", "Finnish"), ("fr", "French"), ("gl", "Galician"), ("de", "German"), ("el", "Greek"),
-    ("gu", "Gujarati"), ("he", "Hebrew"), ("hi", "Hindi"), ("hu", "Hungarian"), ("is", "Icelandic"),
-    ("id", "Indonesian"), ("it", "Italian"), ("ja", "Japanese"), ("kn", "Kannada"), ("kk", "Kazakh"),
-    ("ko", "Korean"), ("lv", "Latvian"), ("lt", "Lithuanian"), ("mk", "Macedonian"), ("ms", "Malay"),
-    ("ml", "Malayalam"), ("mi", "Maori"), ("mr", "Marathi"), ("ne", "Nepali"), ("no", "Norwegian"), ("or", "Odia"),
-    ("fa", "Persian"), ("pl", "Polish"), ("pt", "Portuguese"), ("pa", "Punjabi"), ("ro", "Romanian"),
-    ("ru", "Russian"), ("sr", "Serbian"), ("sk", "Slovak"), ("sl", "Slovenian"), ("es", "Spanish"), ("sw", "Swahili"),
-    ("sv", "Swedish"), ("ta", "Tamil"), ("te", "Telugu"), ("th", "Thai"), ("tr", "Turkish"), ("uk", "Ukrainian"),
-    ("ur", "Urdu"), ("vi", "Vietnamese"), ("cy", "Welsh"),
-]  # fmt: skip
 
 
 class CollectsField(forms.CharField):

@@ -128,7 +128,12 @@ def test_a_breaker_that_is_closed_is_left(desk, mini):
 @pytest.fixture
 def moved(monkeypatch):
     models = []
-    monkeypatch.setattr(control, "move_calls_of", lambda *whose: models.append(whose))
+
+    def move(*whose):
+        models.append(whose)
+        return True
+
+    monkeypatch.setattr(control, "move_calls_of", move)
     return models
 
 

@@ -115,6 +115,14 @@ async def test_moving_the_calls_of_one_organisation_moves_no_others():
     assert (theirs.moved, others.moved) == (["maintenance"], [])
 
 
+async def test_a_move_that_could_not_be_sent_is_said_to_have_failed(monkeypatch):
+    async def is_away(self, group, message):
+        raise ConnectionError
+
+    monkeypatch.setattr(InMemoryChannelLayer, "group_send", is_away)
+    assert await sync_to_async(control.move_calls_of)("gpt-realtime-mini") is False
+
+
 async def test_a_conversation_that_cannot_move_stays():
     async with control.orders_for(make_call()) as orders:
         await sync_to_async(control.move_calls_of)("gpt-realtime-mini")

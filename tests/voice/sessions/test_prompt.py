@@ -21,6 +21,18 @@ def test_the_model_is_told_which_day_it_is():
     assert f"Today is {today:%A, %B} {today.day}, {today.year}." in instructions_of(make_call())
 
 
+@pytest.mark.parametrize("language", ["ta", "ta-IN"])
+def test_the_model_is_told_to_speak_the_language_of_the_call(language):
+    assert instructions_of(make_call(language=language)).endswith(
+        "Speak Tamil, unless the caller prefers another language."
+    )
+
+
+@pytest.mark.parametrize("language", ["en", "en-GB", "", "tlh"])
+def test_a_call_in_english_or_in_no_known_language_is_told_of_none(language):
+    assert "Speak " not in instructions_of(make_call(language=language)).replace("Speak in short", "")
+
+
 def test_a_call_speaks_and_listens_in_the_format_the_browser_uses():
     audio = session_of(make_call())["audio"]
     pcm = {"type": "audio/pcm", "rate": 24000}

@@ -4,9 +4,9 @@ from accounts.models import Membership, Role
 from tests.factories import make_agent, make_session
 from voice import agents as rules
 from voice.agents import TEMPLATES
+from voice.languages import LANGUAGES
 from voice.models import Agent, CatalogueModel
 from voice.upstream.pipeline import sarvam
-from voice.views.agent_form import LANGUAGES
 from voice.words import languages, words_of
 
 

@@ -40,7 +40,8 @@ class Command(BaseCommand):
         set_status([model.pk], NewStatus(status, note, _moment(options["until"])), who=options["by"])
         self.stdout.write(f"{slug}: {before} before, {status} now.")
         if options["move_calls"]:
-            move_calls_of(slug)
+            if not move_calls_of(slug):
+                raise CommandError("Its live calls could not be told: Redis does not answer. Its status is changed.")
             self.stdout.write("Its live calls were told to go on with another model.")
 
     def _list(self, slug: str | None) -> None:
