@@ -1,20 +1,16 @@
 """A customer's Realtime program on a websocket as the conversation's client: frames in, checked; events out."""
 
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from functools import partial
 from typing import Any
 
 from voice.gateway.inbound_limits import Window
 from voice.gateway.realtime_closings import error_event
 from voice.gateway.realtime_rules import RequestRefused, Terms, appended, read
+from voice.gateway.sockets import PastAsgi, Receive, Send
 from voice.sessions.caller import CallerBrokeProtocol, CallerGone
 from voice.sessions.client import Appended, ClientEvent, Refusal
-
-Receive = Callable[[], Awaitable[Any]]
-Send = Callable[[Any], Awaitable[None]]
-# `listen` and `send` of config/picows_websocket.py: a way past ASGI.
-Direct = Mapping[str, Callable[..., Any]]
 
 _WINDOW_S = 10.0
 # A recorded file is sent faster than it was spoken, and history is replayed at once: generous, and still a bound.
@@ -40,7 +36,7 @@ class RealtimeClient:
         send: Send,
         terms: Terms,
         early: Sequence[Any] = (),
-        direct: Direct | None = None,
+        direct: PastAsgi | None = None,
     ) -> None:
         self._receive, self._send, self._terms = receive, send, terms
         self._direct = direct

@@ -15,11 +15,12 @@ from voice.admission.key_holders import Holder, authenticate_bearer
 from voice.admission.key_limits import count_wrong_key
 from voice.admission.refusals import Refusal as AdmissionRefusal
 from voice.gateway import realtime_closings as closings
-from voice.gateway.realtime_client import Direct, RealtimeClient, Receive, Send
+from voice.gateway.realtime_client import RealtimeClient
 from voice.gateway.realtime_closings import Closing, closing_for, closing_for_refusal, closing_for_request, last_words
 from voice.gateway.realtime_handshake import Handshake, read_handshake
 from voice.gateway.realtime_opening import Opened, open_session
 from voice.gateway.realtime_rules import MODEL_CHARS_MAX, RequestRefused, parse
+from voice.gateway.sockets import PastAsgi, Receive, Send, past_asgi
 from voice.gateway.widget_consumer import WidgetConsumer
 from voice.gateway.widget_protocol import SUBPROTOCOL as WIDGET_SUBPROTOCOL
 from voice.metering.executor import in_ledger_thread
@@ -73,8 +74,7 @@ class RealtimeConsumer(AsyncConsumer):
             await _refuse_handshake(scope, send, "unavailable")
             return
         await send({"type": "websocket.accept", "subprotocol": handshake.subprotocol})
-        direct = (scope.get("extensions") or {}).get("parley.direct")
-        await _serve(handshake, holder, receive, send, direct)
+        await _serve(handshake, holder, receive, send, past_asgi(scope))
 
 
 class VoiceSessionsConsumer(AsyncConsumer):
@@ -100,7 +100,7 @@ def _holder_of(key: str, origin: str, client_ip: str) -> Holder:
 
 
 async def _serve(
-    handshake: Handshake, holder: Holder | None, receive: Receive, send: Send, direct: Direct | None
+    handshake: Handshake, holder: Holder | None, receive: Receive, send: Send, direct: PastAsgi | None
 ) -> None:
     try:
         if handshake.is_beta:

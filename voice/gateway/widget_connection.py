@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 
 from voice.gateway import widget_protocol
 from voice.gateway.inbound_limits import InboundLimits
+from voice.gateway.sockets import PastAsgi, Receive, Send
 from voice.gateway.widget_protocol import InvalidMessage
 from voice.sessions.caller import Audio, CallerEvent, HungUp, ModeChosen, Muted, Played, Text
 
@@ -15,10 +16,6 @@ from voice.sessions.caller import Audio, CallerEvent, HungUp, ModeChosen, Muted,
 _DROPPED = 1006
 
 T = TypeVar("T")
-Receive = Callable[[], Awaitable[Any]]
-Send = Callable[[Any], Awaitable[None]]
-# `listen` and `send` of config/picows_websocket.py: a way past ASGI.
-Direct = Mapping[str, Callable[..., Any]]
 
 
 class ConnectionLost(Exception):
@@ -36,7 +33,7 @@ class WidgetConnection:
     audio and reports need no task to be woken.
     """
 
-    def __init__(self, receive: Receive, send: Send, direct: Direct | None = None) -> None:
+    def __init__(self, receive: Receive, send: Send, direct: PastAsgi | None = None) -> None:
         self._receive, self._send, self._direct = receive, send, direct
         self._limits = InboundLimits()
         self._waiting: set[asyncio.Task[Any]] = set()

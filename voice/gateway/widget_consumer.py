@@ -23,8 +23,9 @@ from voice.gateway.close_codes import Closing, closing_for
 from voice.gateway.realtime_handshake import Handshake, read_handshake
 from voice.gateway.resume_tokens import ResumeToken, new_token, read_token
 from voice.gateway.resuming import ResumableCall
+from voice.gateway.sockets import Receive, Send, past_asgi
 from voice.gateway.widget_caller import WidgetCaller
-from voice.gateway.widget_connection import Receive, Send, WidgetConnection
+from voice.gateway.widget_connection import WidgetConnection
 from voice.gateway.widget_protocol import SUBPROTOCOL, InvalidMessage, serialise
 from voice.metering.executor import in_ledger_thread
 from voice.metering.settlement import settle_session
@@ -81,8 +82,7 @@ class WidgetConsumer(AsyncConsumer):
 
 
 async def _serve(scope: Any, receive: Receive, send: Send) -> None:
-    direct = (scope.get("extensions") or {}).get("parley.direct")
-    connection, page = WidgetConnection(receive, send, direct), read_handshake(scope)
+    connection, page = WidgetConnection(receive, send, past_asgi(scope)), read_handshake(scope)
     first = await _first_message(receive)
     if stopping.is_stopping():
         raise _GoElsewhere
