@@ -1,6 +1,6 @@
 """How much one browser may send: audio at up to twice real time, and a few dozen messages a second."""
 
-from collections import deque
+from array import array
 
 from voice.audio import BYTES_PER_MS
 
@@ -16,25 +16,31 @@ _MESSAGES_MAX = int(50 * _MESSAGES_WINDOW_S)
 class Window:
     """A sum over the last seconds, kept in slices so that its memory is bounded whatever arrives."""
 
+    __slots__ = ("_amounts", "_began_at", "_most", "_sum", "_window_s")
+
     def __init__(self, most: int, window_s: float) -> None:
         self._most, self._window_s = most, window_s
-        self._slices: deque[list[float]] = deque()
+        # When each slice began, and its amount: plain numbers take a tenth of what a list for each slice would.
+        self._began_at = array("d")
+        self._amounts = array("q")
         self._sum = 0
 
     def add(self, amount: int, now: float) -> bool:
         """Count an amount; return False when there is too much in the window."""
-        while self._slices and now - self._slices[0][0] > self._window_s:
-            self._sum -= int(self._slices.popleft()[1])
-        if self._slices and now - self._slices[-1][0] < self._window_s / _SLICES:
-            self._slices[-1][1] += amount
+        while self._began_at and now - self._began_at[0] > self._window_s:
+            del self._began_at[0]
+            self._sum -= self._amounts.pop(0)
+        if self._began_at and now - self._began_at[-1] < self._window_s / _SLICES:
+            self._amounts[-1] += amount
         else:
-            self._slices.append([now, amount])
+            self._began_at.append(now)
+            self._amounts.append(amount)
         self._sum += amount
         return self._sum <= self._most
 
     def take_back(self, amount: int) -> None:
         """Do not count what was added last."""
-        self._slices[-1][1] -= amount
+        self._amounts[-1] -= amount
         self._sum -= amount
 
 
