@@ -2,6 +2,7 @@
 
 import asyncio
 import math
+import threading
 
 import pytest
 from channels.db import database_sync_to_async as in_thread
@@ -13,6 +14,7 @@ from tests.fakes.scripted_upstream import ScriptedUpstream, Step, spoken_answer,
 from tests.flows.books import AUDIO_OUT, TEXT_IN, TEXT_OUT, response_micro
 from tests.flows.rungs import NEXT_USAGE, Dialled, call_to, going_on, told
 from tests.flows.script import GREETING_USAGE, SESSION_STEP, SPEECH, begun, caller_says, greeting
+from voice.catalogue import breaker
 from voice.models import CatalogueModel, EndReason, Rate, Rung, Session
 from voice.sessions import moving as moving_module
 from voice.sessions import relay as relay_module
@@ -293,6 +295,23 @@ async def test_the_models_that_held_a_call_are_on_the_books_while_it_goes_on(age
     rows = Rung.objects.filter(session=call.session_id).order_by("index").values_list("index", "reason")
     assert await in_thread(list)(rows) == [(0, ""), (1, "upstream_dropped"), (2, "upstream_unreachable")]
     await hangs_up(call)
+
+
+async def test_the_next_answer_does_not_wait_for_the_breaker_to_be_told(agent, dialled, monkeypatch):
+    """When a provider goes down, all its calls tell the same breaker at once."""
+    is_heard, told_of = threading.Event(), []
+
+    def failed(slug, *_):
+        assert is_heard.wait(20)
+        told_of.append(slug)
+
+    monkeypatch.setattr(breaker, "failed", failed)
+    dialled(greeting(emit=begun("Hello there"), then="drop"), going_on("agent: Hello there"))
+    call = await call_to(agent)
+    await hears(call, "item_2")
+    is_heard.set()
+    await hangs_up(call)
+    assert told_of == ["gpt-realtime-mini"]
 
 
 async def test_what_a_new_model_is_told_of_the_call_the_caller_is_not(agent, dialled):

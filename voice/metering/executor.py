@@ -18,6 +18,8 @@ T = TypeVar("T")
 _THREADS = 2 if "sqlite" in settings.DATABASES["default"]["ENGINE"] else 8
 
 _executor = ThreadPoolExecutor(_THREADS, thread_name_prefix="ledger")
+# What nobody waits for. One thread: when a provider goes down all its calls tell so at once, of the same few rows.
+_reports = ThreadPoolExecutor(1, thread_name_prefix="report")
 
 
 async def in_ledger_thread(fn: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
@@ -25,9 +27,18 @@ async def in_ledger_thread(fn: Callable[P, T], *args: P.args, **kwargs: P.kwargs
 
     Cancelling the caller does not stop `fn`: what it writes is written, or not at all.
     """
+    return await _in_thread_of(_executor, partial(fn, *args, **kwargs))
+
+
+async def in_report_thread(fn: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+    """As in_ledger_thread, behind other reports and in the way of no ledger work."""
+    return await _in_thread_of(_reports, partial(fn, *args, **kwargs))
+
+
+async def _in_thread_of(executor: ThreadPoolExecutor, fn: Callable[[], T]) -> T:
     context = contextvars.copy_context()
-    call = partial(context.run, _with_fresh_connection, partial(fn, *args, **kwargs))
-    return await asyncio.get_running_loop().run_in_executor(_executor, call)
+    call = partial(context.run, _with_fresh_connection, fn)
+    return await asyncio.get_running_loop().run_in_executor(executor, call)
 
 
 def _with_fresh_connection(call: Callable[[], T]) -> T:

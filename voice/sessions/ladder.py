@@ -15,7 +15,7 @@ from django.db import DatabaseError
 
 from voice.catalogue import breaker
 from voice.metering.errors import OutOfCredit
-from voice.metering.executor import in_ledger_thread
+from voice.metering.executor import in_ledger_thread, in_report_thread
 from voice.sessions import records
 from voice.sessions.call import Call
 from voice.sessions.connect import connect
@@ -146,7 +146,7 @@ class Ladder:
         """Tell the models' breakers what became of them. That it cannot be told is no reason to end a call."""
         due, self._due = self._due, []
         if due:
-            await in_ledger_thread(_do_all, due)
+            await in_report_thread(_do_all, due)
 
     async def _reach(self, call: Call) -> tuple[Call, Upstream] | None:
         try:

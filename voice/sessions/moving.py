@@ -83,6 +83,7 @@ class Moving:
         self._meter, self._tell, self._notices, self._is_leaving = meter, tell, notices, is_leaving
         self.is_moving = False
         self._has_answered = False
+        self._reporting: set[asyncio.Task[None]] = set()
         # Items of upstreams that are gone: the one that is there knows nothing of them.
         self.left_behind: set[str] = set()
         # What the one that is there was told of the call, by the ids of what it tells of: under which ids.
@@ -232,8 +233,10 @@ class Moving:
         await self._tell(own_events.model_changed(call.model_served, call.model_reason, voice=call.is_voice))
 
     def _report(self) -> None:
-        # Beside the other jobs for the database: nobody waits for it.
-        self._gate.record(self._ladder.report)
+        # Not by the gate: the next answer is asked for when the gate's records are on the books, and not later.
+        report = asyncio.create_task(self._ladder.report())
+        self._reporting.add(report)
+        report.add_done_callback(self._reporting.discard)
 
     # What is wanted: by the operator, by the caller, or because a session's time is up.
 
@@ -337,7 +340,9 @@ class Moving:
         return replacement
 
     async def close(self) -> None:
-        """Let go of an upstream that was found and is not needed any more."""
+        """Let go of an upstream that was found and is not needed any more; see that the breakers were told."""
+        if self._reporting:
+            await asyncio.wait(self._reporting)
         if self._replacement is None:
             return
         self._replacement.cancel()
