@@ -556,10 +556,12 @@ async def test_a_model_that_cannot_be_reached_ends_the_call_with_what_it_had_cos
     with elsewhere():
         back = Browser()
         await back.resumes(page)
-        await refused(back, "upstream_unavailable")
+        ended = await back.until("session.ended")
+        assert await back.until_closed() == 1000
     books = await in_thread(closed_books)(await in_thread(only_session)())
+    assert (ended["reason"], ended["receipt"]["total_micro"]) == ("upstream_failed", GREETING_MICRO)
     assert (books.session.end_reason, books.cost_micro) == (EndReason.UPSTREAM_FAILED, GREETING_MICRO)
-    assert await books.session.turns.acount() == 1
+    assert await books.session.turns.acount() == 1 and memory.kept == {}
 
 
 # What cannot go on elsewhere.

@@ -97,7 +97,7 @@ async def hold_conversation(
 
     `may_change_model`: whatever stands in for the call's model will do, down to one that is only written to.
     `handover`: another process may go on with it. Raises HandedOver, with nothing settled, when one does or is to.
-    Raises UpstreamError when no model could be reached: nothing was said here, and nothing is charged for it.
+    Raises UpstreamError when no model could be reached for a call that begins: nothing is charged for it.
     """
     structlog.contextvars.bind_contextvars(session_id=str(call.session_id), organisation_id=str(call.organisation_id))
     before = handover.before if handover else None
@@ -106,8 +106,12 @@ async def hold_conversation(
         meter = await Meter.open(call.session_id)
         reached = await _reach(call, ladder, meter, before)
     except BaseException as error:
-        await asyncio.shield(_settle(call, ladder, _why_not_begun(error), before=before))
-        raise
+        ended = await asyncio.shield(_settle(call, ladder, _why_not_begun(error), before=before))
+        if handover is None or before is None or not isinstance(error, UpstreamError):
+            raise
+        # What another process held of it was paid for: its caller is told how it ended, and what it cost.
+        await handover.forget()
+        return ended
     relay = opens(reached, meter)
     reason, code = EndReason.SHUTTING_DOWN, ""  # what it is when this task is cancelled from outside
     try:
