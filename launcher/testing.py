@@ -161,7 +161,8 @@ def bulk_part(reports: Path) -> Part:
 
 def crash_part(reports: Path) -> Part:
     """The tests that kill real processes step after step, each of which has a quick relative in `bulk_part`."""
-    part = pytest_part("kills", reports, ["-m", "crash", *shared_by_workers()])
+    # -vv: a log that says which of them ran, for whoever finds that they took too long.
+    part = pytest_part("kills", reports, ["-vv", "-m", "crash", *shared_by_workers()])
     part.limit_s = CRASH_LIMIT_S
     return part
 
