@@ -10,7 +10,6 @@ and `_send_now`, which it finds in the scope's extensions as `parley.direct`.
 
 import asyncio
 import logging
-from collections import deque
 from collections.abc import Callable, Iterable
 from http import HTTPStatus
 from typing import Any, cast
@@ -69,7 +68,7 @@ class PicowsWebSocket(WSListener, asyncio.Protocol):
         self._request = b""
         self._early = b""
         self._status: int | None = None
-        self._messages: deque[dict[str, Any]] = deque()
+        self._messages: list[dict[str, Any]] = []
         self._reader: asyncio.Future[None] | None = None
         self._writable: asyncio.Future[None] | None = None
         self._is_paused = False
@@ -185,7 +184,7 @@ class PicowsWebSocket(WSListener, asyncio.Protocol):
         while not self._messages:
             self._reader = self._loop.create_future()
             await self._reader
-        message = self._messages.popleft()
+        message = self._messages.pop(0)
         if self._is_paused and len(self._messages) <= _UNREAD_LOW and not self._is_gone:
             self._is_paused = False
             self._raw.resume_reading()

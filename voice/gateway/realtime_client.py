@@ -65,6 +65,8 @@ class RealtimeClient:
             counted = self._audio_frames if isinstance(event, Appended) else self._events
             _within(counted.add(1, now), "too_many_messages")
             yield event
+            # Else they would be kept until the next message, which may be long in coming where audio passes by itself.
+            del message, frame, event
 
     async def send(self, frame: bytes) -> None:
         self._waits_since = time.monotonic()

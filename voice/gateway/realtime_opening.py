@@ -1,5 +1,6 @@
 """How a Realtime session begins: what the address asks for is checked, the session admitted, its terms read."""
 
+import sys
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -116,8 +117,10 @@ def _terms(asked: CatalogueModel, served: CatalogueModel, transcriptions: tuple[
     return Terms(
         model=asked.slug,
         served=served.slug,
-        models=tuple(CatalogueModel.objects.filter(kind=ModelKind.REALTIME).values_list("slug", flat=True)),
-        voices=tuple(map(str, voices)),
+        models=tuple(
+            map(_shared, CatalogueModel.objects.filter(kind=ModelKind.REALTIME).values_list("slug", flat=True))
+        ),
+        voices=tuple(map(_shared, voices)),
         transcription_models=transcriptions,
         is_reasoning=asked.is_reasoning,
         max_output_tokens=asked.max_output_tokens,
@@ -160,8 +163,13 @@ def _transcription_models(served: CatalogueModel, organisation_id: UUID) -> dict
         # Another provider's ears cannot be had beside this one's model.
         is_known = is_known and model.provider_id in (None, served.provider_id)
         if is_known and not offers.why_not(model) and _has_price(model, today):
-            found[model.provider_model[:MODEL_CHARS_MAX]] = model.slug
+            found[_shared(model.provider_model[:MODEL_CHARS_MAX])] = _shared(model.slug)
     return found
+
+
+def _shared(name: object) -> str:
+    """Return one and the same string for all sessions: each keeps every name of the catalogue that it may use."""
+    return sys.intern(str(name))
 
 
 def _has_price(model: CatalogueModel, today: Any) -> bool:

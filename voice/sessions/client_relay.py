@@ -7,11 +7,10 @@ sent one, or a caller's turn that the program's settings say is to be answered. 
 import asyncio
 import re
 import time
-from collections import deque
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from typing import Any, ClassVar
 from uuid import uuid4
 
 import structlog
@@ -56,6 +55,9 @@ _ITEM_ID = re.compile(rb'"item_id"\s*:\s*"([^"\\]{1,128})"')
 _DELTA = re.compile(rb'"delta"\s*:\s*"')
 # Said by the provider about the account of whoever runs this server.
 _NOT_FOR_CLIENTS = {"rate_limits.updated", "parley.meter_changed", "parley.working"}
+
+# An event as the client is to see it, None where it is not.
+_Seen = Awaitable[dict[str, Any] | None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,33 +105,18 @@ class ClientRelay:
         )
         self._created: dict[str, Any] | None = None
         self._requests: dict[str, _Request] = {}
-        self._updates: deque[str] = deque()
+        self._updates: list[str] = []
         # The response that was asked for last; its answer is the next response.created.
         self._asked: tuple[str, _Request] | None = None
         self._running = _Request()
         self._answer_order: Order | None = None
-        self._waiting: deque[ResponseWanted] = deque()
+        self._waiting: list[ResponseWanted] = []
         self._is_cancelled_early = False
         # Turns that the model cut itself, of which some are to be answered; the client answers those it commits.
         self._heard_items: set[str] = set()
         self._uncommitted_bytes = 0
         self._client_active_at = self._upstream_alive_at = now
         self._has_expired = False
-        self._handlers: dict[str, Callable[[dict[str, Any], float], Awaitable[dict[str, Any] | None]]] = {
-            "error": self._on_error,
-            "session.created": self._on_session_created,
-            "session.updated": self._on_session_updated,
-            "input_audio_buffer.speech_started": self._on_speech_started,
-            "input_audio_buffer.speech_stopped": self._on_speech_stopped,
-            "input_audio_buffer.committed": self._on_committed,
-            "input_audio_buffer.cleared": self._on_cleared,
-            TRANSCRIBED: self._on_transcribed,
-            "response.created": self._on_response_created,
-            "response.output_audio_transcript.delta": self._on_text_delta,
-            "response.output_text.delta": self._on_text_delta,
-            "response.function_call_arguments.delta": self._on_text_delta,
-            "response.done": self._on_response_done,
-        }
 
     async def open(self) -> None:
         """Take over who answers; the client sees no session before that is done."""
@@ -146,6 +133,8 @@ class ClientRelay:
             async for event in self._client:
                 self._client_active_at = time.monotonic()
                 await self._do(event)
+                # Else it would be kept until the next one, which may be long in coming where audio passes by itself.
+                del event
             return Stop.CALLER_HUNG_UP
         finally:
             # Nothing is passed on while the session is being closed.
@@ -251,6 +240,7 @@ class ClientRelay:
         try:
             async for frame in self._upstream:
                 await self._pass_on(frame)
+                del frame  # as above
         except UpstreamError:
             if not self._has_expired:
                 raise
@@ -269,9 +259,9 @@ class ClientRelay:
                 self._spoke(*_speech_in(frame), now)
             elif kind in _NOT_FOR_CLIENTS:
                 return
-            elif handler := self._handlers.get(kind):
+            elif handler := self._HANDLERS.get(kind):
                 event = realtime_events.parse(frame)
-                seen = await handler(event, now)
+                seen = await handler(self, event, now)
                 if seen is None:
                     return
                 frame = frame if seen is event else realtime_events.dump(seen)
@@ -303,12 +293,13 @@ class ClientRelay:
         self._created = event
 
     async def _on_session_updated(self, event: dict[str, Any], now: float) -> dict[str, Any]:
-        request = self._requests.pop(self._updates.popleft()) if self._updates else _Request()
+        request = self._requests.pop(self._updates.pop(0)) if self._updates else _Request()
         if request.change:
             self._session.accepted(request.change, event["session"])
         seen = {**event, "session": self._session.shown(event["session"])}
         if request.is_opening and self._created:
-            return {**self._created, "session": seen["session"]}
+            created, self._created = self._created, None
+            return {**created, "session": seen["session"]}
         return seen
 
     async def _on_error(self, event: dict[str, Any], now: float) -> dict[str, Any] | None:
@@ -429,7 +420,7 @@ class ClientRelay:
     def _next_response(self) -> None:
         self.gate.response_is_over()
         if self.state.response is Response.NONE and self._waiting:
-            self.gate.place(self._order(self._waiting.popleft()))
+            self.gate.place(self._order(self._waiting.pop(0)))
 
     # What the clock does.
 
@@ -476,6 +467,23 @@ class ClientRelay:
 
     async def hang_up(self) -> None:
         await self._upstream.close()
+
+    # What is done about which event; for all calls, since a table of its own would be a part of every call's memory.
+    _HANDLERS: ClassVar[Mapping[str, Callable[["ClientRelay", dict[str, Any], float], _Seen]]] = {
+        "error": _on_error,
+        "session.created": _on_session_created,
+        "session.updated": _on_session_updated,
+        "input_audio_buffer.speech_started": _on_speech_started,
+        "input_audio_buffer.speech_stopped": _on_speech_stopped,
+        "input_audio_buffer.committed": _on_committed,
+        "input_audio_buffer.cleared": _on_cleared,
+        TRANSCRIBED: _on_transcribed,
+        "response.created": _on_response_created,
+        "response.output_audio_transcript.delta": _on_text_delta,
+        "response.output_text.delta": _on_text_delta,
+        "response.function_call_arguments.delta": _on_text_delta,
+        "response.done": _on_response_done,
+    }
 
 
 def _speech_in(frame: bytes) -> tuple[str, int]:
