@@ -294,6 +294,8 @@ class PicowsWebSocket(WSListener, asyncio.Protocol):
 
     def on_ws_connected(self, transport: WSTransport) -> None:
         self._socket = transport
+        # The scope has what they said, and picows would keep them, keys included, as long as the connection.
+        transport.request.headers.clear()
 
     def on_ws_frame(self, transport: WSTransport, frame: WSFrame) -> None:
         kind = frame.msg_type

@@ -6,7 +6,7 @@ import uuid
 from collections.abc import Awaitable, Callable, Mapping
 from enum import Enum
 from functools import partial
-from typing import Any, Protocol
+from typing import Any, ClassVar, Protocol
 from uuid import UUID
 
 import structlog
@@ -137,21 +137,6 @@ class Relay:
         self._upstream_alive_at = now
         self._has_opened = False
         self._goodbye_since: float | None = None
-        self._handlers: dict[str, Callable[[Mapping[str, Any], float], Awaitable[None]]] = {
-            "error": self._on_error,
-            "session.created": self._on_session_created,
-            "input_audio_buffer.speech_started": self._on_speech_started,
-            "input_audio_buffer.speech_stopped": self._on_speech_stopped,
-            "input_audio_buffer.committed": self._on_committed,
-            TRANSCRIBED: self._on_transcribed,
-            NOT_TRANSCRIBED: self._on_not_transcribed,
-            "response.created": self._on_response_created,
-            "response.output_audio_transcript.delta": self._on_text_delta,
-            "response.output_text.delta": self._on_text_delta,
-            "response.output_audio_transcript.done": self._on_text_final,
-            "response.output_text.done": self._on_text_final,
-            "response.done": self._on_response_done,
-        }
 
     @property
     def _call(self) -> Call:
@@ -327,8 +312,8 @@ class Relay:
             if kind == realtime_events.AUDIO_DELTA:
                 await self._on_audio(frame, now)
                 return
-            if handler := self._handlers.get(kind):
-                await handler(realtime_events.parse(frame), now)
+            if handler := self._HANDLERS.get(kind):
+                await handler(self, realtime_events.parse(frame), now)
             if GIVEN_ITEM in frame and kind.startswith("conversation.item."):
                 # What we tell a new upstream of the conversation, the caller knows.
                 return
@@ -581,3 +566,20 @@ class Relay:
     def words(self) -> list[TurnText]:
         """Return what was said, as heard, turn by turn; nothing where the caller did not agree to its being kept."""
         return self._words.of(self.turns.all())
+
+    # What is done about which event; for all calls, since a table of its own would be a part of every call's memory.
+    _HANDLERS: ClassVar[Mapping[str, Callable[["Relay", Mapping[str, Any], float], Awaitable[None]]]] = {
+        "error": _on_error,
+        "session.created": _on_session_created,
+        "input_audio_buffer.speech_started": _on_speech_started,
+        "input_audio_buffer.speech_stopped": _on_speech_stopped,
+        "input_audio_buffer.committed": _on_committed,
+        TRANSCRIBED: _on_transcribed,
+        NOT_TRANSCRIBED: _on_not_transcribed,
+        "response.created": _on_response_created,
+        "response.output_audio_transcript.delta": _on_text_delta,
+        "response.output_text.delta": _on_text_delta,
+        "response.output_audio_transcript.done": _on_text_final,
+        "response.output_text.done": _on_text_final,
+        "response.done": _on_response_done,
+    }

@@ -130,6 +130,9 @@ class _Connection(WSListener):
 
     def on_ws_connected(self, transport: WSTransport) -> None:
         self._transport = transport
+        # picows would keep them, keys included, as long as the connection.
+        transport.request.headers.clear()
+        transport.response.headers.clear()
         if self._abandoned:
             transport.disconnect(graceful=False)
 
