@@ -39,8 +39,12 @@ note(NAME)
 if os.environ.get("FAKE_WEB") == "dies" and NAME == "web":
     print("the web's last words", flush=True)
     sys.exit(3)
-if os.environ.get("FAKE_WEB") == "stubborn" and NAME == "web":
-    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+def tell(number, _):
+    print(NAME, "heard", signal.Signals(number).name, flush=True)
+    sys.exit()
+for number in (signal.SIGTERM, signal.SIGINT):
+    is_stubborn = os.environ.get("FAKE_WEB") == "stubborn" and NAME == "web"
+    signal.signal(number, signal.SIG_IGN if is_stubborn else tell)
 port = int(sys.argv[sys.argv.index("--port") + 1])
 http.server.ThreadingHTTPServer(("127.0.0.1", port), Answer).serve_forever()
 """

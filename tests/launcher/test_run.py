@@ -56,6 +56,18 @@ def test_a_signal_stops_everything_and_exits_with_0(tree, running, eventually, n
     assert "Everything has stopped." in tree.output
 
 
+@pytest.mark.parametrize(
+    ("number", "heard"), [(signal.SIGTERM, "SIGTERM"), (signal.SIGINT, "SIGINT"), (signal.SIGHUP, "SIGINT")]
+)
+def test_only_sigterm_gives_calls_their_time(tree, number, heard):
+    """At the keyboard somebody waits. What holds no calls is asked in the same way by any signal."""
+    launcher = tree.start_and_wait()
+    launcher.send_signal(number)
+    assert launcher.wait(60) == 0
+    assert f"web heard {heard}\n" in tree.output
+    assert "models heard SIGTERM\n" in tree.output
+
+
 def test_a_killed_launcher_leaves_nothing_behind(tree, running, eventually):
     launcher = tree.start_and_wait()
     eventually(lambda: len(tree.all_pids()) == 4)
