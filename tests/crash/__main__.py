@@ -165,11 +165,11 @@ def run(command: list[str], env: dict[str, str], limit_s: float) -> subprocess.C
     process = subprocess.Popen(command, cwd=ROOT, env=env, stdout=subprocess.PIPE, text=True, start_new_session=True)
     try:
         output, _ = process.communicate(timeout=limit_s)
-    except BaseException:
-        # With the web server it has started.
-        os.killpg(process.pid, signal.SIGKILL)
+    finally:
+        # With what it has started: a worker that is killed leaves its schedule running.
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
         process.wait()
-        raise
     return subprocess.CompletedProcess(command, process.returncode, output)
 
 
