@@ -128,7 +128,7 @@ test("it is tried for as long as the call is kept, and once at the very end", (t
       socket().breaks();
     }
   }
-  assert.deepEqual(triedAt_ms, [300, 1000, 2500, 5500, 10_500, 15_500, 20_500, 25_500, 30_000]);
+  assert.deepEqual(triedAt_ms, [300, 1000, 2000, ...Array.from({ length: 14 }, (_, number) => 4000 + 2000 * number)]);
   assert.equal(FakeSocket.all.length - before, triedAt_ms.length);
   assert.deepEqual(told, ["away until 30000", "closed: resume_too_late"]);
 });
@@ -173,6 +173,40 @@ test("a call that never began cannot be resumed", (t) => {
   socket().breaks();
   passes(60_000);
   assert.deepEqual(told, ["closed: network_lost"]);
+});
+
+test("a call that a stopping server does not begin is begun at the next one", (t) => {
+  const { told, passes } = lineIn(t, { isStarted: false });
+  const [{ sent }] = FakeSocket.all;
+  socket().breaks(1012);
+  passes(700);
+  socket().opens();
+  assert.deepEqual([FakeSocket.all.length, socket().sent], [2, sent]);
+  socket().says(STARTED);
+  assert.deepEqual(told, ["session.started"]);
+  socket().breaks(1012);
+  passes(300);
+  resume();
+  assert.equal(socket().sent[0].type, "session.resume");
+  assert.deepEqual(told.slice(-2), ["back", "session.resumed"]);
+});
+
+test("a server that only ever stops is given up", (t) => {
+  const { told, passes } = lineIn(t, { isStarted: false });
+  for (let tries = 1; tries <= 6; tries += 1) {
+    assert.equal(FakeSocket.all.length, tries);
+    socket().breaks(1012);
+    passes(700);
+  }
+  assert.deepEqual([FakeSocket.all.length, told], [6, ["closed: restarting"]]);
+});
+
+test("who hangs up while a server restarts calls nobody", (t) => {
+  const { line, told, passes } = lineIn(t, { isStarted: false });
+  socket().breaks(1012);
+  line.close();
+  passes(60_000);
+  assert.deepEqual([FakeSocket.all.length, told], [1, ["closed: closed"]]);
 });
 
 test("a call that ended meanwhile is told as ended, and nothing is tried again", (t) => {

@@ -6,16 +6,16 @@ import { delayBefore, nextTryAt, secondsKept } from "../../voice/static/voice/wi
 const middle = () => 0.5;
 
 test("tries come soon at first, then less often", () => {
-  assert.deepEqual([0, 1, 2, 3, 4, 5, 50].map((tries) => delayBefore(tries, middle)), [300, 700, 1500, 3000, 5000, 5000, 5000]);
+  assert.deepEqual([0, 1, 2, 3, 4, 5, 50].map((tries) => delayBefore(tries, middle)), [300, 700, 1000, 2000, 2000, 2000, 2000]);
 });
 
 test("no two browsers need come back in the same instant", () => {
-  assert.deepEqual([delayBefore(2, () => 0), delayBefore(2, () => 1)], [1050, 1950]);
+  assert.deepEqual([delayBefore(2, () => 0), delayBefore(2, () => 1)], [700, 1300]);
 });
 
 test("the last try falls on the last moment, and none after it", () => {
   assert.equal(nextTryAt({ tries: 1, now_ms: 1000, until_ms: 30_000 }, middle), 1700);
-  assert.equal(nextTryAt({ tries: 6, now_ms: 27_000, until_ms: 30_000 }, middle), 30_000);
+  assert.equal(nextTryAt({ tries: 6, now_ms: 28_500, until_ms: 30_000 }, middle), 30_000);
   assert.equal(nextTryAt({ tries: 7, now_ms: 30_000, until_ms: 30_000 }, middle), null);
 });
 

@@ -7,6 +7,9 @@ import { nextTryAt } from "./reconnect.js";
 
 const START_TIMEOUT_MS = 15_000;
 const RESUME_TIMEOUT_MS = 5_000;
+// A server that is being stopped sends whoever would begin to the next one, with the same ticket.
+const RESTARTS_MAX = 5;
+const RESTART_PAUSE_MS = 700;
 // A socket that lets nothing through for this long is given up for a new one.
 const HELD_UP_MS_MAX = 5_000;
 // Waking up tells of itself several times at once (visible, shown, online): one try is enough for all of them.
@@ -21,6 +24,8 @@ export class Line {
     this.now = now;
     this.random = random;
     this.connection = null;
+    this.beginning = null; // what the call is to begin with, until it has
+    this.restarts = 0;
     this.token = ""; // what this call is resumed with; empty before it began and after it ended
     this.lastResume = null; // what was last said to resume it
     this.within_ms = 0;
@@ -35,7 +40,12 @@ export class Line {
 
   open(url, ticket, voice) {
     this.url = url;
-    this.connect(protocol.sessionStart(ticket, voice), START_TIMEOUT_MS);
+    this.beginning = protocol.sessionStart(ticket, voice);
+    this.begin();
+  }
+
+  begin() {
+    this.connect(this.beginning, START_TIMEOUT_MS);
   }
 
   get isAway() {
@@ -130,6 +140,7 @@ export class Line {
   }
 
   learn(message) {
+    this.beginning = null;
     if (message.type === "session.started") {
       this.token = message.resume_token;
       this.within_ms = message.resume_within_ms;
@@ -147,6 +158,11 @@ export class Line {
   }
 
   closed(code, isLost) {
+    if (this.beginning && code === "restarting" && this.restarts < RESTARTS_MAX) {
+      this.restarts += 1;
+      this.wait(RESTART_PAUSE_MS, () => this.begin());
+      return;
+    }
     if (!this.token || !isLost) {
       this.finish(code);
       return;

@@ -8,6 +8,7 @@ export const MESSAGE_BYTES_MAX = 16 * 1024;
 
 // What a close code means when the server could not say it in an `error` message first.
 export const CLOSE_CODES = Object.freeze({
+  1012: "restarting",
   4400: "invalid_message",
   4401: "invalid_ticket",
   4403: "origin_not_allowed",

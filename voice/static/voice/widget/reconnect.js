@@ -1,6 +1,7 @@
 // When to try again after the connection was lost: soon at first, then less often, never all browsers at once. Pure.
 
-const DELAYS_MS = [300, 700, 1500, 3000, 5000];
+// A server that is restarted is away for seconds, and nobody likes to wait for a pause of ours after it is back.
+const DELAYS_MS = [300, 700, 1000, 2000];
 // A server that comes back must not meet everybody in the same instant.
 const SPREAD = 0.3;
 
