@@ -30,7 +30,7 @@ pytestmark = [
 def site(request, django_db_setup, tmp_path_factory):
     data_dir = tmp_path_factory.mktemp(f"resume-{request.param}")
     Path(data_dir / "db.sqlite3").symlink_to(connection.settings_dict["NAME"])
-    site = Site(request.param, data_dir, RESUME_WITHIN_S="20")
+    site = Site(request.param, data_dir, RESUME_WITHIN_S="120")
     yield site
     site.close()
 

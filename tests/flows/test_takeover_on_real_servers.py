@@ -61,7 +61,7 @@ def sites(django_db_setup, tmp_path, model):
     started = []
 
     def begin(server, **env):
-        env = {"RESUME_WITHIN_S": "20", "OPENAI_REALTIME_URL": f"ws://127.0.0.1:{model.port}/v1/realtime", **env}
+        env = {"RESUME_WITHIN_S": "120", "OPENAI_REALTIME_URL": f"ws://127.0.0.1:{model.port}/v1/realtime", **env}
         started.append(Site(server, tmp_path, **env))
         assert started[-1].web
         return started[-1]
