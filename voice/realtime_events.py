@@ -153,6 +153,17 @@ def truncate(item_id: str, audio_end_ms: int) -> bytes:
     return dump(event)
 
 
+def answer_ended(item_id: str, said: str, *, is_spoken: bool) -> list[bytes]:
+    """Tell a client that an answer ends where it is: `said` is all of it."""
+    place = {"item_id": item_id, "output_index": 0, "content_index": 0}
+    if not is_spoken:
+        return [dump({"type": "response.output_text.done", **place, "text": said})]
+    return [
+        dump({"type": "response.output_audio.done", **place}),
+        dump({"type": "response.output_audio_transcript.done", **place, "transcript": said}),
+    ]
+
+
 def function_output(call_id: str, output: str) -> bytes:
     item = {"type": "function_call_output", "call_id": call_id, "output": output}
     return dump({"type": "conversation.item.create", "item": item})

@@ -15,6 +15,7 @@ from tests.flows.visits import asks_for_a_call, ticket_for
 from voice.models import EndReason, Outcome
 from voice.sessions import relay as relay_module
 from voice.sessions import stalls
+from voice.sessions.model_side import ModelSide
 from voice.upstream.errors import UpstreamDropped, UpstreamRefused, UpstreamTimeout
 
 GREETING_MICRO = response_micro(GREETING_USAGE)
@@ -192,13 +193,13 @@ async def test_an_answer_reported_twice_is_charged_once(agent, served_by):
 async def test_a_response_that_is_refused_is_not_waited_for(agent, served_by, monkeypatch):
     """The provider's error is ours to read; the caller may go on, and is answered."""
     refused = asyncio.Event()
-    read = relay_module.Relay._on_error
+    read = ModelSide._on_error
 
     async def on_error(self, event, now):
         await read(self, event, now)
         refused.set()
 
-    monkeypatch.setattr(relay_module.Relay, "_on_error", on_error)
+    monkeypatch.setitem(ModelSide._HANDLERS, "error", on_error)
     busy = {"type": "error", "error": {"type": "server_error", "code": "overloaded", "message": "a provider's words"}}
     answer = spoken_answer("Yes?", SPEECH, response_id="r2", item_id="i2", used=usage(text_out=7))
     served_by(

@@ -25,8 +25,8 @@ from voice.sessions.failures import failure_of_response
 from voice.sessions.gate import Order, ResponseGate
 from voice.sessions.ladder import Ladder
 from voice.sessions.last_usage import NOT_UNDERSTOOD, TRANSCRIBED, stop_response
-from voice.sessions.relay import Stop
 from voice.sessions.state import ConversationState, Response, reports_usage, tokens_at_most
+from voice.sessions.stop import Stop
 from voice.sessions.turns import Turns
 from voice.transcripts.recorder import TurnText
 from voice.upstream.base import Direct, Upstream

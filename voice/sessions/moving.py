@@ -93,6 +93,26 @@ class Moving:
         self._wanted, self._wanted_by, self._not_before = "", 0.0, 0.0
         self._replacement: asyncio.Task[tuple[Call, Upstream] | None] | None = None
 
+    # What the caller is owed.
+
+    @property
+    def may_answer(self) -> bool:
+        """Whether the model has the floor: the caller does not speak, and nobody is leaving."""
+        return not self._state.caller_is_speaking and not self._is_leaving()
+
+    @property
+    def is_answering(self) -> bool:
+        """Whether an answer is being given; one whose words are told to their end is not, though its usage is due."""
+        item_id = self._words.answering
+        is_whole = bool(item_id) and self._words.so_far.is_final(item_id)
+        return self._state.response is Response.RUNNING and not is_whole
+
+    @property
+    def answer_is_owed(self) -> bool:
+        """Whether the caller waits for an answer, or is in the middle of one."""
+        is_asked = self._state.response is Response.ASKED or self._gate.wants_response
+        return (self.is_answering or is_asked) and self.may_answer
+
     # The line broke.
 
     async def move(self, error: UpstreamError) -> None:
@@ -129,10 +149,7 @@ class Moving:
     async def _leave(self, now: float) -> str:
         """Settle what the upstream that is gone was doing; return how the next is to go on, "" when nothing is owed."""
         state, item_id = self._state, self._words.answering
-        is_running = state.response is Response.RUNNING
-        is_whole = is_running and bool(item_id) and self._words.so_far.is_final(item_id)
-        is_owed = (state.response is not Response.NONE and not is_whole) or self._gate.wants_response
-        is_owed = is_owed and not state.caller_is_speaking and not self._is_leaving()
+        is_owed, is_cut = self.answer_is_owed, self.is_answering and bool(item_id)
         self._waits_since = now if is_owed else None
         self._unfinished = self._spoken.pcm() if state.caller_is_speaking else b""
         is_unwritten = is_owed and not self._unfinished and self._words.so_far.words_are_missing()
@@ -142,7 +159,7 @@ class Moving:
         self._gate.hold()
         state.response = Response.NONE
         self._words.are_lost()
-        said = await self._end_answer(item_id) if is_running and item_id and not is_whole else ""
+        said = await self._end_answer(item_id) if is_cut else ""
         if is_owed:
             await self._tell(own_events.working())
         return go_on_from(said, is_new=not self._words.so_far) if is_owed else ""
@@ -151,12 +168,8 @@ class Moving:
         """End an answer where its upstream left it, for the caller too; return its words."""
         sent_ms = self._playback.sent_ms(item_id)
         said = self._words.cut_off(sent_ms or None)
-        place = {"item_id": item_id, "output_index": 0, "content_index": 0}
-        if sent_ms:
-            await self._tell(realtime_events.dump({"type": "response.output_audio.done", **place}))
-        kind = "response.output_audio_transcript.done" if sent_ms else "response.output_text.done"
-        name = "transcript" if sent_ms else "text"
-        await self._tell(realtime_events.dump({"type": kind, **place, name: said}))
+        for frame in realtime_events.answer_ended(item_id, said, is_spoken=bool(sent_ms)):
+            await self._tell(frame)
         return said
 
     # The next one.

@@ -24,9 +24,10 @@ from voice.sessions.handover import Handover
 from voice.sessions.ladder import Ladder
 from voice.sessions.memory import Before, HandedOver
 from voice.sessions.prompt import instructions_of
-from voice.sessions.relay import Relay, Stop
+from voice.sessions.relay import Relay
 from voice.sessions.rungs import enter_rungs
 from voice.sessions.state import ConversationState, tokens_at_most
+from voice.sessions.stop import Stop
 from voice.sessions.turns import Turns
 from voice.transcripts import store
 from voice.transcripts.recorder import TurnText
@@ -57,7 +58,9 @@ class Conversation(Protocol):
     state: ConversationState
     turns: Turns
     gate: ResponseGate
-    completed_task: str
+
+    @property
+    def completed_task(self) -> str: ...
 
     async def open(self) -> None: ...
     async def follow_caller(self) -> Stop: ...

@@ -13,10 +13,14 @@ _USUAL_FRAME_BYTES, _SHORTEST_FRAME_BYTES = bytes_of(40), bytes_of(20)
 
 
 class Spoken:
-    """One a call. The relay appends what it passes on to `frames` itself: it costs the audio path next to nothing."""
+    """One a call. Who passes audio on appends it to `frames` itself, which costs its path next to nothing.
+
+    `sent_bytes` is how much of the caller's audio the upstream at hand has been sent.
+    """
 
     def __init__(self) -> None:
         self.frames: deque[bytes] = deque(maxlen=_BEFORE_BYTES // _USUAL_FRAME_BYTES)
+        self.sent_bytes = 0
         self._is_open = False
 
     def begins(self, *, is_answering: bool) -> None:

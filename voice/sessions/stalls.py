@@ -1,5 +1,7 @@
 """How long a model may show no sign of life while it owes an answer."""
 
+from dataclasses import dataclass
+
 from voice.models.rung import RungKind
 from voice.sessions.call import Call
 from voice.sessions.state import ConversationState
@@ -15,8 +17,19 @@ STALL_SPEAKING_S = 5.0
 STALL_OPENING_S = 3.0
 
 
-def stalls_after_s(call: Call, state: ConversationState, *, has_opened: bool) -> float:
-    """Return after how many seconds without an event the upstream of a running response has stalled."""
+@dataclass(slots=True)
+class SignsOfLife:
+    """Of the upstream at hand: when it last sent anything (monotonic clock), and whether it has opened its session."""
+
+    seen_at: float
+    has_opened: bool = False
+
+    def has_stalled(self, call: Call, state: ConversationState, now: float) -> bool:
+        """Say whether an upstream that owes an answer has been silent for too long."""
+        return now - self.seen_at > _patience_s(call, state, has_opened=self.has_opened)
+
+
+def _patience_s(call: Call, state: ConversationState, *, has_opened: bool) -> float:
     if not has_opened:
         return STALL_OPENING_S
     if call.rung_kind == RungKind.REALTIME and state.response_audio_bytes:

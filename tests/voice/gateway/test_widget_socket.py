@@ -19,7 +19,7 @@ from voice.gateway.close_codes import closing_for
 from voice.gateway.widget_protocol import SUBPROTOCOL
 from voice.metering.sweep import settle_dead_sessions
 from voice.models import EndReason, Session, SessionState
-from voice.sessions import relay as relay_module
+from voice.sessions.clock import Clock
 from voice.upstream import registry
 from voice.upstream.errors import UpstreamRefused
 
@@ -330,7 +330,7 @@ async def test_a_fault_of_ours_shows_no_traceback_and_charges_what_was_used(page
     async def faulty(self, now):
         raise ZeroDivisionError("a secret of the server's")
 
-    monkeypatch.setattr(relay_module.Relay, "_tick", faulty)
+    monkeypatch.setattr(Clock, "tick", faulty)
     await refused(page, "internal_error")
     assert "secret" not in json.dumps(page.told) and "Traceback" not in json.dumps(page.told)
     books = await in_thread(closed_books)(await in_thread(only_session)())

@@ -15,7 +15,7 @@ from voice.sessions.caller import CallerGone
 from voice.sessions.client import Appended, Refusal, ResponseWanted, Said, SessionWanted
 from voice.sessions.client_relay import ClientRelay
 from voice.sessions.client_session import Bounds, ClientSession
-from voice.sessions.relay import Stop
+from voice.sessions.stop import Stop
 
 BOUNDS = Bounds(
     model="gpt-realtime-mini", context_tokens=32_000, max_output_tokens=4096, expires_at=2**33, reasons=False,

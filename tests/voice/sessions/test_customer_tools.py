@@ -11,7 +11,7 @@ from tests.fakes.webhook_receiver import Act, Answer, WebhookReceiver
 from tests.voice.sessions.test_relay import SECOND, live_call
 from tests.voice.tools.specs import make_spec
 from voice.sessions import customer_tools
-from voice.sessions.relay import Stop
+from voice.sessions.stop import Stop
 from voice.upstream.errors import UpstreamDropped
 
 FILLER = "One moment, I am looking that up."

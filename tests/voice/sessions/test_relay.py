@@ -19,8 +19,9 @@ from voice.metering.meter import OutOfCredit
 from voice.sessions import relay as relay_module
 from voice.sessions import stalls
 from voice.sessions.caller import Audio, CallerGone, CameBack, HungUp, Played, Text
-from voice.sessions.relay import Relay, Stop
+from voice.sessions.relay import Relay
 from voice.sessions.state import Response
+from voice.sessions.stop import Stop
 from voice.upstream.errors import UpstreamError
 
 SECOND = bytes_of(1000)
@@ -308,7 +309,7 @@ async def test_a_caller_who_is_away_is_not_silent():
         await call.response_starts("r1")
         call.caller.is_away = True
         await call.response_ends("r1")
-        assert [await call.relay._tick(time.monotonic() + waited) for waited in (1, 20, 29)] == [None] * 3
+        assert [await call.relay._clock.tick(time.monotonic() + waited) for waited in (1, 20, 29)] == [None] * 3
         assert "parley.notice" not in call.caller.told_types()
 
 

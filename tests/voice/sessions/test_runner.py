@@ -26,6 +26,7 @@ from voice.models import EndReason, Outcome, Rate, Session, SessionState
 from voice.sessions import alive, control, records, runner, stalls
 from voice.sessions import relay as relay_module
 from voice.sessions.caller import Audio, CallerGone, HungUp, Text
+from voice.sessions.clock import Clock
 from voice.sessions.runner import run_call
 from voice.upstream import registry
 from voice.upstream.errors import UpstreamError, UpstreamRefused
@@ -237,7 +238,7 @@ async def test_a_fault_of_ours_settles_what_was_used(converse, monkeypatch, capl
     async def faulty(self, now):
         raise ZeroDivisionError("a secret")
 
-    monkeypatch.setattr(relay_module.Relay, "_tick", faulty)
+    monkeypatch.setattr(Clock, "tick", faulty)
     ended, books = await call.ends()
     assert (ended.reason, ended.code, books.cost_micro) == (EndReason.INTERNAL_ERROR, "", GREETING_MICRO)
 
