@@ -178,10 +178,8 @@ def worker_command(plan: Plan) -> list[str]:
 
 def prepare_database(plan: Plan, screen: Screen) -> None:
     """Migrate and seed, both safe to repeat; raises Halt with Django's last lines."""
-    manage("preparing the database", ["migrate", "--noinput"], plan, screen)
-    manage("adding what a first visit needs", ["seed"], plan, screen)
-    if not plan.debug:
-        manage("collecting the pages' static files", ["collectstatic", "--noinput"], plan, screen)
+    static = ["--static"] * (not plan.debug)
+    manage("preparing the database", ["prepare", *static], plan, screen)
 
 
 def manage(stage: str, arguments: list[str], plan: Plan, screen: Screen) -> None:

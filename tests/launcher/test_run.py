@@ -26,12 +26,12 @@ def test_a_key_in_the_env_file_is_noticed(tree):
 
 def test_the_database_is_prepared_before_anything_starts(tree):
     tree.start_and_wait()
-    assert tree.calls("manage") == ["migrate --noinput", "seed"]
+    assert tree.calls("manage") == ["prepare"]
 
 
 def test_an_address_that_others_can_reach_is_not_run_in_development_mode(tree):
     tree.start_and_wait(HOST="0.0.0.0")
-    assert tree.calls("manage") == ["migrate --noinput", "seed", "collectstatic --noinput"]
+    assert tree.calls("manage") == ["prepare --static"]
     assert "/dev/mail/" not in tree.output
 
 
@@ -150,7 +150,7 @@ def test_a_host_that_is_none_of_this_machines_is_one_sentence(tree):
 def test_a_failed_migration_says_which_command_and_shows_its_last_lines(tree):
     code, output = tree.finish("run", FAKE_MANAGE="fails")
     assert code == 1
-    assert "parley: 'manage.py migrate --noinput' failed" in output
+    assert "parley: 'manage.py prepare' failed" in output
     assert output.endswith("  no such table: wallet\n")
 
 
