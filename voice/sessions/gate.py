@@ -121,9 +121,12 @@ class ResponseGate:
         """Whether a response is to be asked for once the running one is over."""
         return self._wanted is not None
 
-    def ask(self, instructions: str | None = None) -> None:
-        """Ask for a response now, or as soon as the running one is done. Asked twice meanwhile, one is enough."""
-        self.place(Order(partial(_request, instructions)))
+    def ask(self, instructions: str | None = None, *, extra_tokens: int = 0) -> None:
+        """Ask for a response now, or as soon as the running one is done. Asked twice meanwhile, one is enough.
+
+        `extra_tokens` are what the instructions say beyond those of the session.
+        """
+        self.place(Order(partial(_request, instructions), extra_tokens=extra_tokens))
 
     def place(self, order: Order) -> None:
         """Ask for what was ordered, when `ask` would."""

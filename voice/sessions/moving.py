@@ -22,7 +22,7 @@ from voice.metering.meter import Meter
 from voice.sessions import own_events
 from voice.sessions.call import Call
 from voice.sessions.customer_tools import CustomerTools
-from voice.sessions.gate import Order, ResponseGate, Send
+from voice.sessions.gate import ResponseGate, Send
 from voice.sessions.ladder import Ladder
 from voice.sessions.line import Line
 from voice.sessions.playback import Playback
@@ -228,8 +228,7 @@ class Moving:
             await self.tell_model()
         if go_on:
             instructions = f"{instructions_of(call)}\n\n{go_on}"
-            request = partial(_request, instructions)
-            self._gate.place(Order(request, extra_tokens=tokens_at_most(go_on)))
+            self._gate.ask(instructions, extra_tokens=tokens_at_most(go_on))
         self.is_moving = False
         self._gate.go_on()
 
@@ -383,7 +382,3 @@ def _tokens_given(call: Call) -> int:
     # Half of what the model can read at most: it goes on from there.
     most = call.endpoint.capabilities.context_tokens // 2
     return min(RECENT_TOKENS, most) if call.history == RECENT else most
-
-
-def _request(instructions: str, max_output_tokens: int) -> bytes:
-    return realtime_events.response_create(max_output_tokens=max_output_tokens, instructions=instructions)

@@ -28,7 +28,7 @@ from voice.sessions.prompt import after_a_break, go_on_from, instructions_of
 from voice.sessions.so_far import SoFar
 from voice.sessions.spoken import Spoken
 from voice.sessions.stalls import SignsOfLife
-from voice.sessions.state import ConversationState
+from voice.sessions.state import ConversationState, tokens_at_most
 from voice.sessions.stop import Stop
 from voice.sessions.turns import Turns
 from voice.sessions.words import Words
@@ -142,8 +142,10 @@ class Relay:
         if self._ladder.rungs.index:
             await self._moving.tell_model()
         if self._before is None or self._before.is_owed:
-            how = self._how_to_go_on()
-            self.gate.ask(f"{instructions_of(call)}\n\n{how}" if how else None)
+            if how := self._how_to_go_on():
+                self.gate.ask(f"{instructions_of(call)}\n\n{how}", extra_tokens=tokens_at_most(how))
+            else:
+                self.gate.ask()
 
     async def _end_cut_off(self, before: Before) -> None:
         """Tell the caller's side that an answer ends where another process left it."""

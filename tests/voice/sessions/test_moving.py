@@ -334,6 +334,13 @@ async def test_a_turn_that_was_not_written_down_is_heard_again_by_the_next_model
         assert base64.b64decode(heard["audio"]) == pcm
 
 
+async def test_what_tells_a_model_how_to_go_on_is_held_for_as_well():
+    so_far = SoFar()
+    so_far.caller_final("u1", "Do you have a table?")
+    async with live_call(so_far=so_far) as call:
+        assert call.meter.prepared[0] > call.relay.state.context_tokens
+
+
 async def test_the_beginning_of_a_turn_that_is_not_over_is_heard_again_by_the_next_model():
     held, upstream = another()
     pcm = b"\7\0" * 9600
