@@ -23,7 +23,7 @@ SPEECH, SILENCE = b"\1\0" * 2400, b"\0\0" * 2400
 SPEAKS_FRAMES = 4
 QUESTION = "When do the persimmons arrive?"
 # The widget's own (static/voice/widget/reconnect.js): milliseconds before each try, and their spread.
-DELAYS_S, SPREAD = (0.3, 0.7, 1.5, 3.0, 5.0), 0.3
+DELAYS_S, SPREAD = (0.3, 0.7, 1.0, 2.0), 0.3
 RESUME_TIMEOUT_S, START_TIMEOUT_S = 5.0, 15.0
 # Who hears nothing for so long says it again.
 PATIENCE_S = 12.0

@@ -223,7 +223,7 @@ export class Live {
       this.askToType();
       return;
     }
-    for (const code of ["moved_to_text", "starts_typed", "voice_unavailable", "back_again"]) {
+    for (const code of ["moved_to_text", "starts_typed", "voice_unavailable"]) {
       call.dispatch({ type: "notice_dismissed", code });
     }
     if (call.session.muted) {
