@@ -6,6 +6,8 @@ from django.conf import settings
 from django.core.cache import cache
 from django.db import connection
 
+from tests.stored_files import those_with
+
 
 def traces_of(word: str, logged: str = "") -> list[str]:
     """Return where a word can be found, in capitals or not: "table voice_turn", "file db.sqlite3-wal", "log"."""
@@ -25,7 +27,7 @@ def _in_tables(word: str) -> list[str]:
 def _in_files(word: str) -> list[str]:
     """Look into all that the product writes: database, journal, cache, mails, the broker's folders."""
     files = [path for path in Path(settings.DATA_DIR).rglob("*") if path.is_file()]
-    return [f"file {path.name}" for path in files if word.lower().encode() in path.read_bytes().lower()]
+    return [f"file {path.name}" for path in those_with(word, files)]
 
 
 def _in_cache(word: str) -> list[str]:

@@ -6,6 +6,7 @@ import pytest
 from django.db import connection
 
 from tests.factories import make_agent, make_session
+from tests.stored_files import those_with
 from voice.models import Session, TranscriptAudit, TranscriptTurn, WebhookDelivery, WebhookEndpoint
 from voice.transcripts import holders as holders_module
 from voice.transcripts import store
@@ -146,13 +147,13 @@ def test_the_file_itself_holds_no_deleted_word(converse, cast):
     path = connection.settings_dict["NAME"]
     with connection.cursor() as cursor:
         cursor.execute("PRAGMA wal_checkpoint(TRUNCATE)")
-    assert needle.encode() in files_of(path)
+    assert those_with(needle, files_of(path))
     forget_caller(session, cast.alice)
-    assert needle.encode() not in files_of(path)
+    assert not those_with(needle, files_of(path))
 
 
 def files_of(path):
     # SQLite says which file it is, whatever name the test database was given.
     with sqlite3.connect(path) as probe:
         name = probe.execute("PRAGMA database_list").fetchone()[2]
-    return b"".join(each.read_bytes() for each in Path(name).parent.glob(f"{Path(name).name}*"))
+    return list(Path(name).parent.glob(f"{Path(name).name}*"))
