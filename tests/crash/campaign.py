@@ -12,7 +12,6 @@ import random
 import signal
 import sys
 import time
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field
 from datetime import timedelta
 from pathlib import Path
@@ -32,6 +31,7 @@ from tests import factories  # noqa: E402
 from tests.crash.callers import TalkativeCaller  # noqa: E402
 from tests.crash.findings import findings  # noqa: E402
 from tests.crash.model import CountingModel  # noqa: E402
+from tests.crash.sweeping import sweep_twice_at_once  # noqa: E402
 from tests.crash.web_process import WebProcess  # noqa: E402
 from voice.admission.admit import CallRequest, admit  # noqa: E402
 from voice.admission.captcha_memory import PersonCheck  # noqa: E402
@@ -135,7 +135,7 @@ class Campaign:
     async def _sweep_and_read(self, row: Row, callers: list[TalkativeCaller], problems: list[str]) -> None:
         ids = [caller.session_id for caller in callers]
         row.settled_by_server += await in_thread(_count_ended)(ids)
-        swept = await asyncio.to_thread(_sweep_twice_at_once)
+        swept = await asyncio.to_thread(sweep_twice_at_once)
         row.settled_by_sweep += swept
         problems += await in_thread(findings)(callers, self._model, row.signal)
         if await in_thread(settle_dead_sessions)(timezone.now() + timedelta(hours=2)):
@@ -171,20 +171,6 @@ def _count_ended(ids: list[str]) -> int:
 
 def _count_answers(ids: list[str]) -> int:
     return UsageRecord.objects.filter(session_id__in=ids, source="response").count()
-
-
-def _sweep_twice_at_once() -> int:
-    """Two workers meet over the same dead calls, some minutes later; return how many calls they closed together."""
-    later = timezone.now() + timedelta(minutes=5)
-
-    def sweep(_: int) -> int:
-        try:
-            return settle_dead_sessions(later)
-        finally:
-            connections.close_all()
-
-    with ThreadPoolExecutor(2) as workers:
-        return sum(workers.map(sweep, range(2)))
 
 
 if __name__ == "__main__":

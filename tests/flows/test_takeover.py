@@ -26,7 +26,7 @@ from tests.flows.books import caption_micro, closed_books, only_session, respons
 from tests.flows.browser import ORIGIN, PATIENCE_S, Browser
 from tests.flows.rungs import Dialled, told
 from tests.flows.script import CAPTION_USAGE, GREETING_USAGE, SESSION_STEP, SPEECH, begun, caller_says, greeting
-from tests.flows.test_resume import refused
+from tests.flows.test_resume import hangs_up, refused
 from tests.flows.test_words import policy
 from tests.flows.traces import traces_of
 from tests.flows.visits import admitted, asks_for_a_call, ticket_for
@@ -114,15 +114,6 @@ async def remembers(page):
     async with asyncio.timeout(PATIENCE_S):
         while (found := await kept.read(within_s=0)) is None or found["memory"]["is_owed"]:
             await asyncio.sleep(0.02)
-
-
-async def hangs_up(page):
-    await page.says("session.end")
-    ended = await page.until("session.ended")
-    books = await in_thread(closed_books)(await in_thread(only_session)())
-    assert books.session.end_reason == EndReason.CALLER_HUNG_UP
-    assert ended["receipt"]["total_micro"] == books.cost_micro
-    return books
 
 
 async def test_a_call_goes_on_in_another_process_while_the_first_one_lives(agent, dialled, elsewhere, memory):

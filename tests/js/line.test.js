@@ -2,20 +2,9 @@ import assert from "node:assert/strict";
 import test from "node:test";
 
 import { Line } from "../../voice/static/voice/widget/line.js";
+import * as messages from "./messages.js";
 
-const STARTED = {
-  type: "session.started",
-  version: 1,
-  session_id: "s-1",
-  agent_name: "Brightside Dental",
-  model_asked: "a",
-  model_served: "a",
-  voice: true,
-  max_duration_ms: 600_000,
-  shows_prices: true,
-  resume_token: "secret",
-  resume_within_ms: 30_000,
-};
+const STARTED = { ...messages.STARTED, resume_token: "secret", resume_within_ms: 30_000 };
 const RESUMED = { type: "session.resumed", session_id: "s-1", elapsed_ms: 1, used_micro: 0, voice: true, model_served: "a", state: "listening" };
 const ENDED = {
   type: "session.ended",

@@ -4,21 +4,11 @@ import test from "node:test";
 
 import { isActive, newSession, reduce, SPEAKING_HOLD_MS, stateOf, tickDueAt } from "../../voice/static/voice/widget/session.js";
 import "./english.js";
+import { STARTED } from "./messages.js";
 import { BROWSER_TROUBLES } from "../../voice/static/voice/widget/strings.js";
 
 const REFUSALS = JSON.parse(readFileSync(new URL("../fixtures/refusals.json", import.meta.url)));
 
-const STARTED = {
-  type: "session.started",
-  version: 1,
-  session_id: "s-1",
-  agent_name: "Brightside Dental",
-  model_asked: "a",
-  model_served: "a",
-  voice: true,
-  max_duration_ms: 600_000,
-  shows_prices: true,
-};
 const RECEIPT = { lines: [], total_micro: 3_420_000, uncollected_micro: 0 };
 const ENDED = { type: "session.ended", reason: "silence", outcome: "cut", duration_ms: 5000, receipt: RECEIPT, rating_token: "rt" };
 

@@ -16,7 +16,6 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Awaitable, Callable
-from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -43,6 +42,7 @@ from tests.crash.storm.network import Network  # noqa: E402
 from tests.crash.storm.provider import ANSWER, HEARD, Accounts, Provider  # noqa: E402
 from tests.crash.storm.services import Redis, Service, worker  # noqa: E402
 from tests.crash.storm.waits import Waits  # noqa: E402
+from tests.crash.sweeping import sweep_twice_at_once  # noqa: E402
 from tests.crash.web_process import WebProcess  # noqa: E402
 from voice.metering.sweep import settle_dead_sessions  # noqa: E402
 
@@ -271,7 +271,7 @@ class Storm:
 
     async def _sweep(self) -> None:
         """Two workers meet over what is left, some minutes later; and later still there is nothing."""
-        swept = await asyncio.to_thread(_sweep_twice_at_once)
+        swept = await asyncio.to_thread(sweep_twice_at_once)
         self._happened["calls settled by the last sweep"] += swept
         if await _in_thread(settle_dead_sessions, timezone.now() + timedelta(hours=2)):
             self._problems.append("a later sweep found something to settle")
@@ -311,19 +311,6 @@ async def _in_thread(do: Callable[..., Any], *arguments: Any, **named: Any) -> A
             connections.close_all()
 
     return await sync_to_async(done, thread_sensitive=False)()
-
-
-def _sweep_twice_at_once() -> int:
-    later = timezone.now() + timedelta(minutes=5)
-
-    def sweep(_: int) -> int:
-        try:
-            return settle_dead_sessions(later)
-        finally:
-            connections.close_all()
-
-    with ThreadPoolExecutor(2) as workers:
-        return sum(workers.map(sweep, range(2)))
 
 
 if __name__ == "__main__":
