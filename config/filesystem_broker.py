@@ -23,6 +23,10 @@ def filesystem_broker_options(folder: Path) -> dict[str, Any]:
     }
 
 
+# A worker looks whether it shall stop each time its wait for messages ends; Celery would have it wait for two seconds.
+_WAIT_S = 0.25
+
+
 class Channel(filesystem.Channel):
     """kombu's, with messages that appear whole: a reader that polls often meets half-written files, and dies of one."""
 
@@ -45,6 +49,9 @@ class Channel(filesystem.Channel):
 
 class Transport(filesystem.Transport):
     Channel = Channel
+
+    def drain_events(self, connection: Any, timeout: float | None = None, **_: Any) -> None:
+        super().drain_events(connection, timeout=None if timeout is None else min(timeout, _WAIT_S))
 
 
 def use_whole_messages() -> None:

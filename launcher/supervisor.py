@@ -15,7 +15,7 @@ from launcher.errors import Halt
 from launcher.processes import Guardian, ask_to_stop, describe_exit, group_is_alive
 from launcher.screen import Screen
 
-# The worker needs up to 5 s to finish its tasks and its schedule; what takes longer than this hangs.
+# The worker finishes the tasks that it is at; what takes longer than this hangs, and is begun again by the next run.
 GRACE_S = 8.0
 POLL_INTERVAL_S = 0.1
 BACKOFF_S = (0.5, 1.0, 2.0, 5.0, 10.0)

@@ -4,6 +4,7 @@ import threading
 
 import pytest
 from kombu import Connection
+from kombu.transport import filesystem
 
 from config.filesystem_broker import filesystem_broker_options, use_whole_messages
 
@@ -35,3 +36,15 @@ def test_a_reader_that_polls_while_others_write_gets_every_message_whole(connect
     for writer in writers:
         writer.join()
     assert received == set(range(MESSAGES))
+
+
+def test_a_worker_that_waits_for_work_looks_whether_it_shall_stop_before_celerys_two_seconds_are_over(
+    connection, monkeypatch
+):
+    waits = []
+    monkeypatch.setattr(
+        filesystem.Transport, "drain_events", lambda self, connection, timeout=None: waits.append(timeout)
+    )
+    for timeout in (2.0, 0.1, None):
+        connection.drain_events(timeout=timeout)
+    assert waits == [0.25, 0.1, None]
