@@ -540,6 +540,39 @@ async def test_a_call_that_is_typed_goes_on_in_writing(agent, dialled, elsewhere
     assert session["output_modalities"] == ["text"]
 
 
+async def test_a_call_that_began_in_writing_and_is_talked_in_goes_on_in_speech(agent, dialled, elsewhere, memory):
+    before = upstream(*greeting(), Step("session.update"))
+    after = upstream(SESSION_STEP, *told("agent: Hello, how can I help?"))
+    dialled(before, after)
+    page = await greeted(agent, is_voice=False)
+    await page.says("mode.choose", voice=True)
+    await page.until("model.changed", voice=True)
+    await when_gone(page)
+    with elsewhere():
+        back = Browser()
+        assert (await back.resumes(page))["voice"] is True
+        await back.sends_audio()
+        books = await hangs_up(back)
+    assert books.session.end_reason == EndReason.CALLER_HUNG_UP
+    (session,) = [event["session"] for event in after.sent if event["type"] == "session.update"]
+    assert session["output_modalities"] == ["audio"]
+
+
+async def test_what_nobody_remembers_of_a_call_is_no_offence_of_its_callers(agent, dialled, elsewhere):
+    """A process that was killed took along that its caller, who had begun by typing, had chosen to talk."""
+    dialled(upstream(*greeting()), upstream(SESSION_STEP, Step("response.create", emit=answer("The line broke."))))
+    page = await greeted(agent, is_voice=False)
+    await when_gone(page)
+    with elsewhere():
+        back = Browser()
+        await back.resumes(page)
+        await back.sends_audio()
+        await back.until("caption.final")
+        await back.until("meter.changed")
+        books = await hangs_up(back)
+    assert books.session.end_reason == EndReason.CALLER_HUNG_UP
+
+
 async def test_a_model_that_cannot_be_reached_ends_the_call_with_what_it_had_cost(agent, dialled, elsewhere, memory):
     dialled(upstream(*greeting()))
     page = await greeted(agent)

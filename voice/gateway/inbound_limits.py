@@ -4,10 +4,10 @@ from array import array
 
 from voice.audio import BYTES_PER_MS
 
-# Long for audio: a network that stalls delivers all it kept back in one go, and the caller did nothing wrong.
+# Long: a network that stalls delivers all it kept back in one go, and the caller did nothing wrong.
 _AUDIO_WINDOW_S = 10.0
 _AUDIO_BYTES_MAX = int(2 * 1000 * BYTES_PER_MS * _AUDIO_WINDOW_S)
-_MESSAGES_WINDOW_S = 2.0
+_MESSAGES_WINDOW_S = 10.0
 # Of each window: a call keeps no more numbers than this.
 _SLICES = 20
 _MESSAGES_MAX = int(50 * _MESSAGES_WINDOW_S)

@@ -17,6 +17,7 @@ from voice.gateway.widget_caller import WidgetCaller
 from voice.gateway.widget_connection import WidgetConnection
 from voice.gateway.widget_protocol import serialise
 from voice.metering.executor import in_ledger_thread
+from voice.models import RungKind
 from voice.sessions import control, taking_over
 from voice.sessions.call import Call
 from voice.sessions.handover import Handover
@@ -103,15 +104,15 @@ async def take_over(token: ResumeToken, connection: WidgetConnection, resume: Ma
     snapshots = Snapshots(call.session_id, token.secret, call.generation)
     dumped = await snapshots.read(within_s=_LAST_WORDS_WITHIN_S)
     before = _before(taken, dumped, resume)
-    if before.memory is not None and not before.memory.is_voice:
-        call = replace(call, is_voice=False)
+    if before.memory is not None:
+        # Callers may have chosen otherwise since the call began.
+        call = replace(call, is_voice=before.memory.is_voice and call.rung_kind != RungKind.TEXT)
     caller = WidgetCaller(
         connection,
         is_voice=call.is_voice,
         captions=call.captions,
         model=call.model_served,
         resume_within_s=settings.RESUME_WITHIN_S,
-        takes_audio=taken.is_voice,
         before=before,
     )
     # Before anything that the conversation has to say.

@@ -49,20 +49,17 @@ class WidgetCaller:
         captions: bool,
         model: str,
         resume_within_s: float,
-        takes_audio: bool | None = None,
         before: Before | None = None,
     ) -> None:
-        """`before`: the call was held by another process, and this is how far its browser was.
-
-        `takes_audio`: the page may send audio, also in a conversation that is typed now (None: as `is_voice`).
-        """
+        """`before`: the call was held by another process, and this is how far its browser was."""
         self._connection: WidgetConnection | None = connection
         # The one that is being told what it missed, and what of it is still to be sent.
         self._arriving: WidgetConnection | None = None
         self._to_send: deque[Piece] = deque()
         self._unheard = Unheard(before.received_bytes, before.received_messages) if before else Unheard()
         self._resume_within_s = resume_within_s
-        self._takes_audio = connection.takes_audio = is_voice if takes_audio is None else takes_audio
+        # Whether its caller has ever asked to talk may be known by a process only that is dead.
+        self._takes_audio = connection.takes_audio = is_voice or before is not None
         self._translation = WidgetTranslation(captions=captions, model=model, is_voice=is_voice)
         if before:
             sending = before.cut_off_id or None

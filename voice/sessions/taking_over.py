@@ -46,7 +46,7 @@ class EndedMeanwhile(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Taken:
-    """A call as it is taken over. `rung` is the first that is free; `is_voice`: it began by being talked to.
+    """A call as it is taken over. `rung` is the first that is free.
 
     `may_be_held`: its process has not let go of it. `turns` and `words` are what one that did has written down.
     """
@@ -56,7 +56,6 @@ class Taken:
     away_s: float
     rung: int
     used_micro: int
-    is_voice: bool
     may_be_held: bool
     turns: Sequence[TurnTimes]
     words: Mapping[str, Any]
@@ -88,7 +87,6 @@ def take_over(session_id: UUID) -> Taken:
             away_s=_seconds_since(left_at, now),
             rung=_next_rung(session, call),
             used_micro=session.captured_micro,
-            is_voice=session.is_voice,
             may_be_held=not is_let_go,
             **_written_down(session),
         )

@@ -20,9 +20,15 @@ def test_a_burst_after_a_pause_of_the_network_is_forgiven():
 
 def test_a_flood_of_messages_is_refused():
     limits = InboundLimits()
-    answers = [limits.excess(messages=1, now=1.0) for _ in range(101)]
-    assert answers[:100] == [None] * 100
-    assert answers[100] == "too_many_messages"
+    answers = [limits.excess(messages=1, now=1.0) for _ in range(501)]
+    assert answers[:500] == [None] * 500
+    assert answers[500] == "too_many_messages"
+
+
+def test_the_reports_that_a_stalled_network_kept_back_may_come_in_one_go():
+    """A page that plays reports ten times a second, and is given up for good after half a minute."""
+    limits = InboundLimits()
+    assert {limits.excess(messages=1, now=30.0) for _ in range(30 * 10)} == {None}
 
 
 def test_what_is_taken_back_does_not_count():
