@@ -1,5 +1,8 @@
 """What counts as the end of a caller's wait, and the table made of it."""
 
+import pytest
+
+from tests.crash.__main__ import storm_report
 from tests.crash.storm import table
 from tests.crash.storm.waits import AT_ONCE_TWICE, Waits
 
@@ -70,6 +73,17 @@ def test_a_missed_aim_is_called_so():
     assert {row["cause"]: row["aim"] for row in table.rows_of(waits)} == {
         "drop": "MISSED", "garbage": "met", "stall": "",
     }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("aims", "problems", "code"), [(False, [], 0), (True, [], 1), (False, ["it is still open"], 1)]
+)
+def test_a_missed_aim_fails_a_run_only_where_that_was_asked_for(capsys, aims, problems, code):
+    waits = Waits()
+    waits.done["drop"] = [2.5]
+    result = {"rows": table.rows_of(waits), "facts": [], "problems": problems}
+    assert storm_report(result, [], "seed 1", None, aims=aims) == code
+    assert "MISSED: p95 under 2 s for drop" in capsys.readouterr().out
 
 
 def test_the_table_says_the_same_on_a_terminal_and_on_a_page():

@@ -49,7 +49,7 @@ class Books:
 
     def _problems_of(self, session: Session, call: CallOfCaller) -> Iterator[str]:
         usage = list(UsageRecord.objects.filter(session=session))
-        yield from _problems_of_end(session)
+        yield from _problems_of_end(session, call)
         yield from _problems_of_money(session, usage, call)
         yield from self._problems_of_responses(session, usage, call)
         yield from self._problems_of_transcriptions(usage, call)
@@ -136,11 +136,11 @@ def _id_of(row: UsageRecord) -> str:
     return str(row.upstream_id).rpartition("/")[2]
 
 
-def _problems_of_end(session: Session) -> Iterator[str]:
+def _problems_of_end(session: Session, call: CallOfCaller) -> Iterator[str]:
     if session.state != SessionState.ENDED or session.ended_at is None:
         yield "it is still open"
     if session.end_reason not in MAY_END_BY:
-        yield f"it ended by {session.end_reason!r}"
+        yield f"it ended by {session.end_reason!r}, and its caller was told of {call.ends_with!r}"
 
 
 def _problems_of_money(session: Session, usage: Sequence[UsageRecord], call: CallOfCaller) -> Iterator[str]:
