@@ -95,7 +95,7 @@ def _shutdowns(ending: list[tuple[str, date]]) -> str:
 def _of_work(now: datetime) -> Iterator[Alert]:
     parts: list[PartNow] = [worker_now(now), *look_at_work(now)]
     for part in parts:
-        if part.state == State.OPERATIONAL:
+        if part.state in (State.OPERATIONAL, State.STARTING):
             continue
         since = f" Since {moment_in_words(part.since)}." if part.since else ""
         is_urgent = part.part is WORKER and part.state == State.OUTAGE

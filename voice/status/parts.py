@@ -8,6 +8,7 @@ import redis
 from django.conf import settings
 from django.core.cache import cache
 from django.db import connection
+from django.utils import timezone
 
 from billing.health import events_in_trouble
 from outbox.status import backlogs
@@ -16,9 +17,11 @@ from voice.status.states import State
 
 # Two looks that wait for it end before whoever waits for them gives up (kept.py).
 PROBE_TIMEOUT_S = 1
-# A worker says every half minute that it lives.
+# A worker says every half minute that it lives; one that is started together with this process has as long to come up.
 SILENT_AFTER = timedelta(minutes=2)
 _LATE_S, _VERY_LATE_S = 300, 3600
+# When this process began, or nearly so.
+_began_at = timezone.now()
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,11 +75,13 @@ def look_at_work(now: datetime) -> list[PartNow]:
 def worker_now(now: datetime) -> PartNow:
     """Return whether a worker was heard of lately. Raises DatabaseError."""
     beat = ComponentBeat.objects.filter(name=WORKER.key).first()
+    if beat is not None and now - beat.seen_at <= SILENT_AFTER:
+        return PartNow(WORKER, State.OPERATIONAL, beat.detail)
+    if now - _began_at <= SILENT_AFTER:
+        return PartNow(WORKER, State.STARTING, "Not heard of since this web process began.")
     if beat is None:
-        return PartNow(WORKER, State.DEGRADED, "Never heard of: is a worker with a schedule running?")
-    if now - beat.seen_at > SILENT_AFTER:
-        return PartNow(WORKER, State.OUTAGE, "Not heard of since then: is it running?", beat.seen_at)
-    return PartNow(WORKER, State.OPERATIONAL, beat.detail)
+        return PartNow(WORKER, State.OUTAGE, "Never heard of: is a worker with a schedule running?")
+    return PartNow(WORKER, State.OUTAGE, "Not heard of since then: is it running?", beat.seen_at)
 
 
 def _asked(part: Part, ask: Callable[[], None]) -> PartNow:

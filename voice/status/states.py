@@ -6,6 +6,9 @@ from enum import StrEnum
 
 
 class State(StrEnum):
+    """`STARTING`: a part that may still be on its way up with everything else; it is no trouble yet."""
+
+    STARTING = "starting"
     OPERATIONAL = "operational"
     MAINTENANCE = "maintenance"
     DEGRADED = "degraded"

@@ -25,6 +25,7 @@ _HEADLINES = {
     State.OUTAGE: "Calls cannot be made",
 }
 _LABELS = {
+    State.STARTING: "Starting",
     State.OPERATIONAL: "Works",
     State.MAINTENANCE: "Maintenance",
     State.DEGRADED: "Trouble",

@@ -8,7 +8,7 @@ from django.db import OperationalError, connection
 from django.utils import timezone
 
 from voice.models import CatalogueModel, CheckDay, ComponentBeat, Incident
-from voice.status import board, now
+from voice.status import board, now, parts
 
 URL = "/api/v1/status"
 pytestmark = pytest.mark.usefixtures("catalogue")
@@ -38,6 +38,13 @@ def test_all_is_well(client, worker):
     assert (body["voice"], body["text"], body["incidents"]) == (True, True, [])
     assert {entry["status"] for entry in body["components"] + body["models"]} == {"operational"}
     assert list(by_id(body["components"])) == ["web", "database", "cache", "channels", "worker", "queue", "payments"]
+
+
+def test_just_after_a_start_a_worker_that_is_on_its_way_is_no_trouble(client, db, monkeypatch):
+    monkeypatch.setattr(parts, "_began_at", timezone.now())
+    body = client.get(URL).json()
+    assert (body["status"], by_id(body["components"])["worker"]["status"]) == ("operational", "starting")
+    assert "Starting" in client.get("/status/").content.decode()
 
 
 def test_any_page_may_ask_and_keep_it_for_a_moment(client):

@@ -10,7 +10,7 @@ from django.utils import timezone
 from config.celery import app
 from outbox.models import OutboxMessage
 from voice.models import CheckDay, ComponentBeat
-from voice.status import beats
+from voice.status import beats, parts
 from voice.status.beats import forget_old_checks, front_door_answers, record_beat
 from voice.status.parts import look_at_work, worker_now
 from voice.status.states import State
@@ -54,12 +54,23 @@ def test_of_two_schedules_at_once_one_counts():
     assert figures("worker") == (1, 0)
 
 
-def test_a_worker_that_was_silent_for_two_minutes_is_down_and_before_it_was_heard_of_in_trouble():
-    assert worker_now(NOON).state == State.DEGRADED
+def test_a_worker_that_never_came_or_was_silent_for_two_minutes_is_down():
+    assert worker_now(NOON).state == State.OUTAGE
     at(NOON)
     assert worker_now(NOON + timedelta(minutes=2)).state == State.OPERATIONAL
     silent = worker_now(NOON + timedelta(minutes=2, seconds=1))
     assert (silent.state, silent.since) == (State.OUTAGE, NOON)
+
+
+@pytest.mark.parametrize("last_beat", [None, NOON - timedelta(days=1)], ids=["never", "yesterday"])
+def test_a_worker_that_is_started_beside_the_web_process_has_two_minutes_before_it_is_missed(monkeypatch, last_beat):
+    monkeypatch.setattr(parts, "_began_at", NOON)
+    if last_beat:
+        at(last_beat)
+    assert worker_now(NOON + timedelta(minutes=2)).state == State.STARTING
+    assert worker_now(NOON + timedelta(minutes=2, seconds=1)).state == State.OUTAGE
+    at(NOON + HALF_A_MINUTE)
+    assert worker_now(NOON + HALF_A_MINUTE).state == State.OPERATIONAL
 
 
 def test_beats_that_were_missed_count_against_the_worker_on_their_days():

@@ -36,6 +36,7 @@ def parts(**states):
         # Callers are served, and somebody misses something.
         ({"has_incident": True}, BAD),
         ({"parts": parts(worker=OUT)}, BAD),
+        ({"parts": parts(worker=State.STARTING)}, OK),
         ({"parts": parts(queue=BAD)}, BAD),
         ({"parts": parts(channels=OUT)}, BAD),
         ({"parts": parts(payments=BAD)}, BAD),
