@@ -6,7 +6,6 @@ from django.contrib import admin
 from django.urls import include, path
 from django.views.generic import RedirectView, TemplateView
 
-from config.health import healthz
 from config.metrics import metrics
 
 # The operator's door has the same locks as everybody's: verified address, second factor, rate limits.
@@ -26,7 +25,6 @@ urlpatterns = [
     path("admin/", admin.site.urls),
     # Answers 404 anywhere but on a developer's own machine.
     path("dev/stripe/", include("billing.development_checkout.urls")),
-    path("healthz", healthz),
     path("metrics", metrics),
     path("robots.txt", robots),
     # What browsers ask for on pages without a link of ours, the admin's for one.
