@@ -8,6 +8,7 @@ from django.core.management import get_commands, load_command_class
 
 from config import metrics
 from launcher.cli import parser
+from voice.models import EndReason
 
 ROOT = Path(__file__).resolve().parents[2]
 DOCS = ROOT / "docs"
@@ -55,6 +56,18 @@ def test_alerts_and_runbooks_watch_metrics_that_exist():
     }
     # Databases of examples are called so, too.
     assert watched - METRICS <= {"parley_restored"}
+
+
+def test_alerts_ask_for_reasons_that_calls_end_for():
+    asked = {
+        reason for listed in re.findall(r'ended_last_hour\{reason=~?"([^"]+)"', ALERTS) for reason in listed.split("|")
+    }
+    assert asked and asked <= set(EndReason.values)
+
+
+def test_no_alert_reads_a_gauge_as_a_counter():
+    # One that falls from three to one has not grown by one.
+    assert re.findall(r"\b(?:increase|i?rate|resets)\(", ALERTS) == []
 
 
 @pytest.mark.parametrize("page", PAGES, ids=name_of)
