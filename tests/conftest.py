@@ -11,6 +11,7 @@ from django.conf import settings
 from django.db import connections
 
 from tests.migrated import MigratedFile
+from voice.sessions.doubts import DOUBTS
 
 _THIS_MACHINE = {"127.0.0.1", "::1", "localhost"}
 
@@ -68,10 +69,11 @@ def django_db_setup(django_db_setup, django_db_keepdb, django_db_blocker, migrat
 
 @pytest.fixture(autouse=True)
 def empty_cache():
-    """Counters, tickets and remembered CAPTCHAs of one test are unknown to the next."""
+    """Counters, tickets, remembered CAPTCHAs and doubts of one test are unknown to the next."""
     from django.core.cache import cache
 
     cache.clear()
+    DOUBTS.clear()
     yield
 
 

@@ -169,13 +169,17 @@ async def test_a_model_that_fails_twice_is_left_for_the_next_one_at_its_prices(a
     assert (books.usage[-1].model_slug, books.usage[-1].amount_micro) == ("gpt-realtime-2.1-mini", at_its_prices)
 
 
-@pytest.mark.parametrize("code", ["insufficient_quota", "rate_limit_exceeded"])
-async def test_a_model_without_quota_is_not_asked_twice(agent, dialled, code):
+@pytest.mark.parametrize(
+    ("code", "following"),
+    # Quota is the account's, which has none for its other models either.
+    [("insufficient_quota", "parley-embedded"), ("rate_limit_exceeded", "gpt-realtime-2.1-mini")],
+)
+async def test_a_model_without_quota_is_not_asked_twice(agent, dialled, code, following):
     models = dialled(greeting(emit=quota(code)), going_on())
     call = await call_to(agent)
     await hears(call, "item_2")
     _, books = await hangs_up(call)
-    assert models.models == ["gpt-realtime-mini", "gpt-realtime-2.1-mini"]
+    assert models.models == ["gpt-realtime-mini", following]
     assert [row.upstream_id for row in books.usage] == ["1/resp_2"]
 
 
@@ -483,7 +487,7 @@ async def test_a_call_that_ends_while_it_is_moved_is_settled(agent, dialled, mon
 
 
 async def test_a_model_that_cannot_be_reached_at_the_start_is_passed_over_for_nothing(agent, dialled):
-    refused = UpstreamRefused("upstream_unauthorized", retryable=False)
+    refused = UpstreamRefused("upstream_model_not_found", retryable=False)
     models = dialled(refused, greeting())
     call = await call_to(agent)
     changed = await call.caller.until_told("parley.model_changed")
@@ -494,7 +498,7 @@ async def test_a_model_that_cannot_be_reached_at_the_start_is_passed_over_for_no
     assert [row.model_slug for row in books.usage] == ["gpt-realtime-2.1-mini"]
     assert await call.rungs() == [
         ("gpt-realtime-mini", "realtime", ""),
-        ("gpt-realtime-2.1-mini", "realtime", "upstream_unauthorized"),
+        ("gpt-realtime-2.1-mini", "realtime", "upstream_model_not_found"),
     ]
     session = await in_thread(Session.objects.get)(pk=call.session_id)
     assert session.model_served == "gpt-realtime-2.1-mini"

@@ -5,9 +5,10 @@ counts for the next call on every process.
 """
 
 from collections import deque
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
 from datetime import date
+from itertools import chain
 from uuid import UUID
 
 from django.conf import settings
@@ -15,6 +16,7 @@ from django.utils import formats, timezone
 
 from accounts.models import Organisation
 from voice.catalogue import breaker
+from voice.catalogue.embedded import EMBEDDED_SLUGS
 from voice.catalogue.overrides import overridden, overrides_of
 from voice.catalogue.providers import is_set_up, missing_key
 from voice.catalogue.seed_data import EMBEDDED_CHAT
@@ -25,13 +27,15 @@ __all__ = [
     "ModelNotOffered",
     "Offers",
     "Resolved",
+    "house_of",
     "is_gone",
-    "next_after",
     "offers_to",
     "reason_for",
     "resolve_model",
     "text_after",
+    "texts_after",
     "transcription_of",
+    "voices_after",
     "writers_of",
 ]
 
@@ -39,6 +43,13 @@ __all__ = [
 _MOST_TRIED = 20
 # Session.model_reason's length.
 _LONGEST_REASON = 200
+
+# Says of a provider, by its house (house_of), whether it turned calls away a moment ago.
+IsDoubted = Callable[[str], bool]
+
+
+def _nobody(house: str) -> bool:
+    return False
 
 
 class ModelNotOffered(Exception):
@@ -75,12 +86,15 @@ class Offers:
             model = queue.popleft()
             yield model
             successors = [model.successor_slug] if is_gone(model, self.today) and model.successor_slug else []
-            for slug in [*successors, *(str(slug) for slug in model.fallback_slugs)]:
-                if slug in seen:
-                    continue
-                seen.add(slug)
-                if found := CatalogueModel.objects.filter(slug=slug, kind=asked.kind).first():
-                    queue.append(self.of(found))
+            slugs = dict.fromkeys([*successors, *(str(slug) for slug in model.fallback_slugs)])
+            new = [slug for slug in slugs if slug not in seen]
+            seen.update(new)
+            found = (
+                {each.slug: each for each in CatalogueModel.objects.filter(slug__in=new, kind=asked.kind)}
+                if new
+                else {}
+            )
+            queue.extend(self.of(found[slug]) for slug in new if slug in found)
 
     def on_offer(self, asked: CatalogueModel) -> Iterator[CatalogueModel]:
         return (model for model in self.ladder_of(asked) if not self.why_not(model))
@@ -124,34 +138,53 @@ def resolve_model(slug: str, organisation: Organisation | None, today: date | No
     raise ModelNotOffered("model_unavailable", slug)
 
 
-def next_after(
-    asked_slug: str, organisation_id: UUID | None, tried: Collection[str], today: date | None = None
-) -> CatalogueModel | None:
-    """Return the next model that may hold a call which asked for one and was left by those tried; None: no voice."""
-    asked = _realtime(asked_slug)
-    if asked is None:
-        return None
-    return next((model for model in offers_to(organisation_id, today).on_offer(asked) if model.slug not in tried), None)
+def voices_after(
+    asked_slug: str, offers: Offers, tried: Collection[str], is_doubted: IsDoubted = _nobody
+) -> Iterator[CatalogueModel]:
+    """Yield what may be talked to in a call which asked for one model and was left by those tried, best first.
+
+    Those of providers that are doubted come last.
+    """
+    if asked := _realtime(asked_slug):
+        ladder = [model for model in offers.ladder_of(asked) if model.slug not in tried]
+        for model in sorted(ladder, key=lambda model: is_doubted(house_of(model))):
+            if not offers.why_not(model):
+                yield model
 
 
-def text_after(
-    asked_slug: str, organisation_id: UUID | None, tried: Collection[str], today: date | None = None
-) -> CatalogueModel | None:
-    """Return the text model that holds a call when no voice is left: TEXT_FALLBACK_MODEL's ladder, then the embedded.
+def texts_after(
+    asked_slug: str, offers: Offers, tried: Collection[str], is_doubted: IsDoubted = _nobody
+) -> Iterator[CatalogueModel]:
+    """Yield what may be written to when no voice is left: TEXT_FALLBACK_MODEL's ladder, then the embedded model.
 
     Who asked for the embedded model stays on this machine: nothing that was said goes to a provider.
     """
     asked = _realtime(asked_slug)
     is_embedded = asked is not None and asked.adapter == "pipeline" and asked.provider_id is None
     slugs = [EMBEDDED_CHAT] if is_embedded else [settings.TEXT_FALLBACK_MODEL, EMBEDDED_CHAT]
-    offers = offers_to(organisation_id, today)
-    for first in filter(
-        None, (CatalogueModel.objects.filter(slug=slug, kind=ModelKind.CHAT).first() for slug in slugs)
-    ):
-        for model in offers.on_offer(first):
-            if model.slug not in tried and is_set_up(model):
-                return model
-    return None
+    first = {model.slug: model for model in CatalogueModel.objects.filter(slug__in=slugs, kind=ModelKind.CHAT)}
+    ladders = [offers.ladder_of(first[slug]) for slug in slugs if slug in first]
+    ladder = [model for model in chain(*ladders) if model.slug not in tried]
+    for model in sorted(ladder, key=lambda model: is_doubted(house_of(model))):
+        if not offers.why_not(model) and is_set_up(model):
+            yield model
+
+
+def text_after(
+    asked_slug: str, organisation_id: UUID | None, tried: Collection[str], today: date | None = None
+) -> CatalogueModel | None:
+    """Return the text model that holds a call when no voice is left; None when there is none either."""
+    return next(texts_after(asked_slug, offers_to(organisation_id, today), tried), None)
+
+
+def house_of(model: CatalogueModel) -> str:
+    """Return whose servers answer for a model: where one of them cannot be reached, all of them cannot.
+
+    A provider's models that are written to are served by others than those that are talked to.
+    """
+    is_here = model.adapter == "pipeline" or model.slug in EMBEDDED_SLUGS
+    house = f"provider {model.provider_id}" if model.provider_id is not None else "here" if is_here else "openai"
+    return f"{house}, in writing" if model.kind == ModelKind.CHAT else house
 
 
 def transcription_of(

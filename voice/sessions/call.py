@@ -54,6 +54,8 @@ class Call:
     records_words: bool = False
 
     rung_kind: RungKind = RungKind.REALTIME
+    # Whose servers that model is on (voice.catalogue.on_offer.house_of).
+    house: str = ""
     model_reason: str = ""
 
     # How many processes have held it before this one.

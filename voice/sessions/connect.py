@@ -107,15 +107,15 @@ def _endpoint_at(
     )
 
 
-async def connect(endpoint: Endpoint, *, within_s: float = _DIAL_TIMEOUT_S) -> Upstream:
+async def connect(endpoint: Endpoint, *, within_s: float = _DIAL_TIMEOUT_S, tries: int = _TRIES) -> Upstream:
     """Dial, and dial again where that may help and time is left; raise UpstreamError when nothing answers."""
     give_up_at = time.monotonic() + within_s
-    for attempt in range(1, _TRIES + 1):
+    for attempt in range(1, tries + 1):
         try:
             return await registry.dial(endpoint, timeout_s=give_up_at - time.monotonic())
         except UpstreamError as error:
             log.warning("upstream not reached", code=error.code, attempt=attempt)
-            if not error.retryable or attempt == _TRIES or time.monotonic() >= give_up_at:
+            if not error.retryable or attempt == tries or time.monotonic() >= give_up_at:
                 raise
     raise AssertionError("unreachable")
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
+from itertools import chain
 from uuid import UUID
 
 from django.db import transaction
@@ -9,7 +10,16 @@ from django.db.models import Case, F, Q, QuerySet, Value, When
 from django.utils import timezone
 
 from voice.admission import networks
-from voice.catalogue.on_offer import next_after, offers_to, reason_for, text_after, transcription_of
+from voice.catalogue.on_offer import (
+    IsDoubted,
+    Offers,
+    house_of,
+    offers_to,
+    reason_for,
+    texts_after,
+    transcription_of,
+    voices_after,
+)
 from voice.catalogue.overrides import model_for
 from voice.catalogue.rates import RateMissing, prices_of_session
 from voice.models import (
@@ -229,38 +239,36 @@ def call_of(session: Session) -> Call:
     return _held_by(call, model, session, agent)
 
 
-def call_after(call: Call, left: Collection[str]) -> Call | None:
+def call_after(
+    call: Call, left: Collection[str], is_doubted: IsDoubted = lambda house: False, *, is_written_to: bool = False
+) -> Call | None:
     """Return the call as the next model would hold it that was not `left` yet; None when there is none.
 
-    A call that is talked in goes on in writing when no voice is left.
+    A call that is talked in goes on in writing when no voice is left; `is_written_to`: only such models will do.
+    Those of providers that are doubted, by their house, are the last of their kind.
     """
-    left = set(left)
     session = Session.objects.select_related("agent").get(pk=call.session_id)
-    while model := _model_after(call, left):
+    offers = offers_to(call.organisation_id)
+    voices = () if is_written_to else voices_after(call.model_asked, offers, left, is_doubted)
+    for model in chain(voices, texts_after(call.model_asked, offers, left, is_doubted)):
         try:
             prices_of_session(session, model, is_voice=call.is_voice)
         except RateMissing:
             # Whatever it can do, nobody could be billed for it.
-            left.add(model.slug)
             continue
         asked = CatalogueModel.objects.get(slug=call.model_asked)
         agent = session.agent or Agent(name="Assistant", silence_timeout_s=_SILENCE_S)
-        reason = reason_for(asked, model, _why_not_asked(asked, model, call))
+        reason = reason_for(asked, model, _why_not_asked(asked, model, offers))
         return _held_by(
             replace(call, model_reason=reason, max_output_tokens=agent.max_output_tokens), model, session, agent
         )
     return None
 
 
-def _why_not_asked(asked: CatalogueModel, model: CatalogueModel, call: Call) -> str:
+def _why_not_asked(asked: CatalogueModel, model: CatalogueModel, offers: Offers) -> str:
     """Return why the model that was asked for does not go on: what is known of it, or that this call has met it."""
-    known = offers_to(call.organisation_id).why_not(asked)
+    known = offers.why_not(asked)
     return known or ("cannot be talked to now" if model.kind == ModelKind.CHAT else "is not answering")
-
-
-def _model_after(call: Call, left: Collection[str]) -> CatalogueModel | None:
-    model = next_after(call.model_asked, call.organisation_id, left)
-    return model or text_after(call.model_asked, call.organisation_id, left)
 
 
 def _held_by(call: Call, model: CatalogueModel, session: Session, agent: Agent) -> Call:
@@ -274,6 +282,7 @@ def _held_by(call: Call, model: CatalogueModel, session: Session, agent: Agent) 
         is_voice=call.is_voice and not is_text,
         model_served=model.slug,
         rung_kind=_rung_kind_of(model),
+        house=house_of(model),
         endpoint=endpoint_of(model, agent, session),
         transcription_model=transcription.provider_model if transcription else "",
         transcription_slug=transcription.slug if transcription else "",

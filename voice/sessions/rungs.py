@@ -62,10 +62,10 @@ class Rungs:
         """The model that held the call is gone."""
         self._alive_until = now
 
-    def enter(self, call: Call, reason: str) -> None:
-        """Another model is to hold the call, `reason` being the code of what ended the one before."""
-        reason = reason[:_REASON_CHARS_MAX]
-        self._rungs.append(RungTimes(call.model_served, call.rung_kind, reason, time.monotonic(), self._alive_until))
+    def enter(self, call: Call, reason: str, *, at: float | None = None) -> None:
+        """Another model is to hold the call, or was to since `at`; `reason` is what ended the one before."""
+        at, reason = time.monotonic() if at is None else at, reason[:_REASON_CHARS_MAX]
+        self._rungs.append(RungTimes(call.model_served, call.rung_kind, reason, at, self._alive_until))
 
     def ready(self, *, owes_words: bool) -> None:
         """The latest model holds the call now."""

@@ -8,11 +8,12 @@ from tests import factories
 from voice.catalogue.http_models import resolve_http_model
 from voice.catalogue.on_offer import (
     ModelNotOffered,
-    next_after,
     offers_to,
     resolve_model,
     text_after,
+    texts_after,
     transcription_of,
+    voices_after,
     writers_of,
 )
 from voice.catalogue.overrides import model_for
@@ -161,17 +162,32 @@ def test_when_everything_is_switched_off_for_it_the_call_is_refused(override, or
     ],
 )
 def test_the_next_rung_is_the_first_that_was_not_tried(tried, following):
-    found = next_after(MINI, None, tried, TODAY)
-    assert (found and found.slug) == following
+    assert voice_after(MINI, tried) == following
+
+
+def voice_after(slug, tried, organisation_id=None, is_doubted=lambda house: False):
+    voices = voices_after(slug, offers_to(organisation_id, TODAY), tried, is_doubted)
+    return next((model.slug for model in voices), None)
+
+
+def test_the_next_rung_is_one_of_a_provider_that_is_not_doubted():
+    assert voice_after(MINI, [MINI], is_doubted=lambda house: house == "openai") == "parley-embedded"
+    assert voice_after(MINI, [MINI, "parley-embedded"], is_doubted=lambda house: True) == "gpt-realtime-2.1-mini"
+
+
+def test_of_models_that_are_written_to_those_that_are_doubted_come_last_as_well(settings):
+    settings.OPENAI_API_KEY = "sk-test"
+    found = texts_after(MINI, offers_to(None, TODAY), [], lambda house: house == "openai, in writing")
+    assert [model.slug for model in found][:2] == ["parley-receptionist", settings.TEXT_FALLBACK_MODEL]
 
 
 def test_the_next_rung_is_one_that_the_organisation_is_offered(override, organisation):
     override("gpt-realtime-2.1-mini", status="maintenance")
-    assert next_after(MINI, organisation.pk, [MINI], TODAY).slug == "parley-embedded"
+    assert voice_after(MINI, [MINI], organisation.pk) == "parley-embedded"
 
 
 def test_a_name_that_nobody_knows_has_no_next_rung():
-    assert next_after("gpt-9", None, [], TODAY) is None
+    assert voice_after("gpt-9", []) is None
 
 
 @pytest.mark.parametrize(
