@@ -209,7 +209,7 @@ def test_the_call_speaks_hindi_where_the_page_asks_for_it(page, site):
     frame.locator("[data-role=type-instead]").click()
     wait_until(lambda: frame.locator("[data-role=state]").inner_text() == "अब आपकी बारी", 60)
     frame.locator("[data-role=primary]").click()
-    wait_until(lambda: "आपने कॉल काटी।" in frame.locator("[data-role=ended-reason]").inner_text(), 30)
+    wait_until(lambda: "आपने कॉल काट दी।" in frame.locator("[data-role=ended-reason]").inner_text(), 30)
     frame_itself = next(frame for frame in page.frames if "/embed/" in frame.url)
     assert Axe().run(frame_itself).response["violations"] == []
 

@@ -6,7 +6,7 @@ from itertools import takewhile
 from typing import Literal
 
 from django.conf import settings
-from django.utils import formats, timezone, translation
+from django.utils import timezone
 
 from accounts.models import Organisation
 from voice.catalogue.on_offer import Offers, offers_to, text_after
@@ -108,6 +108,8 @@ def _filled(key: str, language: str, trouble: Trouble | None, **values: str) -> 
 def moment_in_words(moment: datetime, language: str = "en") -> str:
     """Return "14:30 UTC" of today, and "22 November, 14:30 UTC" of any other day, in this server's time zone."""
     local = timezone.localtime(moment)
-    form = "H:i T" if local.date() == timezone.localdate() else "j F, H:i T"
-    with translation.override(language):
-        return formats.date_format(local, form, use_l10n=False)
+    at = f"{local:%H:%M %Z}"
+    if local.date() == timezone.localdate():
+        return at
+    # Our own names of months: Django's in Hindi are misspelt.
+    return f"{local.day} {words_of(language)['months'][local.month - 1]}, {at}"

@@ -132,4 +132,4 @@ def test_a_moment_says_its_day_only_when_it_is_not_today():
     now = timezone.now()
     assert moment_in_words(now) == f"{now:%H:%M} UTC"
     assert moment_in_words(datetime(2031, 11, 2, 14, 30, tzinfo=UTC)) == "2 November, 14:30 UTC"
-    assert moment_in_words(datetime(2031, 11, 2, 14, 30, tzinfo=UTC), "hi") == "2 नवमबर, 14:30 UTC"
+    assert moment_in_words(datetime(2031, 11, 2, 14, 30, tzinfo=UTC), "hi") == "2 नवंबर, 14:30 UTC"
