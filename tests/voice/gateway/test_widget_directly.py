@@ -86,8 +86,8 @@ async def test_audio_in_a_typed_call_is_left_to_be_refused():
 
 async def test_what_was_handed_over_counts_among_what_may_be_sent():
     page = Page()
-    offers = [page.socket.offer(REPORT, True) for _ in range(101)]
-    assert offers == [True] * 100 + [False]
+    offers = [page.socket.offer(REPORT, True) for _ in range(501)]
+    assert offers == [True] * 500 + [False]
     page.socket.says(text=REPORT.decode())
     with pytest.raises(CallerBrokeProtocol):
         await anext(page.caller)
