@@ -107,7 +107,7 @@ class WidgetCaller:
             await self._tell(message)
 
     async def send_audio(self, delta: AudioDelta, frame: bytes) -> None:
-        if delta.item_id != self._translation.sending:
+        if delta.item_id != self._translation.speaking:
             for message in self._translation.before_audio(delta):
                 await self._tell(message)
         self._unheard.add_audio(delta)
@@ -133,7 +133,7 @@ class WidgetCaller:
 
     def send_audio_now(self, delta: AudioDelta) -> bool:
         connection = self._connection
-        if connection is None or self._arriving is not None or delta.item_id != self._translation.sending:
+        if connection is None or self._arriving is not None or delta.item_id != self._translation.speaking:
             return False
         if not connection.put_audio_now(delta.pcm):
             return False

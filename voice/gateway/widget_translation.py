@@ -25,13 +25,15 @@ Messages = list[str]
 class WidgetTranslation:
     """One a call: remembers what its browser is to know, and the agent's captions until they are final.
 
-    `sending` is the item whose audio is on its way; `used_micro`, `model_served` and `is_voice` are what was told last.
+    `sending` is the item whose audio is on its way, and `speaking` the same unless it has paused. `used_micro`,
+    `model_served` and `is_voice` are what was told last.
     """
 
     def __init__(self, *, captions: bool = True, model: str = "", is_voice: bool = True) -> None:
         self._shows_captions = captions
         self.model_served, self.is_voice, self.used_micro = model, is_voice, 0
         self.sending: str | None = None
+        self.speaking: str | None = None
         self._captions: dict[str, str] = {}
         self._cut: set[str] = set()
         self._state = ""
@@ -48,6 +50,7 @@ class WidgetTranslation:
             "response.output_text.done": self._on_agent_final,
             "response.output_audio.done": self._on_audio_done,
             "response.done": self._on_response_done,
+            "parley.paused": self._on_paused,
             "parley.working": lambda event: self._changed("working"),
             "parley.interrupted": self._on_interrupted,
             "parley.truncated": self._on_truncated,
@@ -71,8 +74,9 @@ class WidgetTranslation:
 
     def before_audio(self, delta: AudioDelta) -> Messages:
         """Return what must be said before a binary frame: whose it is, and that the assistant speaks."""
+        self.speaking = delta.item_id
         if delta.item_id == self.sending:
-            return []
+            return self._changed("speaking")
         self.sending = delta.item_id
         return [*self._changed("speaking"), serialise("audio.begin", item_id=delta.item_id)]
 
@@ -125,15 +129,19 @@ class WidgetTranslation:
     def _on_audio_done(self, event: Mapping[str, Any]) -> Messages:
         if event["item_id"] != self.sending:
             return []
-        self.sending = None
+        self.sending = self.speaking = None
         return [serialise("audio.end", item_id=event["item_id"])]
 
     def _on_response_done(self, event: Mapping[str, Any]) -> Messages:
         # What it asked for is being done by now: the answer is still to come.
         return [] if self.state == "working" else self._changed("listening")
 
+    def _on_paused(self, event: Mapping[str, Any]) -> Messages:
+        self.speaking = None
+        return self._changed("thinking")
+
     def _on_interrupted(self, event: Mapping[str, Any]) -> Messages:
-        self.sending = None
+        self.sending = self.speaking = None
         self._cut.add(str(event["item_id"]))
         return [serialise("audio.clear", item_id=event["item_id"]), *self._changed("listening")]
 

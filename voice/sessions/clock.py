@@ -35,8 +35,9 @@ class Clock:
         is_away = parts.caller.is_away
         if parts.playback.is_too_slow(now, is_away=is_away):
             return Stop.TOO_SLOW
-        self._look_for_life(now)
-        response, is_playing = parts.state.response, parts.playback.playing(now) is not None
+        is_playing = parts.playback.playing(now) is not None
+        await self._look_for_life(now, is_playing=is_playing)
+        response = parts.state.response
         await parts.tools.follow(now, is_playing=is_playing, is_leaving=parts.goodbye_since is not None)
         if parts.goodbye_since is not None and response is Response.NONE and not parts.tools.is_running:
             if not is_playing or now - parts.goodbye_since > _GOODBYE_S:
@@ -49,13 +50,15 @@ class Clock:
         # Nobody who is away can break a silence.
         return await self._keep_limits(parts.limits.due(now, is_busy=is_busy or is_away))
 
-    def _look_for_life(self, now: float) -> None:
+    async def _look_for_life(self, now: float, *, is_playing: bool) -> None:
         parts = self._parts
         if parts.state.response is Response.NONE or parts.gate.is_asking or parts.moving.is_moving:
             # Nothing is owed by the upstream, so nothing can be late: its time begins when it is asked.
             parts.alive.seen_at = now
-        elif parts.alive.has_stalled(parts.call, parts.state, now):
+        elif parts.alive.has_stalled(parts.call, parts.state, now, is_playing=is_playing):
             parts.line.break_off(UpstreamError("upstream_stalled", retryable=True))
+        elif parts.alive.begins_to_pause(parts.state, now, is_playing=is_playing):
+            await parts.caller.send(own_events.paused())
 
     async def _keep_limits(self, step: Step | None) -> Stop | None:
         match step:

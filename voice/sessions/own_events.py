@@ -27,6 +27,11 @@ def working() -> bytes:
     return dump({"type": "parley.working"})
 
 
+def paused() -> bytes:
+    """The assistant has fallen silent in the middle of what it says: more of it may come, or another model's."""
+    return dump({"type": "parley.paused"})
+
+
 def task_completed(name: str, fields: Mapping[str, str]) -> bytes:
     return dump({"type": "parley.task_completed", "name": name, "fields": dict(fields)})
 

@@ -19,6 +19,27 @@ def test_audio_is_announced_once_an_item():
     assert translation.before_audio(delta) == []
 
 
+def test_an_answer_that_falls_silent_is_not_said_to_be_spoken_until_it_goes_on():
+    translation = WidgetTranslation()
+    delta = AudioDelta("item_1", "resp_1", b"\0\0")
+    translation.before_audio(delta)
+    assert told(translation, "parley.paused") == [{"type": "state.changed", "state": "thinking"}]
+    assert (translation.speaking, translation.sending) == (None, "item_1")
+    assert [json.loads(each) for each in translation.before_audio(delta)] == [
+        {"type": "state.changed", "state": "speaking"}
+    ]
+    assert translation.speaking == "item_1"
+
+
+def test_an_answer_that_fell_silent_and_is_over_is_told_as_any_other():
+    translation = WidgetTranslation()
+    translation.before_audio(AudioDelta("item_1", "resp_1", b"\0\0"))
+    told(translation, "parley.paused")
+    ended = told(translation, "response.output_audio.done", item_id="item_1")
+    ended += told(translation, "response.done", response={})
+    assert ended == [{"type": "audio.end", "item_id": "item_1"}, {"type": "state.changed", "state": "listening"}]
+
+
 def test_the_end_of_an_items_audio_is_told():
     translation = WidgetTranslation()
     translation.before_audio(AudioDelta("item_1", "resp_1", b"\0\0"))
