@@ -68,10 +68,12 @@ class WidgetConnection:
         return self._direct is not None and not self.is_deaf and bool(self._direct["send"](pcm, False))
 
     async def put_text(self, text: str) -> None:
-        await self._put({"type": "websocket.send", "text": text})
+        if self._direct is None or self.is_deaf or not self._direct["send"](text.encode(), True):
+            await self._put({"type": "websocket.send", "text": text})
 
     async def put_audio(self, pcm: bytes) -> None:
-        await self._put({"type": "websocket.send", "bytes": pcm})
+        if not self.put_audio_now(pcm):
+            await self._put({"type": "websocket.send", "bytes": pcm})
 
     def drop(self) -> None:
         """Give the connection up: whoever waits to read from it or to write to it waits no longer."""

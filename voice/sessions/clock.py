@@ -1,9 +1,9 @@
 """What happens because time goes by: patience that runs out, goodbyes that end, limits, moves that are due."""
 
-import asyncio
 import time
 
 from voice.sessions import own_events
+from voice.sessions.beat import next_beat
 from voice.sessions.interruption import truncate
 from voice.sessions.limits import Step
 from voice.sessions.parts import Parts
@@ -12,7 +12,6 @@ from voice.sessions.state import Response
 from voice.sessions.stop import Stop
 from voice.upstream.errors import UpstreamError
 
-_TICK_S = 0.1
 # How long a goodbye may still be playing after the assistant asked to hang up.
 _GOODBYE_S = 20.0
 
@@ -24,21 +23,23 @@ class Clock:
     async def follow(self) -> Stop:
         """Tick until the call is to end, and return why."""
         while True:
-            await asyncio.sleep(_TICK_S)
+            await next_beat()
             if stop := await self.tick(time.monotonic()):
                 return stop
 
     async def tick(self, now: float) -> Stop | None:
         """Do what is due at this moment of the monotonic clock."""
         parts = self._parts
-        await truncate(parts, parts.playback.overdue(now))
+        if heard := parts.playback.overdue(now):
+            await truncate(parts, heard)
         is_away = parts.caller.is_away
         if parts.playback.is_too_slow(now, is_away=is_away):
             return Stop.TOO_SLOW
         is_playing = parts.playback.playing(now) is not None
         await self._look_for_life(now, is_playing=is_playing)
         response = parts.state.response
-        await parts.tools.follow(now, is_playing=is_playing, is_leaving=parts.goodbye_since is not None)
+        if parts.tools.is_running:
+            await parts.tools.follow(now, is_playing=is_playing, is_leaving=parts.goodbye_since is not None)
         if parts.goodbye_since is not None and response is Response.NONE and not parts.tools.is_running:
             if not is_playing or now - parts.goodbye_since > _GOODBYE_S:
                 return Stop.AGENT_HUNG_UP
@@ -48,7 +49,8 @@ class Clock:
         await parts.moving.follow(now, is_quiet=not is_busy)
         is_busy = is_busy or parts.moving.is_moving
         # Nobody who is away can break a silence.
-        return await self._keep_limits(parts.limits.due(now, is_busy=is_busy or is_away))
+        step = parts.limits.due(now, is_busy=is_busy or is_away)
+        return await self._keep_limits(step) if step else None
 
     async def _look_for_life(self, now: float, *, is_playing: bool) -> None:
         parts = self._parts
@@ -60,7 +62,7 @@ class Clock:
         elif parts.alive.begins_to_pause(parts.state, now, is_playing=is_playing):
             await parts.caller.send(own_events.paused())
 
-    async def _keep_limits(self, step: Step | None) -> Stop | None:
+    async def _keep_limits(self, step: Step) -> Stop | None:
         match step:
             case Step.ASK_STILL_THERE:
                 await self._notice("still_there")
@@ -71,8 +73,6 @@ class Clock:
                 return Stop.SILENCE
             case Step.MAX_DURATION:
                 return Stop.MAX_DURATION
-            case None:
-                pass
         return None
 
     async def _notice(self, code: str) -> None:
