@@ -21,11 +21,16 @@ _SHORTEST_ANSWER_TOKENS = 120
 # Another call may take the credits between our look and our grasp; each further look sees a smaller wallet.
 _MOST_TRIES = 4
 # To extend a hold takes locks and a look at everybody's claims, so a call takes this many responses' worst cases at
-# once: it then asks for more every few turns. Only where that is nothing to whoever pays: the wallet, the month's cap
-# and the ceiling of the agent or the key must each have so many times the stride free. So calls that share them get in
-# one another's way no sooner than before: when credits are short, every hold is exact.
-_RESPONSES_AHEAD = 3
+# once: it then asks for more once a minute or so, or every few turns. Only where that is nothing to whoever pays: the
+# wallet, the month's cap and the ceiling of the agent or the key must each have so many times the stride free. So calls
+# that share them get in one another's way no sooner than before: when credits are short, every hold is exact.
+_RESPONSES_AHEAD = (8, 3)
 _SPARE_FACTOR = 20
+# A session with what its claims are counted by. Their rows are wide: to read them whole costs more than all the rest.
+_CLAIMING = Session.objects.select_related("agent", "api_key", "client_secret").only(
+    *("organisation_id", "hold_id", "is_voice", "spend_cap_micro", "created_at"),
+    *("agent__daily_ceiling_micro", "api_key__monthly_budget_micro", "client_secret__credits_cap_micro"),
+)
 _OPEN = "open"
 _WALLET = "wallet"
 _CAP = "cap"
@@ -88,7 +93,7 @@ def cover_next_response(session_id: UUID, prices: Prices, *, context_tokens: int
     Raises OutOfCredit, and HoldClosed when the call was settled meanwhile.
     """
     for _ in range(_MOST_TRIES):
-        session = Session.objects.select_related("agent", "api_key", "client_secret").get(id=session_id)
+        session = _CLAIMING.get(id=session_id)
         needs = needs_of(prices, context_tokens, wanted_output_tokens, is_voice=session.is_voice)
         hold = _open_hold(session)
         if allowance := allowance_within(hold, needs, wanted_output_tokens=wanted_output_tokens):
@@ -117,7 +122,7 @@ def refuse_unpayable(session_id: UUID, prices: Prices, *, context_tokens: int, w
 
     A wallet that is being refilled just now counts as refilled.
     """
-    session = Session.objects.select_related("agent", "api_key", "client_secret").get(id=session_id)
+    session = _CLAIMING.get(id=session_id)
     hold = _open_hold(session)
     reach = _reach_of(session, hold)
     left_micro = reach.amount_micro - hold.captured_micro
@@ -131,10 +136,12 @@ def refuse_unpayable(session_id: UUID, prices: Prices, *, context_tokens: int, w
 
 def _stride(hold: ledger.HoldState, needs: Needs, exact_micro: int, reach: _Reach) -> int:
     """Return how large the hold is to become: exactly what is needed, or some responses ahead where that is nothing."""
-    ahead_micro = hold.captured_micro + _RESPONSES_AHEAD * max(needs.worst_micro, needs.minute_micro)
-    taken_micro = ahead_micro - hold.amount_micro
-    can_spare = reach.amount_micro - hold.amount_micro >= _SPARE_FACTOR * taken_micro
-    return max(exact_micro, ahead_micro) if can_spare else exact_micro
+    free_micro = reach.amount_micro - hold.amount_micro
+    for responses in _RESPONSES_AHEAD:
+        ahead_micro = hold.captured_micro + responses * max(needs.worst_micro, needs.minute_micro)
+        if free_micro >= _SPARE_FACTOR * (ahead_micro - hold.amount_micro):
+            return max(exact_micro, ahead_micro)
+    return exact_micro
 
 
 def _open_hold(session: Session) -> ledger.HoldState:
@@ -198,13 +205,14 @@ def _extend(session: Session, hold: ledger.HoldState, to_micro: int) -> ledger.H
 @transaction.atomic
 def _claim_and_extend(session: Session, hold: ledger.HoldState, to_micro: int) -> ledger.HoldState | None:
     # Locked in this order everywhere: session, agent or key and secret, wallet, hold.
-    Session.objects.select_for_update(no_key=True).get(id=session.id)
+    Session.objects.select_for_update(no_key=True).values_list("id").get(id=session.id)
     agent, key, secret = None, None, None
     if session.api_key_id:
         key = ApiKey.objects.select_for_update(no_key=True).filter(id=session.api_key_id).first()
         secret = ClientSecret.objects.select_for_update(no_key=True, of=("self",)).filter(sessions=session).first()
     else:
-        agent = Agent.objects.select_for_update(no_key=True, of=("self",)).filter(sessions=session).first()
+        claimed = Agent.objects.select_for_update(no_key=True, of=("self",)).filter(sessions=session)
+        agent = claimed.only("daily_ceiling_micro").first()
     if _ceiling_left_micro(session, agent, key, secret) < to_micro:
         return None
     extended = ledger.extend_hold(hold.id, to_amount_micro=to_micro)

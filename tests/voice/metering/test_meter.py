@@ -173,12 +173,16 @@ async def test_preparing_holds_the_worst_case_beside_what_was_used(open_session,
     assert await in_thread(held)(session) == USAGE_MICRO + WORST_MICRO
 
 
-async def test_where_credits_abound_some_responses_are_held_at_once(open_session):
+@pytest.mark.parametrize(("free_credits", "responses"), [(950, 8), (500, 3), (300, 1)])
+async def test_where_credits_abound_some_responses_are_held_at_once(
+    open_session, organisation, free_credits, responses
+):
     session = await in_thread(open_session)(held_micro=2 * CREDIT)
+    await in_thread(leave)(organisation, free_credits * CREDIT)
     meter = await Meter.open(session.id)
     await meter.record_response(response(), "gpt-realtime-mini")
     await meter.prepare_response(1450, 1024)
-    assert await in_thread(held)(session) == USAGE_MICRO + 3 * WORST_MICRO
+    assert await in_thread(held)(session) == USAGE_MICRO + responses * WORST_MICRO
 
 
 async def test_a_ceiling_without_room_to_spare_keeps_a_hold_exact(open_session, agent):
