@@ -12,6 +12,7 @@ from django.db import connections
 
 from tests.migrated import MigratedFile
 from voice.sessions.doubts import DOUBTS
+from tests.quick import made_once
 
 _THIS_MACHINE = {"127.0.0.1", "::1", "localhost"}
 
@@ -65,6 +66,12 @@ def django_db_setup(django_db_setup, django_db_keepdb, django_db_blocker, migrat
     yield
     with django_db_blocker.unblock():
         connections.close_all()
+
+
+@pytest.fixture(autouse=True, scope="session")
+def what_stays_the_same():
+    with made_once():
+        yield
 
 
 @pytest.fixture(autouse=True)

@@ -5,7 +5,7 @@ from typing import Any
 
 from django.db import transaction
 
-from voice.catalogue.seed_data import MODELS, PROVIDERS, RATES, RATES_VALID_FROM, SeedModel
+from voice.catalogue.seed_data import MODELS, PROVIDERS, RATES, RATES_VALID_FROM
 from voice.models import CatalogueModel, Provider, Rate
 
 
@@ -13,9 +13,12 @@ from voice.models import CatalogueModel, Provider, Rate
 def seed_catalogue() -> None:
     """Add the models and rates that are missing. Safe to repeat: a row that exists is the operator's."""
     seeded = set(CatalogueModel.objects.values_list("slug", flat=True))
-    for model in MODELS:
-        if model.slug not in seeded:
-            CatalogueModel.objects.create(slug=model.slug, provider=_provider(model), **_columns_of(asdict(model)))
+    missing = [model for model in MODELS if model.slug not in seeded]
+    providers = _providers({model.provider for model in missing})
+    CatalogueModel.objects.bulk_create(
+        CatalogueModel(slug=model.slug, provider=providers.get(model.provider), **_columns_of(asdict(model)))
+        for model in missing
+    )
     ids = dict(CatalogueModel.objects.values_list("slug", "id"))
     # By model and kind, whatever the date: an operator may have moved a rate to another day.
     rated = set(Rate.objects.values_list("model_id", "kind"))
@@ -32,12 +35,10 @@ def seed_catalogue() -> None:
     )
 
 
-def _provider(model: SeedModel) -> Provider | None:
-    """Return a model's provider, made with its first model: later its name is the operator's."""
-    seed = next((provider for provider in PROVIDERS if provider.name == model.provider), None)
-    if seed is None:
-        return None
-    return Provider.objects.get_or_create(name=seed.name, defaults=asdict(seed))[0]
+def _providers(names: set[str]) -> dict[str, Provider]:
+    """Return these providers by name, each made with its first model: later its name is the operator's."""
+    seeds = [seed for seed in PROVIDERS if seed.name in names]
+    return {seed.name: Provider.objects.get_or_create(name=seed.name, defaults=asdict(seed))[0] for seed in seeds}
 
 
 def _columns_of(values: dict[str, Any]) -> dict[str, Any]:
