@@ -11,8 +11,8 @@ from django.conf import settings
 from django.db import connections
 
 from tests.migrated import MigratedFile
-from voice.sessions.doubts import DOUBTS
 from tests.quick import made_once
+from voice.sessions.doubts import DOUBTS
 
 _THIS_MACHINE = {"127.0.0.1", "::1", "localhost"}
 
