@@ -188,16 +188,20 @@ def house_of(model: CatalogueModel) -> str:
 
 
 def transcription_of(
-    served: CatalogueModel, today: date | None = None, organisation_id: UUID | None = None
+    served: CatalogueModel,
+    today: date | None = None,
+    organisation_id: UUID | None = None,
+    offers: Offers | None = None,
 ) -> CatalogueModel | None:
     """Return the model that writes down what callers say to `served`; None when nothing does.
 
-    A transcription model that is gone is replaced by its successors, as realtime models are.
+    A transcription model that is gone is replaced by its successors, as realtime models are. `offers`: what the
+    organisation is offered that day, where somebody has looked already.
     """
     model = CatalogueModel.objects.filter(slug=served.transcription_slug, kind=ModelKind.TRANSCRIPTION).first()
     if model is None:
         return None
-    offers = offers_to(organisation_id, today)
+    offers = offers or offers_to(organisation_id, today)
     # A provider's key has been looked at for whoever calls; what hears beside the model is asked with the same.
     return next(
         (

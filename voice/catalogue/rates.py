@@ -5,7 +5,7 @@ from datetime import date
 
 from django.utils import timezone
 
-from voice.catalogue.on_offer import transcription_of
+from voice.catalogue.on_offer import Offers, transcription_of
 from voice.catalogue.rate_card import (
     UNITS_PER_RATE,
     Kind,
@@ -75,16 +75,19 @@ class Prices:
         )
 
 
-def prices_of_session(session: Session, served: CatalogueModel, *, is_voice: bool) -> Prices:
+def prices_of_session(
+    session: Session, served: CatalogueModel, *, is_voice: bool, offers: Offers | None = None
+) -> Prices:
     """Return what a session is rated by while `served` holds it, at the prices of the day it was admitted.
 
-    Raises RateMissing, as `prices_of` does; a model that is only written to needs a price for its words alone.
+    `offers`: what its organisation was offered that day, where somebody has looked already. Raises RateMissing, as
+    `prices_of` does; a model that is only written to needs a price for its words alone.
     """
     on = timezone.localdate(session.created_at)
     if served.kind == ModelKind.CHAT:
         return text_prices_of(served, on)
     is_written_down = is_voice and session.transcribes_input
-    transcription = transcription_of(served, on, session.organisation_id) if is_written_down else None
+    transcription = transcription_of(served, on, session.organisation_id, offers) if is_written_down else None
     return prices_of(served, transcription.slug if transcription else "", on)
 
 

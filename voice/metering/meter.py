@@ -64,6 +64,8 @@ class Meter:
         self._hold: ledger.HoldState | None = None
         self._remembered_at = 0.0
         self._last_response: Quantities = {}
+        # Of models that may come next, by what they are and whether they would be talked to.
+        self._looked_at: dict[tuple[str, bool], Prices] = {}
         self._one_at_a_time = asyncio.Lock()
         self._jobs: list[_Job] = []
         self._recording: asyncio.Task[None] | None = None
@@ -83,8 +85,10 @@ class Meter:
         Everything of the model before it must be on the books by then. `is_voice`: it is talked to. Raises RateMissing.
         """
         async with self._one_at_a_time:
-            self._prices = await in_ledger_thread(_prices_with, self._session_id, slug, is_voice=is_voice)
-            self._is_voice = is_voice
+            prices, self._looked_at = self._looked_at.get((slug, is_voice)), {}
+            if prices is None:
+                prices = await in_ledger_thread(_prices_with, self._session_id, slug, is_voice=is_voice)
+            self._prices, self._is_voice = prices, is_voice
             # Nothing of the conversation is in its cache yet.
             self._last_response = {}
 
@@ -96,11 +100,11 @@ class Meter:
         What the model before it has used counts from when it is on the books.
         """
         async with self._one_at_a_time:
-            prices = await in_ledger_thread(_prices_with, self._session_id, slug, is_voice=is_voice)
-            await in_ledger_thread(
-                refuse_unpayable,
+            self._looked_at[slug, is_voice] = await in_ledger_thread(
+                _payable_prices,
                 self._session_id,
-                prices,
+                slug,
+                is_voice=is_voice,
                 context_tokens=context_tokens,
                 wanted_output_tokens=wanted_output_tokens,
             )
@@ -226,6 +230,14 @@ def _open_meter(session_id: UUID) -> Meter:
 def _prices_with(session_id: UUID, slug: str, *, is_voice: bool) -> Prices:
     served = CatalogueModel.objects.get(slug=slug)
     return prices_of_session(Session.objects.get(id=session_id), served, is_voice=is_voice)
+
+
+def _payable_prices(
+    session_id: UUID, slug: str, *, is_voice: bool, context_tokens: int, wanted_output_tokens: int
+) -> Prices:
+    prices = _prices_with(session_id, slug, is_voice=is_voice)
+    refuse_unpayable(session_id, prices, context_tokens=context_tokens, wanted_output_tokens=wanted_output_tokens)
+    return prices
 
 
 def _hold_of(session: Session) -> ledger.HoldState | None:

@@ -249,19 +249,19 @@ def call_after(
     """
     session = Session.objects.select_related("agent").get(pk=call.session_id)
     offers = offers_to(call.organisation_id)
+    that_day = replace(offers, today=timezone.localdate(session.created_at))
     voices = () if is_written_to else voices_after(call.model_asked, offers, left, is_doubted)
     for model in chain(voices, texts_after(call.model_asked, offers, left, is_doubted)):
         try:
-            prices_of_session(session, model, is_voice=call.is_voice)
+            prices_of_session(session, model, is_voice=call.is_voice, offers=that_day)
         except RateMissing:
             # Whatever it can do, nobody could be billed for it.
             continue
         asked = CatalogueModel.objects.get(slug=call.model_asked)
         agent = session.agent or Agent(name="Assistant", silence_timeout_s=_SILENCE_S)
         reason = reason_for(asked, model, _why_not_asked(asked, model, offers))
-        return _held_by(
-            replace(call, model_reason=reason, max_output_tokens=agent.max_output_tokens), model, session, agent
-        )
+        call = replace(call, model_reason=reason, max_output_tokens=agent.max_output_tokens)
+        return _held_by(call, model, session, agent, that_day)
     return None
 
 
@@ -271,12 +271,13 @@ def _why_not_asked(asked: CatalogueModel, model: CatalogueModel, offers: Offers)
     return known or ("cannot be talked to now" if model.kind == ModelKind.CHAT else "is not answering")
 
 
-def _held_by(call: Call, model: CatalogueModel, session: Session, agent: Agent) -> Call:
-    """Return the call as a model would hold it."""
+def _held_by(call: Call, model: CatalogueModel, session: Session, agent: Agent, that_day: Offers | None = None) -> Call:
+    """Return the call as a model would hold it. `that_day`: what was offered when it was admitted, if that is known."""
     is_text = model.kind == ModelKind.CHAT
     transcription = None
     if session.transcribes_input and not is_text:
-        transcription = transcription_of(model, timezone.localdate(session.created_at), session.organisation_id)
+        day = timezone.localdate(session.created_at)
+        transcription = transcription_of(model, day, session.organisation_id, that_day)
     return replace(
         call,
         is_voice=call.is_voice and not is_text,
