@@ -124,7 +124,9 @@ def test_a_call_that_ended_for_no_reason_is_found(call):
 
 def test_a_call_that_ended_by_a_fault_of_ours_is_found(call):
     call.charge()
-    assert call.problems(reason=EndReason.INTERNAL_ERROR) == ["it ended by 'internal_error', and its caller was told of ''"]
+    assert call.problems(reason=EndReason.INTERNAL_ERROR) == [
+        "it ended by 'internal_error', and its caller was told of ''"
+    ]
 
 
 def test_a_caller_who_was_told_of_more_than_was_taken_is_found(call):

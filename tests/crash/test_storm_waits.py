@@ -41,6 +41,15 @@ def test_a_refusal_in_between_is_what_made_the_caller_wait():
     assert list(waits.done) == ["handshake refused"]
 
 
+def test_a_stall_is_what_made_the_caller_wait_though_others_refuse_after_it():
+    waits = Waits()
+    waits.upstream_died(CALL, "stall", "first1", is_owed=True)
+    waits.refused(CALL)
+    waits.given_up("first1")
+    waits.heard(CALL, "item_second2_1")
+    assert list(waits.done) == ["stall", "stall, once noticed"]
+
+
 def test_a_second_model_that_breaks_before_it_is_heard_does_not_begin_the_wait_anew():
     waits = Waits()
     waits.upstream_died(CALL, "drop", "first1", is_owed=True)
@@ -54,8 +63,11 @@ def test_a_second_model_that_breaks_before_it_is_heard_does_not_begin_the_wait_a
 def test_what_never_came_is_counted():
     waits = Waits()
     waits.upstream_died(CALL, "garbage", "first1", is_owed=True)
-    waits.call_over(CALL)
+    assert waits.is_waiting(CALL)
+    waits.call_over(CALL, "upstream_failed")
     assert (dict(waits.lost), dict(waits.done)) == ({"garbage": 1}, {})
+    assert dict(waits.why_lost) == {("garbage", "upstream_failed"): 1}
+    assert not waits.is_waiting(CALL)
 
 
 def test_a_percentile_is_one_of_the_values():

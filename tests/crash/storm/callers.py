@@ -81,7 +81,7 @@ class StormCaller:
         self.calls: list[CallOfCaller] = []
         self.is_live = False
         self.broke: Broke | None = None
-        self._hangs_up = False
+        self._hangs_up_by: float | None = None
         self._online = asyncio.Event()
         self._socket: ClientConnection | None = None
         self._quiet_until, self._speaks, self._owed_since = 0.0, 0, 0.0
@@ -93,7 +93,7 @@ class StormCaller:
 
     async def live(self, admit: Any) -> None:
         """Call, and call again, until `hang_up`. `admit` returns a session's id and its ticket."""
-        while not self._hangs_up:
+        while self._hangs_up_by is None:
             try:
                 session_id, ticket = await admit(self.number)
             except Exception:  # whatever is away, a page says "try again"
@@ -106,7 +106,8 @@ class StormCaller:
             await asyncio.sleep(0.2)
 
     def hang_up(self) -> None:
-        self._hangs_up = True
+        """Have them hang up, once they are answered or have run out of patience."""
+        self._hangs_up_by = time.monotonic() + PATIENCE_S
         self._online.set()
 
     def tell_online(self) -> None:
@@ -186,9 +187,9 @@ class StormCaller:
 
     def _over(self) -> None:
         """This call is over; what was still waited for never came."""
-        self._waits.call_over(self.call.name)
+        self._waits.call_over(self.call.name, self.call.ends_with)
         if self.broke is not None:
-            self._waits.never(self.broke.cause)
+            self._waits.never(self.broke.cause, self.call.ends_with)
             self.broke = None
 
     # What is heard.
@@ -275,7 +276,7 @@ class StormCaller:
             pass
 
     async def _say_next(self, socket: ClientConnection, call: CallOfCaller, now: float) -> None:
-        if self._hangs_up:
+        if self._hangs_up_by is not None and (now > self._hangs_up_by or not self._waits.is_waiting(call.name)):
             await _tell(socket, "session.end")
             self.is_live = False
             return

@@ -296,6 +296,8 @@ class Storm:
         self._happened["calls resumed"] = sum(call.resumes for call in calls)
         self._happened["waits not counted (the caller's network broke, or they spoke again)"] = self._waits.unclear
         self._happened["text answers asked for"] = self._chat.asked
+        for (cause, ended_by), times in self._waits.why_lost.items():
+            self._happened[f"never, after {cause}: the call ended by {ended_by}"] = times
         for cause, times in self._waits.deaths.items():
             self._happened[f"connections broken: {cause}"] = times
 

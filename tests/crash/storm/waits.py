@@ -26,13 +26,14 @@ class Waits:
     """Times are seconds of the monotonic clock; a call is known by the name its provider knows it by.
 
     `done` holds the finished waits by cause, `noticed` how long it took until the server had given a dead connection
-    up, `lost` what never came because the call had ended; `unclear` counts waits in which the caller's own network was
-    gone, or they spoke again.
+    up, `lost` what never came because the call had ended, and `why_lost` how it had; `unclear` counts waits in which the
+    caller's own network was gone, or they spoke again.
     """
 
     done: dict[str, list[float]] = field(default_factory=lambda: defaultdict(list))
     noticed: dict[str, list[float]] = field(default_factory=lambda: defaultdict(list))
     lost: dict[str, int] = field(default_factory=lambda: defaultdict(int))
+    why_lost: dict[tuple[str, str], int] = field(default_factory=lambda: defaultdict(int))
     unclear: int = 0
     deaths: dict[str, int] = field(default_factory=lambda: defaultdict(int))
     _open: dict[str, Wait] = field(default_factory=dict)
@@ -59,8 +60,8 @@ class Waits:
                 wait.noticed_at = now
 
     def refused(self, name: str) -> None:
-        """A model refused a call that was looking for one."""
-        if (wait := self._open.get(name)) is not None and wait.cause != AT_ONCE_TWICE:
+        """A model refused a call that was looking for one. What took a stall so long is the stall."""
+        if (wait := self._open.get(name)) is not None and wait.cause not in (AT_ONCE_TWICE, STALL):
             wait.cause = "handshake refused"
 
     def heard(self, name: str, item_id: str) -> None:
@@ -78,13 +79,17 @@ class Waits:
         if self._open.pop(name, None) is not None:
             self.unclear += 1
 
-    def call_over(self, name: str) -> None:
+    def is_waiting(self, name: str) -> bool:
+        return name in self._open
+
+    def call_over(self, name: str, ended_by: str) -> None:
         if (wait := self._open.pop(name, None)) is not None:
-            self.lost[wait.cause] += 1
+            self.never(wait.cause, ended_by)
 
     def measured(self, cause: str, since: float) -> None:
         """Something else that a caller waited for is there."""
         self.done[cause].append(time.monotonic() - since)
 
-    def never(self, cause: str) -> None:
+    def never(self, cause: str, ended_by: str) -> None:
         self.lost[cause] += 1
+        self.why_lost[cause, ended_by] += 1
