@@ -41,11 +41,11 @@ class Need:
     least_micro: int
 
 
-def model_for(holder: Holder, slug: str, kind: ModelKind) -> HttpModel:
-    """Return what serves a request for `slug`. Raises Refusal."""
+def model_for(holder: Holder, slug: str, kind: ModelKind, failed: HttpModel | None = None) -> HttpModel:
+    """Return what serves a request for `slug`, and does so now that one has `failed`. Raises Refusal."""
     holder.require_model(slug)
     try:
-        return resolve_http_model(slug, kind, organisation_id=holder.organisation_id)
+        return resolve_http_model(slug, kind, organisation_id=holder.organisation_id, failed=failed)
     except ModelNotOffered as error:
         raise _refusal_of(error, kind, holder.organisation_id) from None
     except RateMissing as error:

@@ -4,6 +4,7 @@ import json
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
+from functools import partial
 from typing import Annotated, Any, Literal
 
 import httpx
@@ -21,10 +22,10 @@ from voice.api.errors import InvalidRequest, error_body
 from voice.api.outcomes import asking, settle
 from voice.api.providers import failure_of, is_openais_own, provider_of, show_model
 from voice.api.schemas import Given
+from voice.api.stand_ins import answered
 from voice.api.streams import SourcedStream
 from voice.catalogue.http_models import HttpModel
 from voice.catalogue.rate_card import affordable_output_tokens, worst_case_micro
-from voice.metering.executor import in_ledger_thread
 from voice.metering.http_usage import context_tokens_of, estimated_chat, quantities_of_chat
 from voice.models import ApiRequest
 from voice.models.catalogue import ModelKind
@@ -113,17 +114,17 @@ async def chat_completions(request: HttpRequest, wanted: ChatWanted) -> HttpResp
 
     The answer is as long as the credits allow. Streamed, `stream: true`, it comes as server-sent events.
     """
-    job = await in_ledger_thread(_admit, holder_of(request), wanted, client_ip_of(request))
-    answer = _streamed(job) if wanted.stream else _whole(job)
-    response = await answer
+    admit = partial(_admit, holder_of(request), wanted, client_ip_of(request))
+    ask = _streamed if wanted.stream else _whole
+    job, response = await answered(admit, ask)
     show_model(response, job.model)
     return response
 
 
-def _admit(holder: Holder, wanted: ChatWanted, client_ip: str) -> _Job:
+def _admit(holder: Holder, wanted: ChatWanted, client_ip: str, failed: HttpModel | None) -> _Job:
     """Hold the worst case of a request and return what is to be asked. Raises Refusal, InvalidRequest."""
     holder.require("chat")
-    model = model_for(holder, wanted.model, ModelKind.CHAT)
+    model = model_for(holder, wanted.model, ModelKind.CHAT, failed)
     _check_messages(wanted, model)
     body = {name: value for name, value in wanted.model_dump(exclude_unset=True).items() if name not in _NOT_PASSED_ON}
     body_bytes = len(json.dumps(body, ensure_ascii=False).encode())
@@ -175,7 +176,7 @@ def _check_messages(wanted: ChatWanted, model: HttpModel) -> None:
                 raise InvalidRequest(f"{where}.content: parts are text only.", param=f"{where}.content")
 
 
-async def _whole(job: _Job) -> HttpResponse:
+async def _whole(job: _Job) -> HttpResponseBase:
     async with asking(job.request, job.model):
         async with posted(await provider_of(job.model), "/chat/completions", json=dict(job.body)) as answer:
             body = b"".join([piece async for piece in bounded(answer, _MAX_ANSWER_BYTES)])
@@ -189,7 +190,7 @@ async def _whole(job: _Job) -> HttpResponse:
     return HttpResponse(body, content_type="application/json")
 
 
-async def _streamed(job: _Job) -> SourcedStream:
+async def _streamed(job: _Job) -> HttpResponseBase:
     """Open the stream before anything is answered, so that a refusal still has a status of its own."""
     stack = AsyncExitStack()
     async with asking(job.request, job.model):

@@ -18,7 +18,7 @@ from voice.sessions.failures import failure_of_error
 from voice.upstream.errors import UpstreamError, refusal_of
 from voice.upstream.http_provider import ProviderRefused
 
-__all__ = ["asking", "settle"]
+__all__ = ["asking", "is_of_the_model", "settle"]
 
 log = structlog.get_logger(__name__)
 
@@ -32,13 +32,13 @@ _OF_THE_ANSWER = {"upstream_flooded"}
 async def asking(request: ApiRequest, model: HttpModel) -> AsyncIterator[None]:
     """While the block runs, a model is asked: should that fail, nothing is charged, and the client is told why.
 
-    Raises InvalidRequest in place of UpstreamError, and whatever else was raised.
+    Raises InvalidRequest in place of UpstreamError, its cause, and whatever else was raised.
     """
     try:
         yield
     except UpstreamError as error:
         await in_ledger_thread(_settle, request, model, {}, failure=error)
-        raise failure_of(error) from None
+        raise failure_of(error) from error
     except BaseException:
         await in_ledger_thread(settle_request, request.id, {}, model.card)
         raise
@@ -80,6 +80,11 @@ def _settle(
             breaker.failed(slug, code, request.organisation_id)
     except DatabaseError:
         log.warning("a model's breaker was not told", model=slug)
+
+
+def is_of_the_model(error: UpstreamError) -> bool:
+    """Say whether a failure is the model's, and not the request's: another model may answer."""
+    return bool(_code_of(error))
 
 
 def _code_of(error: UpstreamError) -> str:

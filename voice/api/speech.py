@@ -6,6 +6,7 @@ import json
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
+from functools import partial
 from typing import Annotated, Any, Literal
 
 import httpx
@@ -22,10 +23,10 @@ from voice.api.errors import InvalidRequest
 from voice.api.outcomes import asking, settle
 from voice.api.providers import is_openais_own, provider_of, show_model
 from voice.api.schemas import Given
+from voice.api.stand_ins import answered
 from voice.api.streams import SourcedStream
 from voice.catalogue.embedded import EMBEDDED_VOICE
 from voice.catalogue.http_models import HttpModel
-from voice.metering.executor import in_ledger_thread
 from voice.metering.http_usage import estimated_speech, most_speech, quantities_of_speech
 from voice.metering.rating import rate
 from voice.models import ApiRequest
@@ -81,19 +82,23 @@ class _Job:
 )
 async def speech(request: HttpRequest, wanted: SpeechWanted) -> SourcedStream:
     """`gpt-4o-mini-tts` as it speaks. Without a provider's key our own voice does, as wav or pcm (24 kHz, mono)."""
-    job = await in_ledger_thread(_admit, holder_of(request), wanted, client_ip_of(request))
-    stack = AsyncExitStack()
-    async with asking(job.request, job.model):
-        provider = await provider_of(job.model)
-        answer = await stack.enter_async_context(posted(provider, "/audio/speech", json=dict(job.body)))
-    response = SourcedStream(_audio(job, answer, stack), content_type=_MEDIA_TYPES[job.format])
+    admit = partial(_admit, holder_of(request), wanted, client_ip_of(request))
+    job, response = await answered(admit, _spoken)
     show_model(response, job.model)
     return response
 
 
-def _admit(holder: Holder, wanted: SpeechWanted, client_ip: str) -> _Job:
+async def _spoken(job: _Job) -> SourcedStream:
+    stack = AsyncExitStack()
+    async with asking(job.request, job.model):
+        provider = await provider_of(job.model)
+        answer = await stack.enter_async_context(posted(provider, "/audio/speech", json=dict(job.body)))
+    return SourcedStream(_audio(job, answer, stack), content_type=_MEDIA_TYPES[job.format])
+
+
+def _admit(holder: Holder, wanted: SpeechWanted, client_ip: str, failed: HttpModel | None) -> _Job:
     holder.require("audio")
-    model = model_for(holder, wanted.model, ModelKind.SPEECH)
+    model = model_for(holder, wanted.model, ModelKind.SPEECH, failed)
     voices = model.asked.voices
     if voices and wanted.voice not in voices:
         raise InvalidRequest(f"voice: choose one of: {', '.join(voices)}.", param="voice")

@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import dataclass
+from functools import partial
 from typing import Annotated, Any, Literal
 
 from django.http import HttpRequest, HttpResponse
@@ -18,6 +19,7 @@ from voice.api.edge import require_text
 from voice.api.errors import InvalidRequest
 from voice.api.outcomes import asking, settle
 from voice.api.providers import provider_of, show_model
+from voice.api.stand_ins import answered
 from voice.catalogue.http_models import HttpModel
 from voice.catalogue.rate_card import Kind
 from voice.metering.executor import in_ledger_thread
@@ -69,10 +71,8 @@ async def transcriptions(
 ) -> HttpResponse:
     """`gpt-4o-transcribe` and others; at most 25 MiB. Without a provider's key our own model writes WAV files down."""
     _check(file, wanted)
-    job = await in_ledger_thread(_admit, holder_of(request), wanted, file.size or 0, client_ip_of(request))
-    async with asking(job.request, job.model):
-        body = await _ask(job, file, wanted)
-        told = _object(body)
+    admit = partial(_admit, holder_of(request), wanted, file.size or 0, client_ip_of(request))
+    job, (body, told) = await answered(admit, partial(_written_down, file, wanted))
     usage = told.get("usage")
     quantities = _billable(usage, job)
     is_estimated = not quantities
@@ -98,9 +98,11 @@ def _check(file: UploadedFile, wanted: TranscriptionWanted) -> None:
     require_text(wanted.model, "model")
 
 
-def _admit(holder: Holder, wanted: TranscriptionWanted, file_bytes: int, client_ip: str) -> _Job:
+def _admit(
+    holder: Holder, wanted: TranscriptionWanted, file_bytes: int, client_ip: str, failed: HttpModel | None
+) -> _Job:
     holder.require("audio")
-    model = model_for(holder, wanted.model, ModelKind.TRANSCRIPTION)
+    model = model_for(holder, wanted.model, ModelKind.TRANSCRIPTION, failed)
     seconds = most_audio_seconds(file_bytes)
     by_tokens = transcribed_seconds(seconds)
     has_both = {Kind.AUDIO_IN, Kind.TEXT_OUT} <= set(model.card.micro_per_million)
@@ -112,6 +114,12 @@ def _admit(holder: Holder, wanted: TranscriptionWanted, file_bytes: int, client_
     return _Job(request, model, seconds)
 
 
+async def _written_down(file: UploadedFile, wanted: TranscriptionWanted, job: _Job) -> tuple[bytes, dict[str, Any]]:
+    async with asking(job.request, job.model):
+        body = await _ask(job, file, wanted)
+        return body, _object(body)
+
+
 async def _ask(job: _Job, file: UploadedFile, wanted: TranscriptionWanted) -> bytes:
     # Always as JSON, which comes with its usage; text is made of it here.
     form = {"model": job.model.provider_model, "response_format": "json", "prompt": wanted.prompt}
@@ -119,6 +127,8 @@ async def _ask(job: _Job, file: UploadedFile, wanted: TranscriptionWanted) -> by
     form["language"] = wanted.language.partition("-")[0].lower()
     if wanted.temperature is not None:
         form["temperature"] = str(wanted.temperature)
+    # From its beginning: another model may have been given it before.
+    await in_ledger_thread(file.seek, 0)
     content = await in_ledger_thread(file.read)
     async with posted(
         await provider_of(job.model),

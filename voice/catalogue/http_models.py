@@ -36,11 +36,17 @@ class HttpModel:
 
 
 def resolve_http_model(
-    slug: str, kind: ModelKind, today: date | None = None, organisation_id: UUID | None = None
+    slug: str,
+    kind: ModelKind,
+    today: date | None = None,
+    organisation_id: UUID | None = None,
+    *,
+    failed: HttpModel | None = None,
 ) -> HttpModel:
     """Return what serves a request that asks for `slug`, its prices and keys with it.
 
-    With an organisation, its own keys and overrides count beside the operator's.
+    With an organisation, its own keys and overrides count beside the operator's. `failed` has been asked just now: what
+    stands in for it by the catalogue's lists.
     Raises ModelNotOffered (model_unknown, model_is_voice_only, model_of_another_kind, model_unavailable), RateMissing.
     """
     offers = offers_to(organisation_id, today)
@@ -51,7 +57,7 @@ def resolve_http_model(
         raise ModelNotOffered("model_unknown", slug)
     if asked.kind != kind:
         raise ModelNotOffered("model_of_another_kind", slug)
-    for model in _candidates(asked, offers):
+    for model in _candidates(asked, offers, failed):
         if not _why_not(model, offers):
             return _at_its_place(asked, model, offers)
     raise ModelNotOffered("model_unavailable", slug)
@@ -80,9 +86,10 @@ def _has_http(model: CatalogueModel) -> bool:
     return model.slug not in _STREAM_ONLY and (provider is None or answers_over_http(provider, ModelKind(model.kind)))
 
 
-def _candidates(asked: CatalogueModel, offers: Offers) -> Iterator[CatalogueModel]:
-    yield from (model for model in offers.ladder_of(asked) if _has_http(model))
-    if asked.pk in offers.down_ids:
+def _candidates(asked: CatalogueModel, offers: Offers, failed: HttpModel | None) -> Iterator[CatalogueModel]:
+    ladder = (model for model in offers.ladder_of(asked) if _has_http(model))
+    yield from (model for model in ladder if failed is None or model.pk != failed.served.pk)
+    if failed is not None or asked.pk in offers.down_ids:
         # That is over soon: a program that asks again is better off than with a much smaller model for a while.
         return
     # Whatever the operator's lists say, what needs no key is the last resort.
@@ -103,7 +110,8 @@ def _at_its_place(asked: CatalogueModel, served: CatalogueModel, offers: Offers)
     return HttpModel(
         asked=offers.of(asked),
         served=served,
-        reason=reason_for(asked, served, _why_not(asked, offers)),
+        # One that nothing was known of has failed a moment ago.
+        reason=reason_for(asked, served, _why_not(asked, offers) or "did not answer"),
         card=rate_card(served.slug, offers.today),
         is_embedded=is_embedded,
         provider_model=NAME_THERE[ModelKind(asked.kind)] if is_embedded else served.provider_model,

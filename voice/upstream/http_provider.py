@@ -87,6 +87,8 @@ async def lines_of(answer: httpx.Response, *, max_bytes: int, max_line_bytes: in
 def _failures_named() -> Iterator[None]:
     try:
         yield
+    except httpx.ConnectTimeout:
+        raise UpstreamDropped("upstream_unreachable", retryable=True) from None
     except httpx.TimeoutException:
         raise UpstreamTimeout("upstream_timeout", retryable=True) from None
     except (httpx.HTTPError, httpx.InvalidURL, httpx.StreamError):
