@@ -35,6 +35,7 @@ class RealtimeServer:
     api_key: str = "sk-test"
     safety_identifier: str | None = None
     refuse: int = 0
+    refusal_code: str | None = None
     hostile: Hostility = ""
     echo_ms: int = 0
     close_code: int = 1000
@@ -82,7 +83,7 @@ class RealtimeServer:
         status = self.refuse or (HTTPStatus.UNAUTHORIZED if self.problems else 0)
         if not status:
             return None
-        body = json.dumps({"error": {"message": "refused", "type": "invalid_request_error", "code": None}})
+        body = json.dumps({"error": {"message": "refused", "type": "invalid_request_error", "code": self.refusal_code}})
         return connection.respond(HTTPStatus(status), body)
 
     def _handshake_problems(self, request: Request) -> list[str]:

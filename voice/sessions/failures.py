@@ -3,13 +3,11 @@
 from collections.abc import Mapping
 from typing import Any
 
-from voice.upstream.errors import UpstreamError, UpstreamRefused
+from voice.upstream.errors import QUOTA_WORDS, UpstreamError, UpstreamRefused
 
 # Of the account: only its owner can change that.
 _REFUSALS = {
-    "insufficient_quota": "upstream_quota",
-    "credit_balance_exhausted": "upstream_quota",
-    "billing_hard_limit_reached": "upstream_quota",
+    **dict.fromkeys(QUOTA_WORDS, "upstream_quota"),
     "account_deactivated": "upstream_unauthorized",
     "invalid_api_key": "upstream_unauthorized",
     "model_not_found": "upstream_model_not_found",

@@ -72,7 +72,8 @@ async def dial_at(url: str, headers: dict[str, str], capabilities: Capabilities,
         connection.abandon()
         raise
     except WSHandshakeError as refusal:
-        raise refusal_of(int(refusal.response.status) if refusal.response is not None else 0) from None
+        status = int(refusal.response.status) if refusal.response is not None else 0
+        raise refusal_of(status, refusal.raw_body or b"") from None
     except OSError:
         # No route, no name, nothing listening, no trusted certificate: often gone a second later.
         raise UpstreamDropped("upstream_unreachable", retryable=True) from None

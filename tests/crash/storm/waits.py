@@ -26,7 +26,7 @@ class Waits:
     """Times are seconds of the monotonic clock; a call is known by the name its provider knows it by.
 
     `done` holds the finished waits by cause, `noticed` how long it took until the server had given a dead connection
-    up, `lost` what never came because the call had ended, and `why_lost` how it had; `unclear` counts waits in which the
+    up, `lost` what never came because the call had ended and `why_lost` how it had; `unclear` counts waits in which the
     caller's own network was gone, or they spoke again.
     """
 

@@ -8,7 +8,7 @@ from tests.fakes.scripted_upstream import CAPABILITIES, Step
 from voice import realtime_events as events
 from voice.upstream import inbox, openai, registry
 from voice.upstream.base import Endpoint
-from voice.upstream.errors import UpstreamDropped, UpstreamError, UpstreamRefused, UpstreamTimeout
+from voice.upstream.errors import UpstreamDropped, UpstreamError, UpstreamRefused, UpstreamTimeout, refusal_of
 
 
 def endpoint(server, **changes):
@@ -83,6 +83,24 @@ async def test_a_refused_handshake_says_why_and_whether_to_try_again(status, cod
         with pytest.raises(UpstreamRefused) as refused:
             await registry.dial(endpoint(server))
     assert (refused.value.code, refused.value.retryable) == (code, retryable)
+
+
+@pytest.mark.parametrize(
+    ("word", "code", "retryable"),
+    [("insufficient_quota", "upstream_quota", False), ("rate_limit_exceeded", "upstream_rate_limited", True)],
+)
+async def test_an_account_without_money_is_told_from_one_that_asks_too_often(word, code, retryable):
+    async with RealtimeServer(refuse=429, refusal_code=word) as server:
+        with pytest.raises(UpstreamRefused) as refused:
+            await registry.dial(endpoint(server))
+    assert (refused.value.code, refused.value.retryable) == (code, retryable)
+
+
+@pytest.mark.parametrize(
+    "body", [b"", b"{", b"[]", b'{"error":7}', b'{"error":{"code":["insufficient_quota"]}}', b"\xff"]
+)
+def test_whatever_a_refusal_says_it_is_one(body):
+    assert refusal_of(429, body).code == "upstream_rate_limited"
 
 
 async def test_a_server_that_never_answers_the_handshake_is_given_up():

@@ -76,7 +76,7 @@ class OpenAICompatibleServer:
             answer = await self._http.get("/models")
         # Not every server lists its models, but every one that minds the key says so here.
         if answer.status_code in (401, 403, 429) or answer.status_code >= 500:
-            raise refusal_of(answer.status_code)
+            raise refusal_of(answer.status_code, answer.content)
 
     async def close(self) -> None:
         await self._http.aclose()
@@ -250,7 +250,8 @@ async def _streamed(http: httpx.AsyncClient, path: str, **request: Any) -> Async
     with _failures_named():
         async with http.stream("POST", path, **request) as answer:
             if answer.status_code != httpx.codes.OK:
-                raise refusal_of(answer.status_code)
+                body = b"".join([piece async for piece in _bounded(answer, MAX_ANSWER_BYTES)])
+                raise refusal_of(answer.status_code, body)
             yield answer
 
 
