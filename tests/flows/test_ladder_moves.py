@@ -15,7 +15,7 @@ from tests.flows.books import AUDIO_OUT, TEXT_IN, TEXT_OUT, response_micro
 from tests.flows.rungs import NEXT_USAGE, Dialled, call_to, going_on, told
 from tests.flows.script import GREETING_USAGE, SESSION_STEP, SPEECH, begun, caller_says, greeting
 from voice.catalogue import breaker
-from voice.models import CatalogueModel, EndReason, Rate, Rung, Session
+from voice.models import CatalogueModel, EndReason, ModelHealth, Rate, Rung, Session
 from voice.sessions import moving as moving_module
 from voice.sessions import relay as relay_module
 from voice.sessions import stalls
@@ -213,6 +213,32 @@ async def test_a_model_that_talks_nonsense_is_left(agent, dialled):
     await hangs_up(call)
     assert models.models == ["gpt-realtime-mini", "gpt-realtime-2.1-mini"]
     assert (await call.rungs())[1][2] == "upstream_garbage"
+
+
+def without_sound(words, **ids):
+    events = spoken_answer(words, SPEECH, used=GREETING_USAGE, **ids)
+    return [event for event in events if event["type"] != "response.output_audio.delta"]
+
+
+async def test_a_model_whose_words_come_without_their_sound_is_left(agent, dialled):
+    models = dialled(greeting(emit=without_sound("Hello, how can I help?")), going_on())
+    call = await call_to(agent)
+    await hears(call, "item_2")
+    _, books = await hangs_up(call)
+    assert models.models == ["gpt-realtime-mini", "gpt-realtime-2.1-mini"]
+    assert (await call.rungs())[1][2] == "upstream_silent"
+    # What nobody heard the next model is not told (it would have balked), and what was reported of it is paid.
+    assert [row.captured_micro for row in books.usage if row.upstream_id.endswith("resp_1")] == [GREETING_MICRO]
+    health = await in_thread(ModelHealth.objects.get)(model__slug="gpt-realtime-mini")
+    assert (health.failures_in_a_row, health.last_failure_code) == (1, "upstream_silent")
+
+
+async def test_three_dots_without_sound_are_no_silence(agent, dialled):
+    models = dialled(greeting(emit=without_sound("…")))
+    call = await call_to(agent)
+    await call.caller.until_told("response.done")
+    await hangs_up(call)
+    assert models.models == ["gpt-realtime-mini"]
 
 
 async def test_a_frame_that_is_no_event_is_one_reason_more_to_leave(agent, dialled):

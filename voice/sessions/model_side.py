@@ -17,6 +17,7 @@ from voice.sessions.interruption import interrupt
 from voice.sessions.last_usage import NOT_TRANSCRIBED, NOT_UNDERSTOOD, TRANSCRIBED
 from voice.sessions.moving import GIVEN_ITEM
 from voice.sessions.parts import Parts
+from voice.sessions.silent import unheard_items
 from voice.sessions.state import FunctionCall, Response, function_calls, reports_usage
 from voice.sessions.tools import ToolResult, run_tool
 from voice.upstream.base import Direct
@@ -180,6 +181,7 @@ class ModelSide:
         if failure := failure_of_response(response):
             self._on_failed(event)
             raise failure
+        self._refuse_silence(event)
         if not reports_usage(response):
             # A response that failed reports nothing, though some of it may have been spoken.
             parts.gate.record_estimate()
@@ -193,6 +195,26 @@ class ModelSide:
                 parts.spoken.is_answered()
         await self._run_tools(response, now)
         parts.gate.response_is_over()
+
+    def _refuse_silence(self, event: Mapping[str, Any]) -> None:
+        """Leave a model of whose answer the words came and no sound; the caller is owed it still."""
+        parts, response, state = self._parts, event["response"], self._state
+        is_running = state.response is Response.RUNNING and str(response["id"]) == state.response_id
+        if not is_running or state.response_audio_bytes or not parts.moving.call.is_voice:
+            return
+        unheard = unheard_items(response)
+        if not unheard:
+            return
+        for item_id in unheard:
+            parts.words.heard(item_id, 0, 1)
+        if not reports_usage(response):
+            parts.gate.record_estimate()
+        # It says that it is completed, and has answered nothing.
+        state.response_done({"response": {**response, "status": "failed"}})
+        if reports_usage(response):
+            parts.gate.record_response(response)
+        state.response_asked()
+        raise UpstreamError("upstream_silent", retryable=True)
 
     def _on_failed(self, event: Mapping[str, Any]) -> None:
         """An answer failed with its upstream: the next one owes it. Without usage it is settled when that is left."""
