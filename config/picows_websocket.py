@@ -33,6 +33,7 @@ from uvicorn.protocols.utils import ClientDisconnected, get_local_addr, get_remo
 from uvicorn.server import ServerState
 
 from config import stopping
+from config.steady_reading import read_steadily
 
 log = logging.getLogger("uvicorn.error")
 # picows logs what callers do wrong as errors, and handshakes, secrets included, at its lowest level. An adapter, for it
@@ -40,7 +41,7 @@ log = logging.getLogger("uvicorn.error")
 _picows_log = logging.LoggerAdapter(logging.getLogger("picows.asgi"))
 _picows_log.logger.setLevel(logging.CRITICAL)
 
-# As much as a frame of speech takes; picows lets it grow where more comes.
+# As much as a frame of speech takes; a larger frame makes it grow for good.
 _READ_BUFFER_BYTES = 4096
 # Before the application has accepted, nothing is expected; a client that speaks all the same is heard a little.
 _EARLY_BYTES_MAX = 64 * 1024
@@ -294,6 +295,7 @@ class PicowsWebSocket(WSListener, asyncio.Protocol):
 
     def on_ws_connected(self, transport: WSTransport) -> None:
         self._socket = transport
+        read_steadily(transport)
         # The scope has what they said, and picows would keep them, keys included, as long as the connection.
         transport.request.headers.clear()
 

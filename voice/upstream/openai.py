@@ -12,6 +12,7 @@ from urllib.parse import urlencode, urlsplit, urlunsplit
 
 from picows import WSCloseCode, WSError, WSFrame, WSHandshakeError, WSListener, WSMsgType, WSTransport, ws_connect
 
+from config.steady_reading import read_steadily
 from voice.realtime_events import InvalidEvent, event_type
 from voice.upstream.base import Capabilities, Endpoint
 from voice.upstream.errors import UpstreamDropped, UpstreamError, UpstreamTimeout, refusal_of
@@ -19,7 +20,7 @@ from voice.upstream.inbox import Inbox, Take
 
 # A retrieved item with a minute of speech fits; a single delta is a thousand times smaller.
 MAX_FRAME_BYTES = 4 * 1024 * 1024
-# As much as a delta takes; picows lets it grow where more comes, and keeps what it has grown to.
+# As much as a delta takes; a larger frame makes it grow for good (config/steady_reading.py).
 READ_BUFFER_BYTES = 4096
 # A minute of the caller's audio that the upstream has not taken: it will not catch up.
 MAX_UNSENT_BYTES = 4 * 1024 * 1024
@@ -131,6 +132,7 @@ class _Connection(WSListener):
 
     def on_ws_connected(self, transport: WSTransport) -> None:
         self._transport = transport
+        read_steadily(transport)
         # picows would keep them, keys included, as long as the connection.
         transport.request.headers.clear()
         transport.response.headers.clear()
