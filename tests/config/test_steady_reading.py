@@ -9,12 +9,12 @@ BUFFER_BYTES = 4096
 
 
 class Greeting(WSListener):
-    """A server's side that sends messages, all in one go, to whoever connects."""
+    """A server's side that sends messages, all in one go, to whoever says something."""
 
     def __init__(self, messages):
         self.messages = messages
 
-    def on_ws_connected(self, transport):
+    def on_ws_frame(self, transport, frame):
         for message in self.messages:
             transport.send(WSMsgType.BINARY, message)
 
@@ -40,6 +40,7 @@ async def read_all(messages):
         transport, reader = await ws_connect(
             lambda: Reader(len(messages)), f"ws://127.0.0.1:{port}", read_buffer_init_size=BUFFER_BYTES
         )
+        transport.send(WSMsgType.BINARY, b"go on")
         await reader.has_all.wait()
         room_bytes = len(transport.underlying_transport.get_protocol().get_buffer(-1))
         transport.disconnect()
