@@ -12,6 +12,7 @@ from django.db import connections
 
 from tests.migrated import MigratedFile
 from tests.quick import made_once
+from voice.catalogue import moments
 from voice.sessions.doubts import DOUBTS
 
 _THIS_MACHINE = {"127.0.0.1", "::1", "localhost"}
@@ -75,12 +76,13 @@ def what_stays_the_same():
 
 
 @pytest.fixture(autouse=True)
-def empty_cache():
+def empty_cache(monkeypatch):
     """Counters, tickets, remembered CAPTCHAs and doubts of one test are unknown to the next."""
     from django.core.cache import cache
 
     cache.clear()
     DOUBTS.clear()
+    monkeypatch.setattr(moments, "MOMENT_S", 0.0)
     yield
 
 

@@ -5,7 +5,7 @@ counts for the next call on every process.
 """
 
 from collections import deque
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date
 from itertools import chain
@@ -17,6 +17,7 @@ from django.utils import formats, timezone
 from accounts.models import Organisation
 from voice.catalogue import breaker
 from voice.catalogue.embedded import EMBEDDED_SLUGS
+from voice.catalogue.moments import once_a_moment
 from voice.catalogue.overrides import overridden, overrides_of
 from voice.catalogue.providers import is_set_up, missing_key
 from voice.catalogue.seed_data import EMBEDDED_CHAT
@@ -32,10 +33,9 @@ __all__ = [
     "offers_to",
     "reason_for",
     "resolve_model",
+    "stand_ins_for",
     "text_after",
-    "texts_after",
     "transcription_of",
-    "voices_after",
     "writers_of",
 ]
 
@@ -138,23 +138,44 @@ def resolve_model(slug: str, organisation: Organisation | None, today: date | No
     raise ModelNotOffered("model_unavailable", slug)
 
 
-def voices_after(
-    asked_slug: str, offers: Offers, tried: Collection[str], is_doubted: IsDoubted = _nobody
-) -> Iterator[CatalogueModel]:
-    """Yield what may be talked to in a call which asked for one model and was left by those tried, best first.
+@dataclass(frozen=True, slots=True)
+class StandIns:
+    """What may hold a call, best first: to be talked to, and to be written to.
 
-    Those of providers that are doubted come last.
+    `why_not` is why the model that was asked for cannot, as the end of a sentence; "" when it can.
     """
-    if asked := _realtime(asked_slug):
-        ladder = [model for model in offers.ladder_of(asked) if model.slug not in tried]
-        for model in sorted(ladder, key=lambda model: is_doubted(house_of(model))):
-            if not offers.why_not(model):
-                yield model
+
+    asked: CatalogueModel
+    why_not: str
+    voices: Sequence[CatalogueModel]
+    texts: Sequence[CatalogueModel]
+
+    def after(self, tried: Collection[str], is_doubted: IsDoubted = _nobody) -> Iterator[CatalogueModel]:
+        """Yield those that were not tried, voices first; of each, those of providers that are doubted come last."""
+        for models in (self.voices, self.texts):
+            left = [model for model in models if model.slug not in tried]
+            yield from sorted(left, key=lambda model: is_doubted(house_of(model)))
 
 
-def texts_after(
-    asked_slug: str, offers: Offers, tried: Collection[str], is_doubted: IsDoubted = _nobody
-) -> Iterator[CatalogueModel]:
+@once_a_moment
+def stand_ins_for(asked_slug: str, organisation_id: UUID | None, today: date | None = None) -> StandIns | None:
+    """Return what may hold a call that asked for one model, that one among them; None for names that nobody knows."""
+    asked = _realtime(asked_slug)
+    if asked is None:
+        return None
+    offers = offers_to(organisation_id, today)
+    return StandIns(asked, offers.why_not(asked), list(offers.on_offer(asked)), list(_texts(asked_slug, offers)))
+
+
+def text_after(
+    asked_slug: str, organisation_id: UUID | None, tried: Collection[str], today: date | None = None
+) -> CatalogueModel | None:
+    """Return the text model that holds a call when no voice is left; None when there is none either."""
+    texts = _texts(asked_slug, offers_to(organisation_id, today))
+    return next((model for model in texts if model.slug not in tried), None)
+
+
+def _texts(asked_slug: str, offers: Offers) -> Iterator[CatalogueModel]:
     """Yield what may be written to when no voice is left: TEXT_FALLBACK_MODEL's ladder, then the embedded model.
 
     Who asked for the embedded model stays on this machine: nothing that was said goes to a provider.
@@ -163,18 +184,8 @@ def texts_after(
     is_embedded = asked is not None and asked.adapter == "pipeline" and asked.provider_id is None
     slugs = [EMBEDDED_CHAT] if is_embedded else [settings.TEXT_FALLBACK_MODEL, EMBEDDED_CHAT]
     first = {model.slug: model for model in CatalogueModel.objects.filter(slug__in=slugs, kind=ModelKind.CHAT)}
-    ladders = [offers.ladder_of(first[slug]) for slug in slugs if slug in first]
-    ladder = [model for model in chain(*ladders) if model.slug not in tried]
-    for model in sorted(ladder, key=lambda model: is_doubted(house_of(model))):
-        if not offers.why_not(model) and is_set_up(model):
-            yield model
-
-
-def text_after(
-    asked_slug: str, organisation_id: UUID | None, tried: Collection[str], today: date | None = None
-) -> CatalogueModel | None:
-    """Return the text model that holds a call when no voice is left; None when there is none either."""
-    return next(texts_after(asked_slug, offers_to(organisation_id, today), tried), None)
+    ladders = (offers.on_offer(first[slug]) for slug in slugs if slug in first)
+    return (model for model in chain.from_iterable(ladders) if is_set_up(model))
 
 
 def house_of(model: CatalogueModel) -> str:
@@ -191,17 +202,15 @@ def transcription_of(
     served: CatalogueModel,
     today: date | None = None,
     organisation_id: UUID | None = None,
-    offers: Offers | None = None,
 ) -> CatalogueModel | None:
     """Return the model that writes down what callers say to `served`; None when nothing does.
 
-    A transcription model that is gone is replaced by its successors, as realtime models are. `offers`: what the
-    organisation is offered that day, where somebody has looked already.
+    A transcription model that is gone is replaced by its successors, as realtime models are.
     """
     model = CatalogueModel.objects.filter(slug=served.transcription_slug, kind=ModelKind.TRANSCRIPTION).first()
     if model is None:
         return None
-    offers = offers or offers_to(organisation_id, today)
+    offers = offers_to(organisation_id, today)
     # A provider's key has been looked at for whoever calls; what hears beside the model is asked with the same.
     return next(
         (

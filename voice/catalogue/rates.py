@@ -2,10 +2,12 @@
 
 from dataclasses import dataclass
 from datetime import date
+from uuid import UUID
 
 from django.utils import timezone
 
-from voice.catalogue.on_offer import Offers, transcription_of
+from voice.catalogue.moments import once_a_moment
+from voice.catalogue.on_offer import transcription_of
 from voice.catalogue.rate_card import (
     UNITS_PER_RATE,
     Kind,
@@ -75,19 +77,25 @@ class Prices:
         )
 
 
-def prices_of_session(
-    session: Session, served: CatalogueModel, *, is_voice: bool, offers: Offers | None = None
-) -> Prices:
+def prices_of_session(session: Session, served: CatalogueModel, *, is_voice: bool) -> Prices:
     """Return what a session is rated by while `served` holds it, at the prices of the day it was admitted.
 
-    `offers`: what its organisation was offered that day, where somebody has looked already. Raises RateMissing, as
-    `prices_of` does; a model that is only written to needs a price for its words alone.
+    Raises RateMissing, as `prices_of` does; a model that is only written to needs a price for its words alone.
     """
     on = timezone.localdate(session.created_at)
     if served.kind == ModelKind.CHAT:
-        return text_prices_of(served, on)
-    is_written_down = is_voice and session.transcribes_input
-    transcription = transcription_of(served, on, session.organisation_id, offers) if is_written_down else None
+        return _text_prices_now(served, on)
+    return _voice_prices_now(served, on, session.organisation_id if is_voice and session.transcribes_input else None)
+
+
+@once_a_moment
+def _text_prices_now(served: CatalogueModel, on: date) -> Prices:
+    return text_prices_of(served, on)
+
+
+@once_a_moment
+def _voice_prices_now(served: CatalogueModel, on: date, written_down_for: UUID | None) -> Prices:
+    transcription = transcription_of(served, on, written_down_for) if written_down_for else None
     return prices_of(served, transcription.slug if transcription else "", on)
 
 

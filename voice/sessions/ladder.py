@@ -56,6 +56,7 @@ _TRY_AGAIN = {
     "upstream_failed",
     "upstream_gone",
     "upstream_unavailable",
+    "upstream_unreachable",
     "session_expired",
 }
 # Asking again within seconds changes nothing.
@@ -272,7 +273,8 @@ class Ladder:
             share.is_second_try = True
             return call
         share.is_second_try = False
-        share.left.add(call.model_served)
+        if was_live:
+            share.left.add(call.model_served)
         if found := await self._payable(search):
             return found
         if not is_alone or share.is_second_round or not share.left - share.hopeless:

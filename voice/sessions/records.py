@@ -2,7 +2,7 @@
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
-from itertools import chain
+from datetime import date
 from uuid import UUID
 
 from django.db import transaction
@@ -10,16 +10,8 @@ from django.db.models import Case, F, Q, QuerySet, Value, When
 from django.utils import timezone
 
 from voice.admission import networks
-from voice.catalogue.on_offer import (
-    IsDoubted,
-    Offers,
-    house_of,
-    offers_to,
-    reason_for,
-    texts_after,
-    transcription_of,
-    voices_after,
-)
+from voice.catalogue.moments import once_a_moment
+from voice.catalogue.on_offer import IsDoubted, house_of, reason_for, stand_ins_for, transcription_of
 from voice.catalogue.overrides import model_for
 from voice.catalogue.rates import RateMissing, prices_of_session
 from voice.models import (
@@ -248,36 +240,32 @@ def call_after(
     Those of providers that are doubted, by their house, are the last of their kind.
     """
     session = Session.objects.select_related("agent").get(pk=call.session_id)
-    offers = offers_to(call.organisation_id)
-    that_day = replace(offers, today=timezone.localdate(session.created_at))
-    voices = () if is_written_to else voices_after(call.model_asked, offers, left, is_doubted)
-    for model in chain(voices, texts_after(call.model_asked, offers, left, is_doubted)):
+    stand_ins = stand_ins_for(call.model_asked, call.organisation_id)
+    if stand_ins is None:
+        return None
+    for model in stand_ins.after(left, is_doubted):
+        if is_written_to and model.kind != ModelKind.CHAT:
+            continue
         try:
-            prices_of_session(session, model, is_voice=call.is_voice, offers=that_day)
+            prices_of_session(session, model, is_voice=call.is_voice)
         except RateMissing:
             # Whatever it can do, nobody could be billed for it.
             continue
-        asked = CatalogueModel.objects.get(slug=call.model_asked)
         agent = session.agent or Agent(name="Assistant", silence_timeout_s=_SILENCE_S)
-        reason = reason_for(asked, model, _why_not_asked(asked, model, offers))
+        # What is known of the model that was asked for, or else that this call has met it.
+        unknown = "cannot be talked to now" if model.kind == ModelKind.CHAT else "is not answering"
+        reason = reason_for(stand_ins.asked, model, stand_ins.why_not or unknown)
         call = replace(call, model_reason=reason, max_output_tokens=agent.max_output_tokens)
-        return _held_by(call, model, session, agent, that_day)
+        return _held_by(call, model, session, agent)
     return None
 
 
-def _why_not_asked(asked: CatalogueModel, model: CatalogueModel, offers: Offers) -> str:
-    """Return why the model that was asked for does not go on: what is known of it, or that this call has met it."""
-    known = offers.why_not(asked)
-    return known or ("cannot be talked to now" if model.kind == ModelKind.CHAT else "is not answering")
-
-
-def _held_by(call: Call, model: CatalogueModel, session: Session, agent: Agent, that_day: Offers | None = None) -> Call:
-    """Return the call as a model would hold it. `that_day`: what was offered when it was admitted, if that is known."""
+def _held_by(call: Call, model: CatalogueModel, session: Session, agent: Agent) -> Call:
+    """Return the call as a model would hold it."""
     is_text = model.kind == ModelKind.CHAT
     transcription = None
     if session.transcribes_input and not is_text:
-        day = timezone.localdate(session.created_at)
-        transcription = transcription_of(model, day, session.organisation_id, that_day)
+        transcription = _transcription_now(model, timezone.localdate(session.created_at), session.organisation_id)
     return replace(
         call,
         is_voice=call.is_voice and not is_text,
@@ -289,6 +277,11 @@ def _held_by(call: Call, model: CatalogueModel, session: Session, agent: Agent, 
         transcription_slug=transcription.slug if transcription else "",
         max_output_tokens=min(call.max_output_tokens, model.max_output_tokens),
     )
+
+
+@once_a_moment
+def _transcription_now(model: CatalogueModel, day: date, organisation_id: UUID) -> CatalogueModel | None:
+    return transcription_of(model, day, organisation_id)
 
 
 def _rung_kind_of(model: CatalogueModel) -> RungKind:

@@ -187,8 +187,8 @@ def _problems_of_rungs(session: Session, usage: Sequence[UsageRecord], call: Cal
 
 # Libraries that tell of a Redis that is away as they like: the logger's name and the error's.
 _ALLOWED_TRACES = {
-    ("channels_redis.pubsub", "ConnectionError"), ("celery.bootsteps", "AttributeError"),
-    ("celery.beat", "SchedulingError"),
+    ("channels_redis.pubsub", "ConnectionError"), ("channels_redis.pubsub", "CancelledError"),
+    ("celery.bootsteps", "AttributeError"), ("celery.beat", "SchedulingError"),
 }  # fmt: skip
 
 

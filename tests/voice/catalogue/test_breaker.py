@@ -10,7 +10,7 @@ from django.utils import timezone
 
 from tests import factories
 from voice.catalogue import breaker
-from voice.catalogue.on_offer import offers_to, resolve_model, voices_after
+from voice.catalogue.on_offer import resolve_model, stand_ins_for
 from voice.models import CatalogueModel, CheckDay, ModelHealth, ModelStatusChange, Provider, ProviderKey
 
 pytestmark = pytest.mark.usefixtures("catalogue")
@@ -243,7 +243,7 @@ def test_another_organisation_meets_our_key(with_own_key):
 
 def test_the_next_rung_is_not_one_that_does_not_answer():
     fail(3, "gpt-realtime-2.1-mini")
-    assert next(voices_after(MINI, offers_to(None), [MINI])).slug == "parley-embedded"
+    assert next(stand_ins_for(MINI, None).after([MINI])).slug == "parley-embedded"
 
 
 def at_once(work, times):

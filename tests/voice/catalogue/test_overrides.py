@@ -10,10 +10,9 @@ from voice.catalogue.on_offer import (
     ModelNotOffered,
     offers_to,
     resolve_model,
+    stand_ins_for,
     text_after,
-    texts_after,
     transcription_of,
-    voices_after,
     writers_of,
 )
 from voice.catalogue.overrides import model_for
@@ -166,8 +165,9 @@ def test_the_next_rung_is_the_first_that_was_not_tried(tried, following):
 
 
 def voice_after(slug, tried, organisation_id=None, is_doubted=lambda house: False):
-    voices = voices_after(slug, offers_to(organisation_id, TODAY), tried, is_doubted)
-    return next((model.slug for model in voices), None)
+    found = stand_ins_for(slug, organisation_id, TODAY)
+    voices = found.after(tried, is_doubted) if found else ()
+    return next((model.slug for model in voices if model.kind == ModelKind.REALTIME), None)
 
 
 def test_the_next_rung_is_one_of_a_provider_that_is_not_doubted():
@@ -177,8 +177,11 @@ def test_the_next_rung_is_one_of_a_provider_that_is_not_doubted():
 
 def test_of_models_that_are_written_to_those_that_are_doubted_come_last_as_well(settings):
     settings.OPENAI_API_KEY = "sk-test"
-    found = texts_after(MINI, offers_to(None, TODAY), [], lambda house: house == "openai, in writing")
-    assert [model.slug for model in found][:2] == ["parley-receptionist", settings.TEXT_FALLBACK_MODEL]
+    found = stand_ins_for(MINI, None, TODAY).after([], lambda house: house == "openai, in writing")
+    assert [model.slug for model in found if model.kind == ModelKind.CHAT][:2] == [
+        "parley-receptionist",
+        settings.TEXT_FALLBACK_MODEL,
+    ]
 
 
 def test_the_next_rung_is_one_that_the_organisation_is_offered(override, organisation):

@@ -212,6 +212,12 @@ async def test_all_are_tried_once_more_when_all_have_failed(models):
     assert on_offer.dialled == ["text", "first"]
 
 
+async def test_the_model_that_broke_is_among_those_that_are_tried_once_more(models):
+    on_offer = models(FIRST, TEXT, first=[AWAY, AWAY])
+    assert await climbs(ladder_of(TEXT), on_offer, TEXT, error=STALLED) == "text"
+    assert on_offer.dialled == ["first", "first", "text"]
+
+
 async def test_what_only_its_owner_can_mend_is_not_tried_once_more(models):
     on_offer = models(FIRST, first=[QUOTA])
     with pytest.raises(UpstreamError) as given_up:
