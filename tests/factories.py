@@ -14,7 +14,8 @@ from django.utils import timezone
 from accounts.models import Membership, Organisation, Role, User
 from accounts.organisations import create_organisation
 from billing import ledger
-from voice.models import Agent, EndReason, Outcome, Session, Turn, UsageRecord
+from voice.models import Agent, EndReason, Outcome, Rung, Session, Turn, UsageRecord
+from voice.models.rung import RungKind
 from voice.models.session import SessionState
 
 PASSWORD = "correct horse battery staple"
@@ -96,6 +97,12 @@ def make_session(agent: Agent, **fields: Any) -> Session:
         "outcome": Outcome.COMPLETED,
     }
     return Session.objects.create(agent=agent, organisation=agent.organisation, **{**defaults, **fields})
+
+
+def make_rung(session: Session, model_slug: str, **fields: Any) -> Rung:
+    """Make one model that held a call, the first one unless told."""
+    defaults: dict[str, Any] = {"index": 0, "kind": RungKind.REALTIME, "reason": "", "at_ms": 0, "waited_ms": None}
+    return Rung.objects.create(session=session, model_slug=model_slug, **(defaults | fields))
 
 
 def make_turn(session: Session, index: int, speaker: str, **fields: Any) -> Turn:

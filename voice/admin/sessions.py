@@ -22,6 +22,7 @@ from voice.admin.base import confirmation_page, is_confirmed, log_changes
 from voice.admin.filters import AgentFilter, CostFilter, ModelServedFilter, OrganisationFilter
 from voice.admin.networks import BlockForm, includes, network_to_block
 from voice.admission.networks import block
+from voice.catalogue.left_because import left_because
 from voice.models import Rung, Session, SessionState, Turn, UsageRecord
 from voice.sessions import control
 
@@ -63,8 +64,11 @@ class RungInline(ReadOnly, TabularInline[Rung, Session]):
     verbose_name_plural = "Who answered"
 
     @admin.display(description="what ended the one before")
-    def why(self, rung: Rung) -> str:
-        return rung.reason or _NOTHING
+    def why(self, rung: Rung) -> str | SafeString:
+        if not rung.reason:
+            return _NOTHING
+        # The code beside the words: it is what logs and metrics say.
+        return format_html('{} <span class="quiet">{}</span>', left_because(rung.reason), rung.reason)
 
     @admin.display(description="from")
     def began(self, rung: Rung) -> str:
@@ -72,7 +76,7 @@ class RungInline(ReadOnly, TabularInline[Rung, Session]):
 
     @admin.display(description="caller waited")
     def waited(self, rung: Rung) -> str:
-        return _NOTHING if rung.waited_ms is None else f"{rung.waited_ms} ms"
+        return _NOTHING if rung.waited_ms is None else _seconds(rung.waited_ms)
 
 
 class UsageInline(ReadOnly, TabularInline[UsageRecord, Session]):

@@ -1,7 +1,8 @@
-"""Filters for lengths of calls and turns."""
+"""Filters for what happened in a call, and how long it took."""
 
 from django import template
 
+from voice.catalogue.left_because import left_because
 from voice.models import Turn
 
 register = template.Library()
@@ -19,6 +20,9 @@ def clock(ms: int) -> str:
 def seconds(ms: int) -> str:
     """`3.2 s`."""
     return f"{ms // 1000}.{ms % 1000 // 100} s"
+
+
+register.filter("left_because", left_because)
 
 
 @register.filter

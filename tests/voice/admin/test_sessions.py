@@ -7,7 +7,7 @@ from django.test import AsyncClient
 from django.utils import timezone
 
 from billing import ledger
-from tests.factories import MICRO, make_agent, make_session, make_turn, make_usage, make_user
+from tests.factories import MICRO, make_agent, make_rung, make_session, make_turn, make_usage, make_user
 from tests.voice.sessions.calls import make_call
 from voice.models import BlockedNetwork, EndReason, Outcome, Session
 from voice.sessions import control
@@ -81,6 +81,15 @@ def test_sessions_are_found_by_id_address_visitor_and_organisation(desk, cast, a
 
     for text in (str(wanted.pk), "198.51.100", "visitor-1", cast.organisation.name):
         assert found(desk, {"q": text}) == {wanted}
+
+
+def test_a_session_says_which_models_held_it_why_and_how_long_the_caller_waited(desk, agent):
+    session = make_session(agent)
+    make_rung(session, "gpt-realtime-mini")
+    make_rung(session, "gpt-4.1", index=1, kind="text", reason="upstream_quota", at_ms=61_000, waited_ms=980)
+    text = desk.get(f"/admin/voice/session/{session.pk}/change/").content.decode()
+    assert "Its quota was used up" in text and "upstream_quota" in text
+    assert "Text chat" in text and "1:01" in text and "0.9 s" in text
 
 
 def test_a_session_cannot_be_edited(desk, agent):

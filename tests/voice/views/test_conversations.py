@@ -7,7 +7,7 @@ import pytest
 from django.db import connection
 from django.utils import timezone
 
-from tests.factories import make_agent, make_session, make_turn, make_usage
+from tests.factories import make_agent, make_rung, make_session, make_turn, make_usage
 from voice.models import EndReason, Outcome, TranscriptAudit, TranscriptTurn, WebhookDelivery, WebhookState
 from voice.models.session import SessionState
 from voice.transcripts import store
@@ -100,6 +100,16 @@ def test_a_call_shows_which_model_answered_and_why(client, bob, agent):
     session = make_session(agent, model_served="parley-local", model_reason="It is under maintenance.")
     page = client.get(f"/console/calls/{session.pk}/").content.decode()
     assert "parley-local, asked for gpt-realtime-mini" in page and "It is under maintenance." in page
+
+
+def test_a_call_whose_model_changed_says_which_answered_why_and_how_long_the_caller_waited(client, bob, agent):
+    session = make_session(agent)
+    make_rung(session, "gpt-realtime-mini")
+    one = client.get(f"/console/calls/{session.pk}/").content.decode()
+    make_rung(session, "gpt-realtime-2.1-mini", index=1, reason="upstream_stalled", at_ms=61_000, waited_ms=1_460)
+    two = client.get(f"/console/calls/{session.pk}/").content.decode()
+    assert "Who answered" not in one and "Who answered" in two
+    assert "It fell silent" in two and "1:01" in two and "1.4 s" in two and "upstream_stalled" not in two
 
 
 def test_the_lines_of_a_receipt_add_up_to_its_total(agent, cast):
