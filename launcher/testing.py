@@ -18,12 +18,14 @@ from launcher.tally import Tally, skipped, tally_of_check, tally_of_node, tally_
 PART_LIMIT_S = 30 * 60
 CRASH_LIMIT_S = 6 * 60
 SHOWN_LINES = 150
-# Folders of tests in which somebody speaks and is waited for. Who waits leaves the processors to others: the folders
-# run beside one another, and browsers in two processes with a product each, a whole file in one of them.
+# Folders of tests in which somebody speaks and is waited for. Browsers have three processes with a product each, and a
+# whole file in one of them.
 REAL_TIME = {
-    "browser": ["-n", "2", "--dist", "loadfile", "--no-loadscope-reorder"],
+    "browser": ["-n", "3", "--dist", "loadfile", "--no-loadscope-reorder"],
     "clients": ["-p", "no:xdist"],
 }
+# Of them, those that wait most of their time and draw nothing meanwhile.
+WAITING = {"clients"}
 # One process for each processor; more than that many would mostly wait for memory.
 MOST_WORKERS = 4
 LINT_IMPORTS = "import sys; from importlinter.cli import lint_imports_command as main; sys.exit(main())"
@@ -179,7 +181,7 @@ def workers(processors: int | None = None) -> int:
 
 
 def real_time_parts(reports: Path) -> list[Part]:
-    """Real time and real audio: after all else, so that what only computes makes nobody stutter."""
+    """Real time and real audio, a part for each folder."""
     found = {name: options for name, options in REAL_TIME.items() if (places.ROOT / "tests" / name).is_dir()}
     return [pytest_part(name, reports, [*options, f"tests/{name}"]) for name, options in found.items()]
 
@@ -228,8 +230,15 @@ def test(arguments: Sequence[str], strict: bool, screen: Screen) -> int:
     logs = prepare(screen)
     if arguments:
         return run_stages([[[chosen_part(logs, arguments)]]], strict, screen, logs)
-    first = [[javascript_part(), *check_parts()], [bulk_part(logs)]]
-    return run_stages([first, [[part] for part in real_time_parts(logs)]], strict, screen, logs)
+    return run_stages(stages_of_all(logs), strict, screen, logs)
+
+
+def stages_of_all(reports: Path) -> list[list[list[Part]]]:
+    """Who waits does so beside what computes; browsers come after all else, so that they do not stutter."""
+    real_time = real_time_parts(reports)
+    waiting = [[part] for part in real_time if part.name in WAITING]
+    browsers = [[part] for part in real_time if part.name not in WAITING]
+    return [[[javascript_part(), *check_parts()], [bulk_part(reports)], *waiting], browsers]
 
 
 def kill(strict: bool, screen: Screen) -> int:

@@ -18,8 +18,18 @@ from tests.browser.waiting import wait_until
 
 ROOT = Path(__file__).parents[2]
 START_LIMIT_S = 240
-# Begun first: when two processes share the files, neither is left with a long one at the end.
-LONG_CONVERSATIONS = {"test_mic_to_note.py", "test_booking_by_voice.py", "test_push_to_talk.py", "test_consent.py"}
+# Begun first, the longest before all: of the processes that share the files, none is left with a long one at the end.
+LONG_FILES = [
+    "test_booking_by_voice.py",
+    "test_mic_to_note.py",
+    "test_every_page.py",
+    "test_consent.py",
+    "test_network.py",
+    "test_status_banner.py",
+    "test_billing_pages.py",
+    "test_voice_text_voice.py",
+    "test_push_to_talk.py",
+]
 CHROMIUM_FLAGS = [
     "--no-sandbox",
     "--disable-gpu",
@@ -54,7 +64,7 @@ class Product:
 def pytest_collection_modifyitems(items):
     for item in items:
         item.add_marker(pytest.mark.browser)
-    items.sort(key=lambda item: item.path.name not in LONG_CONVERSATIONS)
+    items.sort(key=lambda item: [*LONG_FILES, item.path.name].index(item.path.name))
 
 
 def find_chromium() -> str:

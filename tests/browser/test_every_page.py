@@ -3,8 +3,8 @@
 import re
 
 import pytest
-from axe_playwright_python.sync_playwright import Axe
 
+from tests.browser.axe import violations_of
 from tests.browser.test_newcomer import sign_up, verify_by_mail
 
 VISITORS_PAGES = [
@@ -118,7 +118,7 @@ def faults_of(page) -> list[str]:
         page.evaluate(NEW_LOOK_IS_DRAWN)
         if page.evaluate("document.documentElement.scrollWidth > window.innerWidth"):
             faults.append(f"{width} px: something sticks out")
-        for violation in Axe().run(page).response["violations"]:
+        for violation in violations_of(page):
             where = [node["html"][:200] for node in violation["nodes"]]
             faults.append(f"{scheme}, {width} px: {violation['id']}: {where}")
     return faults

@@ -3,8 +3,8 @@
 from uuid import UUID
 
 import pytest
-from axe_playwright_python.sync_playwright import Axe
 
+from tests.browser.axe import violations_of
 from tests.browser.cable import Cable
 from tests.browser.call import Call
 from tests.browser.desk import GREETING, Desk, ended
@@ -110,7 +110,7 @@ def test_the_countdown_is_for_the_eyes_and_told_once(page):
     wait_until(lambda: call.part("hint").inner_text() == "Your call is kept for 27 seconds")
     assert call.part("told-once").inner_text() == told
     assert call.part("hint").get_attribute("aria-hidden") == "true"
-    assert Axe().run(page).response["violations"] == []
+    assert violations_of(page) == []
     desk.resumed()
     call.wait_for("listening")
     assert call.part("told-once").inner_text() == "You are connected again"
@@ -158,7 +158,7 @@ def test_a_call_that_cannot_be_resumed_any_more_offers_another(page):
     assert call.part("primary-label").inner_text() == "Talk again"
     assert call.part("type-instead").is_visible()
     page.wait_for_timeout(BUTTON_SETTLES_MS)
-    assert Axe().run(page).response["violations"] == []
+    assert violations_of(page) == []
     desk.is_away = False
     call.part("primary").click()
     call.wait_for("listening")

@@ -1,8 +1,8 @@
 """What is said above a call while a model is away: what answers instead, and that one may type."""
 
 import pytest
-from axe_playwright_python.sync_playwright import Axe
 
+from tests.browser.axe import violations_of
 from tests.browser.call import Call
 from tests.browser.inside import in_product
 from tests.browser.waiting import wait_until
@@ -51,7 +51,7 @@ def test_a_model_under_maintenance_is_told_of_with_what_answers_instead(page, ma
     assert "is under maintenance" in said
     assert "answers instead" in said
     assert "Back for lunch." in said
-    assert Axe().run(page).response["violations"] == []
+    assert violations_of(page) == []
     assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
 
 

@@ -1,8 +1,8 @@
 """From speaking to typing and back in one conversation: by choice, by need, and with no microphone at all."""
 
 import pytest
-from axe_playwright_python.sync_playwright import Axe
 
+from tests.browser.axe import violations_of
 from tests.browser.call import Call
 from tests.browser.desk import Desk
 from tests.browser.money import assert_books_agree, micro_of
@@ -61,7 +61,7 @@ def test_a_server_that_can_speak_no_more_goes_on_in_writing_and_says_why(page, w
     wait_until(lambda: is_typing(call))
     assert not is_listened_to(page)
     assert "we go on in writing" in call.part("notices").inner_text()
-    assert Axe().run(page).response["violations"] == []
+    assert violations_of(page) == []
     assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
 
 
@@ -115,7 +115,7 @@ def test_a_refused_microphone_offers_to_type_and_asks_for_nothing_twice(page):
     call.talk()
     call.wait_for("failed")
     assert call.part("trouble-title").inner_text() == "Your microphone is blocked for this site"
-    assert Axe().run(page).response["violations"] == []
+    assert violations_of(page) == []
     call.type_instead()
     call.wait_for("listening")
     assert is_typing(call)

@@ -184,6 +184,14 @@ def test_every_folder_of_tests_is_run_by_one_part(tmp_path):
     assert ignored == folders == {"tests/browser", "tests/clients"}
 
 
+def test_everything_is_run_and_browsers_by_themselves(tmp_path):
+    first, last = testing.stages_of_all(tmp_path)
+    names = [part.name for lane in first for part in lane]
+    checks = [part.name for part in testing.check_parts()]
+    assert sorted(names) == sorted(["javascript", *checks, "tests", "clients"])
+    assert [[part.name for part in lane] for lane in last] == [["browser"]]
+
+
 def test_what_kills_step_after_step_is_left_to_chaos_and_nothing_else_is(tmp_path):
     here, there = testing.bulk_part(tmp_path), testing.crash_part(tmp_path)
     marks = [part.command[part.command.index("-m", 3) + 1] for part in (here, there)]
