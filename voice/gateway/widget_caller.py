@@ -5,7 +5,6 @@ The conversation's tasks read and write the connection that there is; while ther
 
 import asyncio
 import time
-from collections import deque
 from collections.abc import AsyncIterator, Callable, Iterable
 from functools import partial
 
@@ -55,7 +54,7 @@ class WidgetCaller:
         self._connection: WidgetConnection | None = connection
         # The one that is being told what it missed, and what of it is still to be sent.
         self._arriving: WidgetConnection | None = None
-        self._to_send: deque[Piece] = deque()
+        self._to_send: list[Piece] = []
         self._unheard = Unheard(before.received_bytes, before.received_messages) if before else Unheard()
         self._resume_within_s = resume_within_s
         # Whether its caller has ever asked to talk may be known by a process only that is dead.
@@ -64,7 +63,7 @@ class WidgetCaller:
         if before:
             sending = before.cut_off_id or None
             self._translation.goes_on(used_micro=before.used_micro, is_listening=not before.is_owed, sending=sending)
-        self._events: deque[CallerEvent] = deque()
+        self._events: list[CallerEvent] = []
         self._take: Callable[[Audio | Played], bool] | None = None
         self._away_since: float | None = None
         self._patience: asyncio.Timeout | None = None
@@ -78,7 +77,7 @@ class WidgetCaller:
     async def __anext__(self) -> CallerEvent:
         while True:
             if self._events:
-                return self._events.popleft()
+                return self._events.pop(0)
             connection = self._connection
             if connection is None:
                 await self._until_back()
@@ -159,7 +158,7 @@ class WidgetCaller:
         away_since = self._give_up_connection()
         connection.takes_audio = self._takes_audio
         self._arriving = connection
-        self._to_send = deque(self._missed(at.received_bytes, received_messages))
+        self._to_send = self._missed(at.received_bytes, received_messages)
         if self._patience is not None:
             self._patience.reschedule(None)
         try:
@@ -212,7 +211,7 @@ class WidgetCaller:
         await connection.put_text(resumed)
         # What is said meanwhile is appended.
         while self._to_send and not connection.is_deaf:
-            piece = self._to_send.popleft()
+            piece = self._to_send.pop(0)
             await (connection.put_text(piece) if isinstance(piece, str) else connection.put_audio(piece.pcm))
 
     def _missed(self, received_bytes: int, received_messages: int | None) -> list[Piece]:

@@ -17,6 +17,7 @@ from django.db import OperationalError
 from voice import realtime_events
 from voice.metering.meter import Allowance, Meter, OutOfCredit
 from voice.sessions import own_events
+from voice.sessions.jobs import Jobs
 from voice.sessions.state import ConversationState, Response
 
 log = structlog.get_logger(__name__)
@@ -102,7 +103,7 @@ class ResponseGate:
         self._meter, self._state, self._model = meter, state, model
         self._wanted_output_tokens = wanted_output_tokens
         self._tell, self._send = tell, send
-        self._jobs: asyncio.Queue[_Job] = asyncio.Queue(_JOBS_MAX)
+        self._jobs = Jobs[_Job](_JOBS_MAX)
         self._doing: list[_Job] = []
         self._wanted: Order | None = None
         self._unsent: Order | None = None
@@ -135,7 +136,7 @@ class ResponseGate:
             return
         self._state.response_asked()
         self._unsent = order
-        self._jobs.put_nowait(order)
+        self._jobs.put(order)
 
     def withdraw(self, order: Order) -> bool:
         """Take back a response that is not asked for yet; False for one that is, which can only be cancelled."""
@@ -164,7 +165,7 @@ class ResponseGate:
 
     def change_prices(self, change: Callable[[], Awaitable[Any]]) -> None:
         """Go on by other prices, once all that was used before is on the books."""
-        self._jobs.put_nowait(_Change(change))
+        self._jobs.put(_Change(change))
 
     def go_on(self) -> None:
         """There is a model to ask again: ask for what was wanted meanwhile."""
@@ -181,19 +182,19 @@ class ResponseGate:
 
     def cover_listening(self, extra_tokens: int = 0) -> None:
         """See to it that writing down the next turn is paid for, where none is answered."""
-        self._jobs.put_nowait(_Cover(extra_tokens))
+        self._jobs.put(_Cover(extra_tokens))
 
     def record_response(self, response: Mapping[str, Any]) -> None:
         counted = {**response, "id": self._id_of(response.get("id"))}
-        self._jobs.put_nowait(_Record(partial(self._meter.record_response, counted, self._model), ends_turn=True))
+        self._jobs.put(_Record(partial(self._meter.record_response, counted, self._model), ends_turn=True))
 
     def record_transcription(self, item_id: str, usage: Mapping[str, Any] | None, model: str) -> None:
         item_id = self._id_of(item_id)
-        self._jobs.put_nowait(_Record(partial(self._meter.record_transcription, item_id, usage, model)))
+        self._jobs.put(_Record(partial(self._meter.record_transcription, item_id, usage, model)))
 
     def record(self, do: Callable[[], Awaitable[Any]]) -> None:
         """Write down something else that must not be lost; doing it twice changes nothing."""
-        self._jobs.put_nowait(_Record(do))
+        self._jobs.put(_Record(do))
 
     def record_estimate(self) -> None:
         """Put the running response, whose usage will never come, on the books by what of it was delivered."""
@@ -207,12 +208,12 @@ class ResponseGate:
         }
         state.response = Response.NONE
         response_id = self._id_of(state.response_id)
-        self._jobs.put_nowait(_Record(partial(self._meter.record_estimate, response_id, **delivered)))
+        self._jobs.put(_Record(partial(self._meter.record_estimate, response_id, **delivered)))
 
     async def run(self) -> None:
         """Work until cancelled; raise OutOfCredit when the next response cannot be paid."""
         while True:
-            self._doing = [await self._jobs.get(), *self._waiting_jobs()]
+            self._doing = await self._jobs.take()
             records = [job for job in self._doing if isinstance(job, _Record)]
             if records:
                 await self._record(records)
@@ -234,7 +235,7 @@ class ResponseGate:
 
         Raises what the first failed record did, once the others are on the books.
         """
-        jobs = [*self._doing, *self._waiting_jobs()]
+        jobs = [*self._doing, *self._jobs.take_now()]
         outcomes = await _outcomes_of([job for job in jobs if isinstance(job, _Record)])
         if failures := [failure for failure in outcomes if isinstance(failure, Exception)]:
             raise failures[0]
@@ -246,9 +247,6 @@ class ResponseGate:
         if self._generation:
             return f"{self._generation}.{self._rung}/{upstream_id}"
         return f"{self._rung}/{upstream_id}" if self._rung else upstream_id
-
-    def _waiting_jobs(self) -> list[_Job]:
-        return [self._jobs.get_nowait() for _ in range(self._jobs.qsize())]
 
     async def _record(self, records: list[_Record]) -> None:
         # Together, so that the meter can put them on the books in one transaction.

@@ -33,7 +33,7 @@ class Handover:
     async def follow(self, remember: Callable[[], Memory]) -> NoReturn:
         """Keep what the call remembers, again whenever something was said, until cancelled."""
         if not self._snapshots.have_a_place:
-            await asyncio.Event().wait()
+            await asyncio.get_running_loop().create_future()
         of_turn: object = None
         kept: object = None
         written_at = 0.0

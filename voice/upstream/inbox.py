@@ -1,7 +1,6 @@
 """A bounded queue of server events, from a connection that must never wait to the one reader of an upstream."""
 
 import asyncio
-from collections import deque
 from collections.abc import Callable
 
 from voice.upstream.errors import UpstreamError
@@ -19,7 +18,8 @@ class Inbox:
     """Frames in order, then one ending: silence after close(), or an UpstreamError."""
 
     def __init__(self) -> None:
-        self._frames: deque[bytes] = deque()
+        # Mostly empty, which a deque takes ten times as much for.
+        self._frames: list[bytes] = []
         self._queued_bytes = 0
         self._reader: asyncio.Future[None] | None = None
         self._take: Take | None = None
@@ -72,7 +72,7 @@ class Inbox:
                 raise self._error or StopAsyncIteration
             self._reader = asyncio.get_running_loop().create_future()
             await self._reader
-        frame = self._frames.popleft()
+        frame = self._frames.pop(0)
         self._queued_bytes -= len(frame)
         return frame
 
