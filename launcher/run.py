@@ -140,6 +140,9 @@ def web_command(plan: Plan) -> list[str]:
     where, limit = [plan.host, "--port", str(plan.port)], str(WEBSOCKET_BYTES_MAX)
     if plan.server == "uvicorn":
         options = [
+            # Whatever WEB_CONCURRENCY says, which uvicorn reads by itself: several need a Redis between them.
+            "--workers",
+            "1",
             "--ws",
             "config.picows_websocket:PicowsWebSocket",
             "--ws-max-size",
