@@ -17,7 +17,7 @@ from bench.processes import ROOT, ending, free_port, listening, start
 from bench.sessions import Bench, Outcome, Schedule
 
 _FULL = Schedule(
-    few=10, many=50, ramp=(100, 150, 200, 300), window_s=8.0, ramp_window_s=5.0,
+    few=10, many=50, ramp=(100, 150, 200, 300), window_s=24.0, ramp_window_s=5.0,
     frame_sizes_ms=(20, 40), ramp_frame_ms=40,
 )  # fmt: skip
 _QUICK = Schedule(
