@@ -17,7 +17,7 @@ from voice.admission.refusals import Refusal as AdmissionRefusal
 from voice.gateway import realtime_closings as closings
 from voice.gateway.realtime_client import RealtimeClient
 from voice.gateway.realtime_closings import Closing, closing_for, closing_for_refusal, closing_for_request, last_words
-from voice.gateway.realtime_handshake import Handshake, read_handshake
+from voice.gateway.realtime_handshake import Handshake, forget_headers, read_handshake
 from voice.gateway.realtime_opening import Opened, open_session
 from voice.gateway.realtime_rules import MODEL_CHARS_MAX, RequestRefused, parse
 from voice.gateway.sockets import PastAsgi, Receive, Send, past_asgi
@@ -58,6 +58,7 @@ class RealtimeConsumer(AsyncConsumer):
     async def __call__(self, scope: Any, receive: Receive, send: Send) -> None:
         await receive()  # websocket.connect
         handshake = read_handshake(scope)
+        forget_headers(scope)
         try:
             holder = None if handshake.is_beta else await _authenticate(handshake)
         except KeyRefused as refused:

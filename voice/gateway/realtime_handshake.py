@@ -42,6 +42,14 @@ def read_handshake(scope: Mapping[str, Any]) -> Handshake:
     )
 
 
+def forget_headers(scope: Mapping[str, Any]) -> None:
+    """Let go of what was said by connecting, keys and cookies included: servers keep a scope as long as its call."""
+    headers = scope.get("headers")
+    # In place, for every router on the way has a copy of the scope.
+    if isinstance(headers, list):
+        headers.clear()
+
+
 def _key(headers: Mapping[str, str], offered: list[str]) -> str:
     """Return the key a client shows; never one in the address, which ends up in logs."""
     scheme, _, bearer = headers.get("authorization", "").partition(" ")

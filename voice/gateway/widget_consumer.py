@@ -20,7 +20,7 @@ from voice.admission.rating_token import rating_token
 from voice.admission.refusals import Refusal
 from voice.gateway import resuming, widget_protocol
 from voice.gateway.close_codes import Closing, closing_for
-from voice.gateway.realtime_handshake import Handshake, read_handshake
+from voice.gateway.realtime_handshake import Handshake, forget_headers, read_handshake
 from voice.gateway.resume_tokens import ResumeToken, new_token, read_token
 from voice.gateway.resuming import ResumableCall
 from voice.gateway.sockets import Receive, Send, past_asgi
@@ -82,7 +82,9 @@ class WidgetConsumer(AsyncConsumer):
 
 
 async def _serve(scope: Any, receive: Receive, send: Send) -> None:
-    connection, page = WidgetConnection(receive, send, past_asgi(scope)), read_handshake(scope)
+    connection = WidgetConnection(receive, send, past_asgi(scope))
+    page, host = read_handshake(scope), _header(scope, b"host")
+    forget_headers(scope)
     first = await _first_message(receive)
     if stopping.is_stopping():
         raise _GoElsewhere
@@ -102,7 +104,7 @@ async def _serve(scope: Any, receive: Receive, send: Send) -> None:
             _take(resumable)
             await _care_for(resumable, connection, send, resumable.taken, first)
     else:
-        resumable = await _begin(first, page, _header(scope, b"host"), connection)
+        resumable = await _begin(first, page, host, connection)
         await _care_for(resumable, connection, send, resumable.taken)
 
 
