@@ -548,7 +548,7 @@ async def test_who_answered_is_shown_to_the_operator_and_to_the_owner(agent, dia
         return ours.content.decode(), client.get(f"/console/calls/{call.session_id}/").content.decode()
 
     for page in await in_thread(pages)():
-        assert "Who answered" in page and "upstream_unauthorized" in page
+        assert "Who answered" in page and "It did not accept the key" in page
 
 
 async def test_a_provider_whose_socket_breaks_is_dialled_again_and_told_what_was_heard(agent, settings):
