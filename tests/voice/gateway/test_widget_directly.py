@@ -113,8 +113,10 @@ async def test_speech_is_sent_at_once_when_it_has_been_announced():
     assert not page.caller.send_audio_now(delta)
     await page.caller.send_audio(delta, b"")
     assert page.caller.send_audio_now(delta)
-    assert [json.loads(message["text"])["type"] for message in page.socket.sent[:2]] == ["state.changed", "audio.begin"]
-    assert page.socket.sent_now == [(FRAME, False)]
+    *announced, first, second = page.socket.sent_now
+    assert [json.loads(text)["type"] for text, _ in announced] == ["state.changed", "audio.begin"]
+    assert first == second == (FRAME, False)
+    assert page.socket.sent == []
 
 
 async def test_speech_for_a_full_socket_waits_in_its_turn():
