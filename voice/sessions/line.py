@@ -52,8 +52,8 @@ class Line:
             self._hang_up(self.upstream)
             self._put(_Gap(self.capabilities))
 
-    async def join(self, upstream: Upstream, opening: Iterable[bytes]) -> None:
-        """Put another upstream behind the line: it is sent `opening`, then what the caller said meanwhile.
+    async def join(self, upstream: Upstream, opening: Iterable[bytes], *, hears: bool = True) -> None:
+        """Put another upstream behind the line: it is sent `opening`, then what was said meanwhile, if it `hears`.
 
         Raises UpstreamError when it cannot be told so much; it is then hung up, and the line as broken as before.
         """
@@ -64,7 +64,7 @@ class Line:
             for frame in opening:
                 await upstream.send(frame)
             if isinstance(gap, _Gap):
-                await gap.pour_into(upstream)
+                await gap.pour_into(upstream, hears=hears)
         except BaseException:
             # Also when the call ends meanwhile: nobody else knows of it yet.
             self._hang_up(upstream)
@@ -138,12 +138,16 @@ class _Gap(_Nobody):
         while self._kept_bytes > _KEPT_BYTES_MAX:
             self._kept_bytes -= len(self._frames.popleft())
 
-    async def pour_into(self, upstream: Upstream) -> None:
-        """Send what was kept, and what comes meanwhile; what could not be sent stays."""
+    async def pour_into(self, upstream: Upstream, *, hears: bool) -> None:
+        """Send what was kept, and what comes meanwhile; what could not be sent stays.
+
+        Speech is of no use to a model that is only written to, and looking for turns in it would take seconds.
+        """
         while self._frames:
             frame = self._frames.popleft()
             try:
-                await upstream.send(frame)
+                if hears or not frame.startswith(_APPEND_START):
+                    await upstream.send(frame)
             except UpstreamError:
                 self._frames.appendleft(frame)
                 raise

@@ -125,11 +125,13 @@ class Moving:
         call, was_live = self.call, True
         while True:
             call, upstream = self._take_replacement() or await self._climb_down(call, error, was_live=was_live)
+            reached_at = time.monotonic()
             try:
-                await self._line.join(upstream, self.opening(call))
+                await self._line.join(upstream, self.opening(call), hears=call.is_voice)
                 break
             except UpstreamError as unreached:
                 error, was_live = unreached, False
+        log.info("a model is told of the call", seeded_ms=round((time.monotonic() - reached_at) * 1000))
         await self._arrive(call, go_on)
 
     async def _climb_down(self, call: Call, error: UpstreamError, *, was_live: bool) -> tuple[Call, Upstream]:

@@ -221,6 +221,17 @@ async def test_a_caller_who_is_moved_to_writing_is_not_listened_to():
         assert call.changes() == [("gpt-4.1", False)]
 
 
+async def test_what_a_caller_said_meanwhile_is_of_no_use_to_a_model_that_is_only_written_to():
+    held, upstream = written()
+    async with live_call((held, upstream)) as call:
+        call.upstream.answers("r1", "Hello", "a1")
+        call.upstream.drop()
+        call.caller.does(Audio(b"\1\0" * 960), Text("Are you there?"))
+        await call.until(upstream.instructions)
+        assert ("user", "Are you there?") in upstream.told()
+        assert not upstream.appended
+
+
 async def test_a_call_that_comes_from_elsewhere_goes_on_where_it_was():
     so_far = SoFar()
     so_far.agent_final("a1", "When would you like to come?")
