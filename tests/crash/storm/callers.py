@@ -220,6 +220,8 @@ class StormCaller:
                 self._begin_talking(now)
             case "session.resumed":
                 call.resumes += 1
+                # A model may have broken while they were away.
+                self._waits.unclear_now(call.name)
                 call.is_voice = event["voice"]
                 self._begin_talking(now)
                 self._follow_state(event["state"], now)
