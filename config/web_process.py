@@ -9,18 +9,25 @@ from typing import Any
 from asgiref.sync import SyncToAsync
 from django.core.signals import request_finished
 from django.db import connections
+from django.urls import get_resolver
 
 # The longest that a ledger thread may keep Python to itself while a frame waits. At Python's own 5 ms, two such threads
 # that take turns make a frame late enough to be heard.
 _SWITCH_INTERVAL_S = 0.0005
+# Little is gained by looking for garbage after every few hundred new objects, and a look through all live calls holds
+# all of them up.
+_GARBAGE_THRESHOLDS = (10_000, 10, 50)
 _M_ARENA_MAX = -8  # glibc's malloc.h
 
 
 def prepare() -> None:
     """Call once, when the application is loaded and before it serves anybody."""
     sys.setswitchinterval(_SWITCH_INTERVAL_S)
+    # Django would load every view when the first request comes.
+    _ = get_resolver().reverse_dict
     # What is loaded now stays. Looking through all of it for garbage again and again would hold up every call for tens
     # of milliseconds each time.
+    gc.set_threshold(*_GARBAGE_THRESHOLDS)
     gc.collect()
     gc.freeze()
     _use_one_arena()

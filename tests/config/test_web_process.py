@@ -9,6 +9,7 @@ from asgiref.sync import ThreadSensitiveContext, sync_to_async
 from django.contrib.auth import get_user_model
 from django.core.signals import request_finished
 from django.db import connection
+from django.urls import clear_url_caches, get_resolver
 
 from config import web_process
 from config.sqlite_cache import SqliteCache
@@ -16,9 +17,10 @@ from config.sqlite_cache import SqliteCache
 
 @pytest.fixture
 def as_before():
-    interval_s = sys.getswitchinterval()
+    interval_s, thresholds = sys.getswitchinterval(), gc.get_threshold()
     yield
     sys.setswitchinterval(interval_s)
+    gc.set_threshold(*thresholds)
     gc.unfreeze()
     request_finished.disconnect(web_process.close_connections_of_request)
 
@@ -31,6 +33,19 @@ def test_a_thread_lets_a_frame_pass_within_half_a_millisecond(as_before):
 def test_what_is_loaded_is_not_looked_through_for_garbage_again(as_before):
     web_process.prepare()
     assert gc.get_freeze_count() > 0
+
+
+def test_what_the_first_request_would_load_is_loaded_before(as_before):
+    clear_url_caches()
+    web_process.prepare()
+    assert get_resolver().__dict__["url_patterns"]
+
+
+def test_garbage_is_looked_for_seldom(as_before):
+    before = gc.get_threshold()
+    web_process.prepare()
+    assert all(now >= then for now, then in zip(gc.get_threshold(), before, strict=True))
+    assert gc.get_threshold() > before
 
 
 def test_without_glibc_there_is_nothing_to_set(as_before, monkeypatch):
