@@ -42,10 +42,11 @@ BREAKS_MAX, BREAKS_WITHIN_S = 60, 600.0
 # Callers wait: before the call they see "Connecting", in the middle of it they hear nothing.
 START_DIAL_S = 5.0
 DIAL_S = 3.0
-# A healthy handshake takes a few tenths of a second. After this the next one is dialled beside the one that is slow,
-# and sooner where its provider has just turned somebody away; but being written to is worse, so voices get longer.
-_HEAD_START_S, _DOUBTED_HEAD_START_S = 0.6, 0.2
-_VOICES_START_S = 1.2
+# A healthy handshake takes a few tenths of a second, and a whole one from the other side of the world. After this the
+# next one is dialled beside the one that is slow; sooner where its provider has just turned somebody away, and later
+# where the call only begins: who asked for a model is to get it. Being written to is worse, so voices get longer.
+_HEAD_START_S, _DOUBTED_HEAD_START_S, _FIRST_HEAD_START_S = 1.5, 0.3, 3.0
+_VOICES_START_S = 2.0
 # When all have failed, those that may be well again are tried once more, after this.
 _ALL_AGAIN_AFTER_S = 0.5
 
@@ -124,7 +125,7 @@ class Ladder:
         try:
             async with Race() as race:
                 self._dial(race, call, within_s=START_DIAL_S, tries=2)
-                return await self._first_of(race, search, await race.finished(_head_start_s(call)))
+                return await self._first_of(race, search, await race.finished(_head_start_s(call, _FIRST_HEAD_START_S)))
         except OutOfCredit:
             # The wallet was looked at when the call was admitted: it is the model that has failed.
             raise search.error from None
@@ -256,7 +257,7 @@ class Ladder:
             if done := await race.finished(max(0.0, left_s)):
                 return done
         self._dial(race, found, within_s=min(search.dial_s, self._left_s(search)), tries=1)
-        return await race.finished(_head_start_s(found))
+        return await race.finished(_head_start_s(found, _HEAD_START_S))
 
     def _dial(self, race: Race, call: Call, *, within_s: float, tries: int) -> None:
         self._share.tries += 1
@@ -343,9 +344,9 @@ class Ladder:
         return found if found and found.rung_kind != RungKind.TEXT else None
 
 
-def _head_start_s(call: Call) -> float:
+def _head_start_s(call: Call, undoubted_s: float) -> float:
     """Return how long a model that is dialled is waited for before the next one is dialled, too."""
-    return _DOUBTED_HEAD_START_S if DOUBTS.are_had(call.house, call.organisation_id) else _HEAD_START_S
+    return _DOUBTED_HEAD_START_S if DOUBTS.are_had(call.house, call.organisation_id) else undoubted_s
 
 
 async def _payable_after(

@@ -90,6 +90,7 @@ def models(monkeypatch):
 @pytest.fixture
 def hurried(monkeypatch):
     monkeypatch.setattr(ladder_module, "_HEAD_START_S", 0.01)
+    monkeypatch.setattr(ladder_module, "_FIRST_HEAD_START_S", 0.01)
     monkeypatch.setattr(ladder_module, "_VOICES_START_S", 0.05)
 
 
@@ -239,6 +240,22 @@ async def test_who_asks_for_a_slow_model_is_answered_by_another_one_at_the_start
     ladder = ladder_of(FIRST)
     found, _ = await ladder.start(FIRST, on_offer.refuse_unpayable)
     assert (found.model_served, rungs(ladder)) == ("other", [("first", ""), ("other", "upstream_slow")])
+
+
+async def test_a_call_that_begins_waits_longer_for_the_model_it_asked_for_than_one_that_goes_on(models, monkeypatch):
+    monkeypatch.setattr(ladder_module, "_HEAD_START_S", 0.0)
+    answers = asyncio.Event()
+    on_offer = models(FIRST, OTHER)
+    connect = on_offer.connect
+
+    async def slowly(endpoint, **how):
+        await answers.wait()
+        return await connect(endpoint, **how)
+
+    monkeypatch.setattr(race, "connect", slowly)
+    asyncio.get_running_loop().call_later(0.1, answers.set)
+    found, _ = await ladder_of(FIRST).start(FIRST, on_offer.refuse_unpayable)
+    assert (found.model_served, on_offer.dialled) == ("first", ["first"])
 
 
 async def test_a_voice_has_more_time_than_a_model_that_is_written_to_gives_it(models, monkeypatch):
