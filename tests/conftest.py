@@ -13,7 +13,7 @@ from django.db import connections
 from tests.migrated import MigratedFile
 from tests.quick import made_once
 from voice.catalogue import moments
-from voice.sessions.doubts import DOUBTS
+from voice.sessions.fallback.doubts import DOUBTS
 
 _THIS_MACHINE = {"127.0.0.1", "::1", "localhost"}
 

@@ -9,7 +9,7 @@ from django.dispatch import receiver
 
 from accounts.signals import api_key_revoked, organisation_suspended
 from voice.models import BlockedNetwork, Switches
-from voice.sessions import control
+from voice.sessions.orders import control
 from voice.webhooks import delivery, money_events  # noqa: F401  do webhooks, and tell them of payments and low credits
 
 

@@ -12,7 +12,7 @@ from voice.catalogue.shutdown import note_shutdowns, warn_of_shutdowns
 from voice.metering.http_requests import settle_abandoned
 from voice.metering.sweep import settle_dead_sessions
 from voice.models import ClientSecret, IdempotentRequest, Session, SessionState
-from voice.sessions.probes import probe_due_models
+from voice.sessions.fallback.probes import probe_due_models
 from voice.status import beats
 from voice.transcripts.retention import delete_expired
 from voice.webhooks.delivery import forget_old_deliveries

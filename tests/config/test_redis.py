@@ -24,7 +24,7 @@ from tests.flows.visits import admitted
 from tests.voice.sessions.calls import make_call
 from voice.admission import tickets
 from voice.models import EndReason, Session
-from voice.sessions import alive, control
+from voice.sessions.orders import alive, control
 from voice.upstream import registry
 
 URL = os.environ.get("PARLEY_TEST_REDIS_URL", "")
@@ -33,7 +33,7 @@ PATIENCE_S = 30
 OTHER_PROCESS = """
 import sys, uuid, django
 django.setup()
-from voice.sessions import control
+from voice.sessions.orders import control
 control.end_calls_of(uuid.UUID(sys.argv[1]))
 """
 

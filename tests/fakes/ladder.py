@@ -1,7 +1,7 @@
 """A ladder without a catalogue: what a call may go on with is what a test puts on it."""
 
 from voice.sessions.call import Call
-from voice.sessions.rungs import Rungs
+from voice.sessions.fallback.rungs import Rungs
 from voice.upstream.base import Upstream
 from voice.upstream.errors import UpstreamError
 

@@ -16,12 +16,12 @@ from tests.flows.rungs import NEXT_USAGE, Dialled, call_to, going_on, told
 from tests.flows.script import GREETING_USAGE, SESSION_STEP, SPEECH, begun, caller_says, greeting
 from voice.catalogue import breaker
 from voice.models import CatalogueModel, EndReason, ModelHealth, Rate, Rung, Session
-from voice.sessions import ladder as ladder_module
-from voice.sessions import moving as moving_module
 from voice.sessions import relay as relay_module
-from voice.sessions import stalls
 from voice.sessions.caller import Audio, HungUp, ModeChosen, Played, Text
 from voice.sessions.connect import endpoint_of
+from voice.sessions.fallback import ladder as ladder_module
+from voice.sessions.fallback import moving as moving_module
+from voice.sessions.fallback import stalls
 from voice.upstream import registry
 from voice.upstream.errors import UpstreamDropped, UpstreamRefused
 

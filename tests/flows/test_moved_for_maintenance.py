@@ -6,8 +6,8 @@ from tests.fakes.scripted_upstream import ScriptedUpstream
 from tests.flows.rungs import Dialled, call_to, told
 from tests.flows.script import SESSION_STEP, greeting
 from voice.models import CatalogueModel
-from voice.sessions import control
 from voice.sessions.caller import HungUp
+from voice.sessions.orders import control
 from voice.upstream import registry
 
 

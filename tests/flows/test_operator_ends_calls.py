@@ -17,7 +17,7 @@ from tests.flows.script import GREETING_USAGE, greeting
 from tests.flows.visits import CLIENT_IP, admitted, asks_for_a_call, ticket_for
 from voice.admission import tickets
 from voice.models import BlockedNetwork, Session, Switches
-from voice.sessions import alive, control
+from voice.sessions.orders import alive, control
 
 GREETING_MICRO = response_micro(GREETING_USAGE)
 

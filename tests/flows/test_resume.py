@@ -16,7 +16,7 @@ from tests.flows.visits import admitted, asks_for_a_call, visitor
 from voice.gateway import resuming, widget_caller
 from voice.gateway.close_codes import closing_for
 from voice.models import EndReason, Session
-from voice.sessions import control
+from voice.sessions.orders import control
 
 GREETING_MICRO = response_micro(GREETING_USAGE)
 USED = usage(text_in=720, audio_in=30, text_out=6, audio_out=22)

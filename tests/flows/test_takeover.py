@@ -34,7 +34,9 @@ from voice.admission import tickets
 from voice.gateway import resume_tokens, resuming
 from voice.metering.sweep import settle_dead_sessions
 from voice.models import EndReason, Session, SessionState
-from voice.sessions import alive, control, records, snapshots, taking_over
+from voice.sessions import records
+from voice.sessions.orders import alive, control
+from voice.sessions.takeover import snapshots, taking_over
 from voice.transcripts.consent import wording_of
 from voice.transcripts.reading import transcript_of
 from voice.upstream import registry

@@ -14,7 +14,7 @@ from tests.flows.script import GREETING_USAGE, SESSION_STEP, SPEECH, begun, gree
 from tests.flows.visits import asks_for_a_call, ticket_for
 from voice.models import EndReason, Outcome
 from voice.sessions import relay as relay_module
-from voice.sessions import stalls
+from voice.sessions.fallback import stalls
 from voice.sessions.model_side import ModelSide
 from voice.upstream.errors import UpstreamDropped, UpstreamRefused, UpstreamTimeout
 

@@ -20,7 +20,8 @@ from voice.models import (
     SessionState,
     Switches,
 )
-from voice.sessions import control, records
+from voice.sessions import records
+from voice.sessions.orders import control
 
 pytestmark = pytest.mark.django_db
 

@@ -29,7 +29,7 @@ from voice.models import (
     Session,
     SessionState,
 )
-from voice.sessions import control
+from voice.sessions.orders import control
 
 _TONES = {"available": "good", "up": "good", "preview": "quiet", "maintenance": "warning", "down": "danger"}
 

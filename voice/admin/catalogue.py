@@ -28,7 +28,7 @@ from voice.catalogue.status_log import save_model
 from voice.metering.provider_cost import MICRO_PER_USD_MICRO
 from voice.models import CatalogueModel, ModelStatus, ProviderAdapter, Rate
 from voice.models.catalogue import ModelKind
-from voice.sessions.probes import probe
+from voice.sessions.fallback.probes import probe
 
 # Days before a shutdown: time to try the successor, and time to hurry.
 _SOON_DAYS = 90

@@ -24,7 +24,7 @@ from voice.admin.networks import BlockForm, includes, network_to_block
 from voice.admission.networks import block
 from voice.catalogue.left_because import left_because
 from voice.models import Rung, Session, SessionState, Turn, UsageRecord
-from voice.sessions import control
+from voice.sessions.orders import control
 
 _NOTHING = "–"
 

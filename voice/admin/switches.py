@@ -22,7 +22,7 @@ from voice.admin.fields import MomentField
 from voice.admin.networks import includes
 from voice.admission.networks import is_too_large
 from voice.models import BlockedNetwork, Session, SessionState, Switches
-from voice.sessions.pausing import pause_calls, resume_calls
+from voice.sessions.orders.pausing import pause_calls, resume_calls
 
 
 class PauseForm(forms.Form):

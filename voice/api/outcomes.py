@@ -14,7 +14,7 @@ from voice.metering.executor import in_ledger_thread
 from voice.metering.http_requests import settle_request
 from voice.metering.usage import Quantities
 from voice.models import ApiRequest
-from voice.sessions.failures import failure_of_error
+from voice.sessions.fallback.failures import failure_of_error
 from voice.upstream.errors import UpstreamError, refusal_of
 from voice.upstream.http_provider import ProviderRefused
 

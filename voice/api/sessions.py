@@ -38,7 +38,8 @@ from voice.metering.receipt import receipt_of
 from voice.metering.settlement import settle_session
 from voice.models import CatalogueModel, EndReason, Session, SessionState, Source
 from voice.models.catalogue import ModelKind
-from voice.sessions import control, records
+from voice.sessions import records
+from voice.sessions.orders import control
 from voice.transcripts.reading import transcript_of
 
 router = Router(tags=["Calls"])

@@ -1,8 +1,9 @@
 """The breaker of each model: what calls and probes find keeps further calls away, and lets them back.
 
 Three failures in a row open it, one that no second try can mend opens it at once, and an answer closes it. While it is
-open it is looked at after 15 s, then ever more rarely, up to every five minutes (sessions/probes.py). Nobody probing,
-because no worker runs, must not keep a model away for ever: once a look is a minute overdue, calls try it themselves.
+open it is looked at after 15 s, then ever more rarely, up to every five minutes (sessions/fallback/probes.py). Nobody
+probing, because no worker runs, must not keep a model away for ever: once a look is a minute overdue, calls try it
+themselves.
 """
 
 from datetime import datetime, timedelta

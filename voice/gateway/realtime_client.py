@@ -10,7 +10,7 @@ from voice.gateway.realtime_closings import error_event
 from voice.gateway.realtime_rules import RequestRefused, Terms, appended, read
 from voice.gateway.sockets import PastAsgi, Receive, Send
 from voice.sessions.caller import CallerBrokeProtocol, CallerGone
-from voice.sessions.client import Appended, ClientEvent, Refusal
+from voice.sessions.programs.client import Appended, ClientEvent, Refusal
 
 _WINDOW_S = 10.0
 # A recorded file is sent faster than it was spoken, and history is replayed at once: generous, and still a bound.

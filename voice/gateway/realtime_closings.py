@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from uuid import uuid4
 
 from voice.realtime_events import dump
-from voice.sessions.client import Refusal
+from voice.sessions.programs.client import Refusal
 
 _INVALID, _SERVER, _QUOTA = "invalid_request_error", "server_error", "insufficient_quota"
 

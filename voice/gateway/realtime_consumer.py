@@ -28,8 +28,8 @@ from voice.metering.meter import Meter
 from voice.models import EndReason
 from voice.realtime_events import InvalidEvent
 from voice.sessions.caller import CallerGone
-from voice.sessions.client_relay import ClientRelay
-from voice.sessions.client_session import ClientSession
+from voice.sessions.programs.client_relay import ClientRelay
+from voice.sessions.programs.client_session import ClientSession
 from voice.sessions.runner import Ended, Reached, hold_conversation
 from voice.upstream.errors import UpstreamError
 

@@ -21,7 +21,7 @@ from voice.models import CatalogueModel, EndReason, Session, Source, TurnDetecti
 from voice.models.catalogue import ModelKind
 from voice.sessions import records
 from voice.sessions.call import Call
-from voice.sessions.client_session import Bounds
+from voice.sessions.programs.client_session import Bounds
 
 _DEFAULT_VOICE = "marin"
 # Providers end a session by themselves after this long.

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any, NoReturn
 
 from voice.audio import input_tokens_of
-from voice.sessions.client import Appended, ClientEvent, Refusal, ResponseWanted, Said, SessionWanted
+from voice.sessions.programs.client import Appended, ClientEvent, Refusal, ResponseWanted, Said, SessionWanted
 from voice.sessions.state import tokens_at_most
 
 APPEND_CHARS_MAX = 15 * 1024 * 1024

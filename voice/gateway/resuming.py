@@ -18,13 +18,14 @@ from voice.gateway.widget_connection import WidgetConnection
 from voice.gateway.widget_protocol import serialise
 from voice.metering.executor import in_ledger_thread
 from voice.models import RungKind
-from voice.sessions import control, taking_over
 from voice.sessions.call import Call
-from voice.sessions.handover import Handover
-from voice.sessions.memory import Before, HandedOver, Memory
+from voice.sessions.orders import control
 from voice.sessions.runner import Ended, run_call
-from voice.sessions.snapshots import Snapshots
-from voice.sessions.taking_over import Taken
+from voice.sessions.takeover import taking_over
+from voice.sessions.takeover.handover import Handover
+from voice.sessions.takeover.memory import Before, HandedOver, Memory
+from voice.sessions.takeover.snapshots import Snapshots
+from voice.sessions.takeover.taking_over import Taken
 
 log = structlog.get_logger(__name__)
 

@@ -23,7 +23,7 @@ from voice.sessions.caller import (
     Played,
     ServerStopping,
 )
-from voice.sessions.memory import Before
+from voice.sessions.takeover.memory import Before
 
 # What servers close their websockets with when they are stopped.
 _SERVICE_RESTART = 1012

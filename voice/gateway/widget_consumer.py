@@ -30,12 +30,13 @@ from voice.gateway.widget_protocol import SUBPROTOCOL, InvalidMessage, serialise
 from voice.metering.executor import in_ledger_thread
 from voice.metering.settlement import settle_session
 from voice.models import EndReason
-from voice.sessions import parked, records
+from voice.sessions import records
 from voice.sessions.call import Call
 from voice.sessions.caller import CallerGone, Played
-from voice.sessions.memory import HandedOver
 from voice.sessions.runner import Ended
-from voice.sessions.taking_over import EndedMeanwhile, NotHeldOver
+from voice.sessions.takeover import parked
+from voice.sessions.takeover.memory import HandedOver
+from voice.sessions.takeover.taking_over import EndedMeanwhile, NotHeldOver
 from voice.upstream.errors import UpstreamError
 
 log = structlog.get_logger(__name__)

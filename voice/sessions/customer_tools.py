@@ -9,9 +9,9 @@ import structlog
 from voice import realtime_events
 from voice.realtime_events import system_text
 from voice.sessions.call import Call
+from voice.sessions.fallback.so_far import SoFar
 from voice.sessions.gate import Order, ResponseGate
 from voice.sessions.prompt import say_exactly
-from voice.sessions.so_far import SoFar
 from voice.sessions.state import ConversationState, FunctionCall, Response
 from voice.tools.calling import call_tool, refusal
 from voice.tools.spec import ToolSpec

@@ -27,7 +27,7 @@ _JOBS_MAX = 256
 # A database that restarts is back within seconds; one that is not ends the call.
 _RETRY_PAUSES_S = (0.2, 1.0, 3.0)
 # A saved card is charged within seconds; nobody waits on the line in silence for much longer.
-# Well below the time after which a silent upstream counts as stalled (sessions/stalls.py).
+# Well below the time after which a silent upstream counts as stalled (sessions/fallback/stalls.py).
 _REFILL_WAIT_S = 10.0
 _REFILL_LOOK_EVERY_S = 0.5
 # Room for what a caller may say before the next response, so that its hold is in place before they have said it.

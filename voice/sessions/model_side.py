@@ -12,12 +12,12 @@ from voice import realtime_events
 from voice.audio import ms_of
 from voice.sessions import own_events
 from voice.sessions.customer_tools import answer_in_words
-from voice.sessions.failures import failure_of_error, failure_of_response
+from voice.sessions.fallback.failures import failure_of_error, failure_of_response
+from voice.sessions.fallback.moving import GIVEN_ITEM
+from voice.sessions.fallback.silent import unheard_items
 from voice.sessions.interruption import interrupt
 from voice.sessions.last_usage import NOT_TRANSCRIBED, NOT_UNDERSTOOD, TRANSCRIBED
-from voice.sessions.moving import GIVEN_ITEM
 from voice.sessions.parts import Parts
-from voice.sessions.silent import unheard_items
 from voice.sessions.state import FunctionCall, Response, function_calls, reports_usage
 from voice.sessions.tools import ToolResult, run_tool
 from voice.upstream.base import Direct

@@ -6,13 +6,13 @@ from dataclasses import dataclass
 from voice.sessions.call import Call
 from voice.sessions.caller import Caller
 from voice.sessions.customer_tools import CustomerTools
+from voice.sessions.fallback.line import Line
+from voice.sessions.fallback.moving import Moving
+from voice.sessions.fallback.spoken import Spoken
+from voice.sessions.fallback.stalls import SignsOfLife
 from voice.sessions.gate import ResponseGate
 from voice.sessions.limits import Limits
-from voice.sessions.line import Line
-from voice.sessions.moving import Moving
 from voice.sessions.playback import Playback
-from voice.sessions.spoken import Spoken
-from voice.sessions.stalls import SignsOfLife
 from voice.sessions.state import ConversationState
 from voice.sessions.turns import Turns
 from voice.sessions.words import Words

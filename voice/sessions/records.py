@@ -29,7 +29,7 @@ from voice.models import (
 from voice.models.catalogue import ModelKind
 from voice.sessions.call import Call, CollectedField
 from voice.sessions.connect import endpoint_of
-from voice.sessions.rungs import RungRow, save_rungs
+from voice.sessions.fallback.rungs import RungRow, save_rungs
 from voice.sessions.tools import BUILT_IN
 from voice.sessions.turns import TurnTimes
 from voice.tools.keeping import tools_offered

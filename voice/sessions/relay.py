@@ -14,22 +14,22 @@ from voice.sessions.caller import Caller
 from voice.sessions.caller_side import CallerSide
 from voice.sessions.clock import Clock
 from voice.sessions.customer_tools import CustomerTools
+from voice.sessions.fallback.ladder import Ladder
+from voice.sessions.fallback.line import Line
+from voice.sessions.fallback.moving import Moving
+from voice.sessions.fallback.so_far import SoFar
+from voice.sessions.fallback.spoken import Spoken
+from voice.sessions.fallback.stalls import SignsOfLife
 from voice.sessions.gate import ResponseGate
-from voice.sessions.ladder import Ladder
 from voice.sessions.last_usage import stop_response
 from voice.sessions.limits import Limits
-from voice.sessions.line import Line
-from voice.sessions.memory import Before, Memory
 from voice.sessions.model_side import KeepFields, ModelSide
-from voice.sessions.moving import Moving
 from voice.sessions.parts import Parts
 from voice.sessions.playback import Playback
 from voice.sessions.prompt import after_a_break, go_on_from, instructions_of
-from voice.sessions.so_far import SoFar
-from voice.sessions.spoken import Spoken
-from voice.sessions.stalls import SignsOfLife
 from voice.sessions.state import ConversationState, tokens_at_most
 from voice.sessions.stop import Stop
+from voice.sessions.takeover.memory import Before, Memory
 from voice.sessions.turns import Turns
 from voice.sessions.words import Words
 from voice.transcripts.recorder import TurnText

@@ -15,19 +15,20 @@ from voice.metering.executor import in_ledger_thread
 from voice.metering.meter import Meter, OutOfCredit, Receipt
 from voice.metering.settlement import settle_session
 from voice.models import EndReason, Outcome
-from voice.sessions import alive, records
+from voice.sessions import records
 from voice.sessions.call import Call
 from voice.sessions.caller import Caller, CallerBrokeProtocol, CallerGone, ServerStopping
-from voice.sessions.control import orders_for
+from voice.sessions.fallback.ladder import Ladder
+from voice.sessions.fallback.rungs import enter_rungs
 from voice.sessions.gate import ResponseGate
-from voice.sessions.handover import Handover
-from voice.sessions.ladder import Ladder
-from voice.sessions.memory import Before, HandedOver
+from voice.sessions.orders import alive
+from voice.sessions.orders.control import orders_for
 from voice.sessions.prompt import instructions_of
 from voice.sessions.relay import Relay
-from voice.sessions.rungs import enter_rungs
 from voice.sessions.state import ConversationState, tokens_at_most
 from voice.sessions.stop import Stop
+from voice.sessions.takeover.handover import Handover
+from voice.sessions.takeover.memory import Before, HandedOver
 from voice.sessions.turns import Turns
 from voice.transcripts import store
 from voice.transcripts.recorder import TurnText

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from voice.sessions.so_far import SoFar
+from voice.sessions.fallback.so_far import SoFar
 from voice.transcripts.recorder import Recorder, TimedTurn, TurnText
 
 

@@ -13,7 +13,7 @@ from tests.factories import make_agent, make_user
 from tests.voice.admin.test_pages import inline_code_of
 from voice.admission.key_holders import authenticate_bearer, create_client_secret
 from voice.models import EndReason
-from voice.sessions import control
+from voice.sessions.orders import control
 
 KEYS, SECRETS = "/admin/accounts/apikey/", "/admin/voice/clientsecret/"
 

@@ -11,7 +11,7 @@ from tests.voice.admin.test_catalogue import MODELS, save, switch
 from voice.catalogue import breaker
 from voice.catalogue.on_offer import resolve_model
 from voice.models import CatalogueModel, ModelHealth, ModelOverride, ModelStatusChange
-from voice.sessions import control
+from voice.sessions.orders import control
 
 OVERRIDES, LOG = "/admin/voice/modeloverride/", "/admin/voice/modelstatuschange/"
 LATER = "2030-01-02T15:04"

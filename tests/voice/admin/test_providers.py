@@ -7,7 +7,7 @@ from django.db import connection
 from tests.factories import make_user
 from tests.fakes.scripted_upstream import ScriptedUpstream
 from voice.models import CatalogueModel, Provider, ProviderKey
-from voice.sessions import trial
+from voice.sessions.fallback import trial
 from voice.upstream.errors import UpstreamDropped, UpstreamRefused
 
 PROVIDERS = "/admin/voice/provider/"

@@ -10,7 +10,7 @@ from billing import ledger
 from tests.factories import MICRO, make_agent, make_rung, make_session, make_turn, make_usage, make_user
 from tests.voice.sessions.calls import make_call
 from voice.models import BlockedNetwork, EndReason, Outcome, Session
-from voice.sessions import control
+from voice.sessions.orders import control
 
 SESSIONS = "/admin/voice/session/"
 

@@ -8,7 +8,7 @@ from django.utils import timezone
 
 from tests.factories import make_user
 from voice.models import BlockedNetwork, Switches
-from voice.sessions import control
+from voice.sessions.orders import control
 
 PAUSE, RESUME = "/admin/voice/switches/pause/", "/admin/voice/switches/resume/"
 NETWORKS = "/admin/voice/blockednetwork/"

@@ -17,7 +17,8 @@ from voice.metering.rating import Line, Rating
 from voice.metering.records import Used, record_usage
 from voice.models import CatalogueModel, EndReason, Session, SessionState, Transcript
 from voice.models.transcript import TranscriptTurn
-from voice.sessions import control, records
+from voice.sessions import records
+from voice.sessions.orders import control
 from voice.transcripts.consent import records_words
 
 PATH = "/v1/voice/sessions"

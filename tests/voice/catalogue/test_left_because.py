@@ -4,8 +4,8 @@ import re
 from pathlib import Path
 
 from voice.catalogue.left_because import left_because
-from voice.sessions.ladder import PLANNED
-from voice.sessions.rungs import TAKEN_OVER
+from voice.sessions.fallback.ladder import PLANNED
+from voice.sessions.fallback.rungs import TAKEN_OVER
 
 VOICE = Path(__file__).resolve().parents[3] / "voice"
 RAISED = re.compile(r'Upstream(?:Error|Dropped|Refused|Timeout)\(\s*"(\w+)"')

@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 
 from voice.gateway import realtime_rules
 from voice.gateway.realtime_rules import RequestRefused, Terms, parse, read, tokens_of_item
-from voice.sessions.client import Appended, ResponseWanted, Said, SessionWanted
-from voice.sessions.client_session import Bounds, ClientSession
+from voice.sessions.programs.client import Appended, ResponseWanted, Said, SessionWanted
+from voice.sessions.programs.client_session import Bounds, ClientSession
 
 TERMS = Terms(
     model="gpt-realtime-mini",

@@ -20,7 +20,8 @@ from tests.flows.script import CAPTION_USAGE
 from voice.admission.key_holders import authenticate_bearer, create_client_secret
 from voice.gateway import realtime_client, realtime_consumer
 from voice.models import ClientSecret, EndReason, ModelHealth, Session, Source
-from voice.sessions import client_relay, control
+from voice.sessions.orders import control
+from voice.sessions.programs import client_relay
 from voice.upstream import registry
 from voice.upstream.errors import UpstreamRefused
 

@@ -10,4 +10,4 @@ FOLDER = Path(sessions.__file__).parent
 
 def test_every_module_has_its_place_in_the_listing():
     named = set(re.findall(r"`(\w+\.py)`", (FOLDER / "README.md").read_text(encoding="utf-8")))
-    assert named == {path.name for path in FOLDER.glob("*.py") if path.name != "__init__.py"}
+    assert named == {path.name for path in FOLDER.rglob("*.py") if path.name != "__init__.py"}

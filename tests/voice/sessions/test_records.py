@@ -8,7 +8,8 @@ from django.utils import timezone
 from accounts.organisations import suspend_organisation
 from tests.factories import make_agent, make_organisation, make_session
 from voice.models import BlockedNetwork, CatalogueModel, EndReason, Outcome, Session, SessionState, Switches
-from voice.sessions import control, records
+from voice.sessions import records
+from voice.sessions.orders import control
 from voice.sessions.turns import TurnTimes
 
 PEOPLE_ENDED_IT = {

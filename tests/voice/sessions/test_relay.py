@@ -17,8 +17,8 @@ from voice import realtime_events
 from voice.audio import bytes_of
 from voice.metering.meter import OutOfCredit
 from voice.sessions import relay as relay_module
-from voice.sessions import stalls
 from voice.sessions.caller import Audio, CallerGone, CameBack, HungUp, Played, Text
+from voice.sessions.fallback import stalls
 from voice.sessions.relay import Relay
 from voice.sessions.state import Response
 from voice.sessions.stop import Stop

@@ -23,10 +23,12 @@ from tests.flows.script import (
 )
 from voice.metering.meter import Meter, RateMissing
 from voice.models import EndReason, Outcome, Rate, Session, SessionState
-from voice.sessions import alive, control, records, runner, stalls
+from voice.sessions import records, runner
 from voice.sessions import relay as relay_module
 from voice.sessions.caller import Audio, CallerGone, HungUp, Text
 from voice.sessions.clock import Clock
+from voice.sessions.fallback import stalls
+from voice.sessions.orders import alive, control
 from voice.sessions.runner import run_call
 from voice.upstream import registry
 from voice.upstream.errors import UpstreamError, UpstreamRefused

@@ -9,7 +9,7 @@ from django.db.models import QuerySet
 
 from accounts.management.find_organisation import find_organisation
 from voice.models import Session, SessionState
-from voice.sessions.control import end_call
+from voice.sessions.orders.control import end_call
 
 _Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 

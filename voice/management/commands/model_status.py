@@ -11,7 +11,7 @@ from django.utils.dateparse import parse_datetime
 from voice.catalogue.status_log import NewStatus, set_status
 from voice.management.one_line import one_line
 from voice.models import CatalogueModel, ModelHealth, ModelStatus
-from voice.sessions.control import move_calls_of
+from voice.sessions.orders.control import move_calls_of
 
 ACTOR = "model_status"
 

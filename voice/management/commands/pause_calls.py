@@ -6,7 +6,7 @@ from django.core.management.base import BaseCommand, CommandParser
 
 from voice.management.one_line import one_line
 from voice.models import Session, SessionState
-from voice.sessions.pausing import pause_calls
+from voice.sessions.orders.pausing import pause_calls
 
 
 class Command(BaseCommand):

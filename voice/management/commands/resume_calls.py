@@ -4,7 +4,7 @@ from typing import Any
 
 from django.core.management.base import BaseCommand
 
-from voice.sessions.pausing import resume_calls
+from voice.sessions.orders.pausing import resume_calls
 
 
 class Command(BaseCommand):

@@ -5,7 +5,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from voice.audio import BYTES_PER_MS, ms_of
-from voice.sessions.so_far import SoFar
+from voice.sessions.fallback.so_far import SoFar
 from voice.sessions.turns import TurnTimes
 
 

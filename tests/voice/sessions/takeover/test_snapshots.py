@@ -10,7 +10,7 @@ import pytest
 import redis
 
 from launcher.machine import free_port
-from voice.sessions.snapshots import LIVES_S, Snapshots
+from voice.sessions.takeover.snapshots import LIVES_S, Snapshots
 
 pytestmark = pytest.mark.skipif(not shutil.which("redis-server"), reason="needs redis-server on PATH")
 

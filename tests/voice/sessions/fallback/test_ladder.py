@@ -8,10 +8,10 @@ import pytest
 from tests.voice.sessions.calls import make_call
 from voice.metering.errors import OutOfCredit
 from voice.models import RungKind
-from voice.sessions import ladder as ladder_module
-from voice.sessions import race
-from voice.sessions.doubts import DOUBTS
-from voice.sessions.ladder import BREAKS_MAX, TRIES_MAX, Ladder
+from voice.sessions.fallback import ladder as ladder_module
+from voice.sessions.fallback import race
+from voice.sessions.fallback.doubts import DOUBTS
+from voice.sessions.fallback.ladder import BREAKS_MAX, TRIES_MAX, Ladder
 from voice.upstream.errors import UpstreamDropped, UpstreamError, UpstreamRefused, UpstreamTimeout
 
 DROPPED = UpstreamDropped("upstream_dropped", retryable=True)
@@ -138,7 +138,7 @@ async def test_what_one_call_found_out_another_need_not_find_out(models):
 
 async def test_a_provider_is_doubted_for_a_moment_only(models, monkeypatch):
     on_offer = models(FIRST, OTHER)
-    monkeypatch.setattr("voice.sessions.doubts.DOUBTED_S", 0.0)
+    monkeypatch.setattr("voice.sessions.fallback.doubts.DOUBTED_S", 0.0)
     DOUBTS.note("one", FIRST.organisation_id, "upstream_unreachable")
     assert await climbs(ladder_of(FIRST), on_offer, error=DROPPED) == "first"
 

@@ -23,10 +23,10 @@ from voice.models import RungKind
 from voice.sessions import records
 from voice.sessions.call import Call
 from voice.sessions.connect import connect
-from voice.sessions.doubts import DOUBTS
-from voice.sessions.memory import Before
-from voice.sessions.race import Dial, Race
-from voice.sessions.rungs import Rungs
+from voice.sessions.fallback.doubts import DOUBTS
+from voice.sessions.fallback.race import Dial, Race
+from voice.sessions.fallback.rungs import Rungs
+from voice.sessions.takeover.memory import Before
 from voice.upstream.base import Upstream
 from voice.upstream.errors import UpstreamError
 

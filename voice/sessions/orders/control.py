@@ -17,7 +17,7 @@ from channels.layers import get_channel_layer
 
 from voice.models import EndReason, Session, SessionState
 from voice.sessions.call import Call
-from voice.sessions.memory import HandedOver
+from voice.sessions.takeover.memory import HandedOver
 
 log = structlog.get_logger(__name__)
 

@@ -7,7 +7,7 @@ from uuid import UUID
 
 from voice.models import Rung, RungKind, Session
 from voice.sessions.call import Call
-from voice.sessions.memory import Before
+from voice.sessions.takeover.memory import Before
 from voice.sessions.turns import TurnTimes
 
 # Why a rung begins that is another process.

@@ -17,10 +17,10 @@ from tests.voice.tools.specs import make_spec
 from voice.history import RECENT
 from voice.models import RungKind
 from voice.sessions import customer_tools
-from voice.sessions import moving as moving_module
 from voice.sessions.caller import Audio, ModeChosen, Played, Text
+from voice.sessions.fallback import moving as moving_module
+from voice.sessions.fallback.so_far import SoFar
 from voice.sessions.relay import Relay
-from voice.sessions.so_far import SoFar
 from voice.upstream.errors import UpstreamError
 
 pytestmark = pytest.mark.usefixtures("nothing_is_written_down")

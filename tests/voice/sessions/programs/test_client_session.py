@@ -2,7 +2,7 @@
 
 import pytest
 
-from voice.sessions.client_session import Bounds, ClientSession
+from voice.sessions.programs.client_session import Bounds, ClientSession
 
 BOUNDS = Bounds(
     model="gpt-realtime-mini", context_tokens=32_000, max_output_tokens=4096, expires_at=2_000, reasons=False,

@@ -19,12 +19,12 @@ from voice import realtime_events
 from voice.audio import input_tokens_of
 from voice.metering.meter import Meter
 from voice.sessions.call import Call
-from voice.sessions.client import Appended, Client, ClientEvent, Refusal, ResponseWanted, Said, SessionWanted
-from voice.sessions.client_session import Change, ClientSession
-from voice.sessions.failures import failure_of_response
+from voice.sessions.fallback.failures import failure_of_response
+from voice.sessions.fallback.ladder import Ladder
 from voice.sessions.gate import Order, ResponseGate
-from voice.sessions.ladder import Ladder
 from voice.sessions.last_usage import NOT_UNDERSTOOD, TRANSCRIBED, stop_response
+from voice.sessions.programs.client import Appended, Client, ClientEvent, Refusal, ResponseWanted, Said, SessionWanted
+from voice.sessions.programs.client_session import Change, ClientSession
 from voice.sessions.state import ConversationState, Response, reports_usage, tokens_at_most
 from voice.sessions.stop import Stop
 from voice.sessions.turns import Turns

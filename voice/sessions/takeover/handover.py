@@ -8,8 +8,8 @@ import time
 from collections.abc import Callable
 from typing import NoReturn
 
-from voice.sessions.memory import Before, Memory
-from voice.sessions.snapshots import Snapshots
+from voice.sessions.takeover.memory import Before, Memory
+from voice.sessions.takeover.snapshots import Snapshots
 
 _LOOK_EVERY_S = 0.25
 # Within an answer, words and sound come all the time.

@@ -9,8 +9,8 @@ from tests.fakes.scripted_upstream import ScriptedUpstream
 from voice.catalogue import breaker
 from voice.catalogue.on_offer import resolve_model
 from voice.models import CatalogueModel, ModelHealth, ModelStatusChange
-from voice.sessions import trial
-from voice.sessions.probes import probe, probe_due_models
+from voice.sessions.fallback import trial
+from voice.sessions.fallback.probes import probe, probe_due_models
 from voice.tasks import probe_models
 from voice.upstream.errors import UpstreamDropped
 

@@ -3,7 +3,7 @@
 import pytest
 
 from voice.audio import bytes_of
-from voice.sessions.spoken import Spoken
+from voice.sessions.fallback.spoken import Spoken
 
 
 def hears(spoken, frame_bytes, count):

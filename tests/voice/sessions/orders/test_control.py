@@ -12,7 +12,7 @@ from accounts.organisations import suspend_organisation
 from tests.factories import make_organisation
 from tests.voice.sessions.calls import make_call
 from voice.models import BlockedNetwork, EndReason, Switches
-from voice.sessions import control
+from voice.sessions.orders import control
 
 # Long enough for a loaded machine; an order that comes is seen at once, so only a failure waits.
 PATIENCE_S = 20

@@ -22,13 +22,13 @@ from voice.metering.meter import Meter
 from voice.sessions import own_events
 from voice.sessions.call import Call
 from voice.sessions.customer_tools import CustomerTools
+from voice.sessions.fallback.ladder import Ladder
+from voice.sessions.fallback.line import Line
+from voice.sessions.fallback.rungs import enter_rungs
+from voice.sessions.fallback.spoken import Spoken
 from voice.sessions.gate import ResponseGate, Send
-from voice.sessions.ladder import Ladder
-from voice.sessions.line import Line
 from voice.sessions.playback import Playback
 from voice.sessions.prompt import go_on_from, instructions_of, session_of
-from voice.sessions.rungs import enter_rungs
-from voice.sessions.spoken import Spoken
 from voice.sessions.state import ITEM_OVERHEAD_TOKENS, ConversationState, Response, tokens_at_most
 from voice.sessions.tools import tools_of
 from voice.sessions.turns import Turns

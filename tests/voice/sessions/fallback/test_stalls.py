@@ -6,7 +6,7 @@ import pytest
 
 from tests.voice.sessions.calls import make_call
 from voice.models.rung import RungKind
-from voice.sessions.stalls import SignsOfLife
+from voice.sessions.fallback.stalls import SignsOfLife
 from voice.sessions.state import ConversationState, Response
 
 CALL = make_call(rung_kind=RungKind.REALTIME)

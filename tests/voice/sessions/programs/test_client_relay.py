@@ -12,9 +12,9 @@ from tests.voice.sessions.calls import CAPABILITIES, make_call
 from voice import realtime_events
 from voice.metering.meter import Allowance
 from voice.sessions.caller import CallerGone
-from voice.sessions.client import Appended, Refusal, ResponseWanted, Said, SessionWanted
-from voice.sessions.client_relay import ClientRelay
-from voice.sessions.client_session import Bounds, ClientSession
+from voice.sessions.programs.client import Appended, Refusal, ResponseWanted, Said, SessionWanted
+from voice.sessions.programs.client_relay import ClientRelay
+from voice.sessions.programs.client_session import Bounds, ClientSession
 from voice.sessions.stop import Stop
 
 BOUNDS = Bounds(

@@ -16,7 +16,7 @@ from voice.metering.executor import in_ledger_thread
 from voice.models import EndReason
 from voice.sessions import records
 from voice.sessions.call import Call
-from voice.sessions.memory import HandedOver
+from voice.sessions.takeover.memory import HandedOver
 
 log = structlog.get_logger(__name__)
 

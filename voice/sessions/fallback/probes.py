@@ -10,7 +10,7 @@ from voice.catalogue.on_offer import is_gone
 from voice.catalogue.providers import missing_key
 from voice.models import CatalogueModel, ModelStatus
 from voice.models.catalogue import ModelKind
-from voice.sessions.trial import Trial, try_model, try_models
+from voice.sessions.fallback.trial import Trial, try_model, try_models
 
 __all__ = ["probe", "probe_due_models"]
 

@@ -6,7 +6,7 @@ from django.db.models import F
 from django.utils import timezone
 
 from voice.models import Session, SessionState
-from voice.sessions import control
+from voice.sessions.orders import control
 
 
 def note_away(session_id: UUID) -> None:

@@ -1,0 +1,1 @@
+"""What a live call is told from outside: by operators, by customers, and by the state of the database."""

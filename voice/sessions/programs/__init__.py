@@ -1,0 +1,1 @@
+"""Calls of customers' own programs, which speak OpenAI's Realtime protocol."""
