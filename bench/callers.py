@@ -15,7 +15,7 @@ from array import array
 from picows import WSFrame, WSListener, WSMsgType, WSTransport, ws_connect
 
 BYTES_PER_MS = 48
-REPORT_EVERY_MS = 100
+REPORT_EVERY_MS = 250
 # What a browser has buffered ahead of the ear.
 _BUFFERED_MS = 60
 # Twelve bytes are sixteen letters of base64, so the number can be exchanged without touching the rest.

@@ -1,8 +1,8 @@
-// Renders the assistant's voice from the jitter buffer, and says every 100 ms how much of it was really heard.
+// Renders the assistant's voice from the jitter buffer, and says four times a second how much of it was really heard.
 
 import { JitterBuffer, SAMPLE_RATE } from "./jitter_buffer.js";
 
-const REPORT_SAMPLES = SAMPLE_RATE / 10;
+const REPORT_SAMPLES = SAMPLE_RATE / 4;
 
 class PlaybackProcessor extends AudioWorkletProcessor {
   constructor() {
