@@ -119,7 +119,13 @@ if REDIS_URL:
     }
 else:
     CACHES = {"default": {"BACKEND": "config.sqlite_cache.SqliteCache", "LOCATION": str(DATA_DIR / "cache.sqlite3")}}
-    CHANNEL_LAYERS = {"default": {"BACKEND": "channels.layers.InMemoryChannelLayer"}}
+    # A process listens for as long as it has calls, perhaps for months, and to the orders of all of them on one channel.
+    CHANNEL_LAYERS = {
+        "default": {
+            "BACKEND": "channels.layers.InMemoryChannelLayer",
+            "CONFIG": {"group_expiry": 10 * 365 * 24 * 3600, "capacity": 10_000},
+        }
+    }
 # The cache's counters are atomic (SQLite upsert, Redis INCR); the check knows only two other backends by name.
 SILENCED_SYSTEM_CHECKS = ["django_ratelimit.W001"]
 

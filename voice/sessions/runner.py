@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Callable, Coroutine, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, NoReturn, Protocol
@@ -22,7 +22,7 @@ from voice.sessions.fallback.ladder import Ladder
 from voice.sessions.fallback.rungs import enter_rungs
 from voice.sessions.gate import ResponseGate
 from voice.sessions.orders import alive
-from voice.sessions.orders.control import orders_for
+from voice.sessions.orders.listening import orders_for
 from voice.sessions.prompt import instructions_of
 from voice.sessions.relay import Relay
 from voice.sessions.state import ConversationState, tokens_at_most
@@ -172,18 +172,18 @@ async def _converse(call: Call, relay: Conversation, handover: Handover | None) 
     Raises HandedOver when the call does not end with it.
     """
     try:
-        async with orders_for(call) as orders:
+        async with orders_for(call, relay) as ended:
             await relay.open()
-            result = await _first_of(
-                relay.follow_caller(),
-                relay.follow_upstream(),
-                relay.follow_clock(),
-                relay.gate.run(),
-                orders.wait(relay),
-                alive.must_end(call),
-                _until_stopped(handover),
-                *([handover.follow(relay.memory)] if handover and isinstance(relay, Relay) else []),
-            )
+            with alive.watched(call, ended):
+                result = await _first_of(
+                    relay.follow_caller(),
+                    relay.follow_upstream(),
+                    relay.follow_clock(),
+                    relay.gate.run(),
+                    ended,
+                    _until_stopped(handover),
+                    *([handover.follow(relay.memory)] if handover and isinstance(relay, Relay) else []),
+                )
     except HandedOver:
         raise
     except OutOfCredit:
@@ -227,12 +227,12 @@ async def _let_go(call: Call, relay: Conversation, handover: Handover | None, *,
     log.info("call let go", is_taken=is_taken)
 
 
-async def _first_of(*parts: Coroutine[Any, Any, Any]) -> Any:
+async def _first_of(*parts: Awaitable[Any]) -> Any:
     """Return the result of the first part to end, or raise its exception; the others are cancelled.
 
     Of parts that end together the first named counts: when a caller leaves, what fails is failing because of it.
     """
-    tasks = [asyncio.create_task(part) for part in parts]
+    tasks = [asyncio.ensure_future(part) for part in parts]
     try:
         await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
         return next(task for task in tasks if task.done()).result()
@@ -246,7 +246,7 @@ async def _first_of(*parts: Coroutine[Any, Any, Any]) -> Any:
             insisting.cancel()
 
 
-async def _cancel_again_and_again(tasks: Sequence[asyncio.Task[Any]]) -> NoReturn:
+async def _cancel_again_and_again(tasks: Sequence[asyncio.Future[Any]]) -> NoReturn:
     """Cancel what has not heard of it: before Python 3.12 `asyncio.wait_for`, which libraries use, may swallow that."""
     while True:
         await asyncio.sleep(_CANCEL_AGAIN_S)

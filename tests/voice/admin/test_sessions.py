@@ -11,6 +11,7 @@ from tests.factories import MICRO, make_agent, make_rung, make_session, make_tur
 from tests.voice.sessions.calls import make_call
 from voice.models import BlockedNetwork, EndReason, Outcome, Session
 from voice.sessions.orders import control
+from voice.sessions.orders.listening import orders_for
 
 SESSIONS = "/admin/voice/session/"
 
@@ -218,11 +219,11 @@ async def test_the_button_reaches_the_call_itself(settings):
     browser = AsyncClient()
     session = await sync_to_async(_live_session_and_login)(browser)
 
-    async with control.orders_for(make_call(session_id=session.pk)) as orders:
+    async with orders_for(make_call(session_id=session.pk)) as ended:
         data = {"action": "hang_up", "_selected_action": [session.pk], "confirmed": "yes"}
         await browser.post(SESSIONS, data)
 
-        assert await orders.wait() == EndReason.OPERATOR_ENDED
+        assert await ended == EndReason.OPERATOR_ENDED
 
 
 def _live_session_and_login(browser):

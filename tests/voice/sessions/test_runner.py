@@ -28,7 +28,7 @@ from voice.sessions import relay as relay_module
 from voice.sessions.caller import Audio, CallerGone, HungUp, Text
 from voice.sessions.clock import Clock
 from voice.sessions.fallback import stalls
-from voice.sessions.orders import alive, control
+from voice.sessions.orders import alive, control, listening
 from voice.sessions.runner import run_call
 from voice.upstream import registry
 from voice.upstream.errors import UpstreamError, UpstreamRefused
@@ -250,7 +250,7 @@ async def test_a_channel_layer_that_is_away_does_not_leave_the_call_open(convers
         async def new_channel(self, prefix):
             raise ConnectionError
 
-    monkeypatch.setattr(control, "get_channel_layer", Away)
+    monkeypatch.setattr(listening, "get_channel_layer", Away)
     ended, _ = await (await converse([])).ends()
     assert ended.reason == EndReason.INTERNAL_ERROR
 

@@ -4,8 +4,9 @@ One look for all of them: fifty calls that each asked on their own would cost th
 """
 
 import asyncio
+import contextlib
 import contextvars
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from uuid import UUID
 from weakref import WeakKeyDictionary
 
@@ -23,17 +24,16 @@ log = structlog.get_logger(__name__)
 _LOOK_EVERY_S = 5.0
 
 
-async def must_end(call: Call) -> EndReason:
-    """Keep a call marked as live; return why it must end once the operator has decided so.
+@contextlib.contextmanager
+def watched(call: Call, ended: "asyncio.Future[EndReason]") -> Iterator[None]:
+    """Keep a call marked as live while the block runs; `ended` is why it must end once the operator has decided so.
 
-    Raises HandedOver once another process has taken the call over.
+    It is HandedOver once another process has taken the call over.
     """
-    loop = asyncio.get_running_loop()
-    watch = _watches.setdefault(loop, _Watch())
-    ended: asyncio.Future[EndReason] = loop.create_future()
+    watch = _watches.setdefault(asyncio.get_running_loop(), _Watch())
     watch.add(call, ended)
     try:
-        return await ended
+        yield
     finally:
         watch.remove(call)
 
