@@ -34,5 +34,8 @@ class FakeLadder:
     def note_failure(self, call: Call, error: UpstreamError) -> None:
         self.failed.append(error.code)
 
+    def report_soon(self) -> None:
+        pass
+
     async def report(self) -> None:
         pass

@@ -19,9 +19,8 @@ from voice.models import CatalogueModel, EndReason, ModelHealth, Rate, Rung, Ses
 from voice.sessions import relay as relay_module
 from voice.sessions.caller import Audio, HungUp, ModeChosen, Played, Text
 from voice.sessions.connect import endpoint_of
-from voice.sessions.fallback import ladder as ladder_module
 from voice.sessions.fallback import moving as moving_module
-from voice.sessions.fallback import stalls
+from voice.sessions.fallback import search, stalls
 from voice.upstream import registry
 from voice.upstream.errors import UpstreamDropped, UpstreamRefused
 
@@ -46,8 +45,8 @@ def impatient(monkeypatch, settings):
     monkeypatch.setattr(stalls, "STALL_S", 0.3)
     monkeypatch.setattr(stalls, "STALL_SPEAKING_S", 0.3)
     # However busy the machine is, dials are answered in the order of the test.
-    monkeypatch.setattr(ladder_module, "_HEAD_START_S", 60.0)
-    monkeypatch.setattr(ladder_module, "_FIRST_HEAD_START_S", 60.0)
+    monkeypatch.setattr(search, "_HEAD_START_S", 60.0)
+    monkeypatch.setattr(search, "_FIRST_HEAD_START_S", 60.0)
 
 
 @pytest.fixture

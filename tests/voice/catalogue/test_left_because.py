@@ -4,7 +4,7 @@ import re
 from pathlib import Path
 
 from voice.catalogue.left_because import left_because
-from voice.sessions.fallback.ladder import PLANNED
+from voice.sessions.fallback.failures import PLANNED
 from voice.sessions.fallback.rungs import TAKEN_OVER
 
 VOICE = Path(__file__).resolve().parents[3] / "voice"

@@ -1,4 +1,4 @@
-"""Which of an upstream's own words mean that it cannot go on with the call."""
+"""Which of an upstream's own words mean that it cannot go on with the call, and what that means for the next try."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -15,6 +15,21 @@ _REFUSALS = {
     "inference_rate_limit_exceeded": "upstream_rate_limited",
 }
 _CODE_CHARS_MAX = 80
+
+# What a fresh connection to the same model may mend. A stall and a used-up quota it would not, or not in time.
+TRY_AGAIN = {
+    "upstream_closed",
+    "upstream_dropped",
+    "upstream_failed",
+    "upstream_gone",
+    "upstream_unavailable",
+    "upstream_unreachable",
+    "session_expired",
+}
+# Asking again within seconds changes nothing.
+HOPELESS = {"upstream_unauthorized", "upstream_model_not_found", "upstream_quota", "upstream_refused"}
+# What ends a connection though nothing is wrong with the model.
+PLANNED = {"session_expired", "session_expiring", "maintenance", "voice_wanted", "upstream_flooded"}
 
 
 def failure_of_response(response: Mapping[str, Any]) -> UpstreamError | None:

@@ -83,7 +83,6 @@ class Moving:
         self._meter, self._tell, self._notices, self._is_leaving = meter, tell, notices, is_leaving
         self.is_moving = False
         self._has_answered = False
-        self._reporting: set[asyncio.Task[None]] = set()
         # Items of upstreams that are gone: the one that is there knows nothing of them.
         self.left_behind: set[str] = set()
         # What the one that is there was told of the call, by the ids of what it tells of: under which ids.
@@ -138,7 +137,7 @@ class Moving:
         try:
             return await self._ladder.climb_down(call, error, self._refuse_unpayable, was_live=was_live)
         finally:
-            self._report()
+            self._ladder.report_soon()
 
     async def _refuse_unpayable(self, call: Call) -> None:
         await self._meter.refuse_unpayable(
@@ -224,7 +223,7 @@ class Moving:
         self._ladder.rungs.ready(owes_words=bool(go_on))
         rows = self._ladder.rungs.rows(self._turns.all())
         self._gate.record(partial(in_ledger_thread, enter_rungs, call.session_id, rows, call.model_reason))
-        self._report()
+        self._ladder.report_soon()
         log.info("another upstream holds the call", model=call.model_served, reason=rows[-1].reason)
         if (call.model_served, call.is_voice) != (before.model_served, before.is_voice):
             await self.tell_model()
@@ -246,12 +245,6 @@ class Moving:
         call = self.call
         await self._tell(own_events.model_changed(call.model_served, call.model_reason, voice=call.is_voice))
 
-    def _report(self) -> None:
-        # Not by the gate: the next answer is asked for when the gate's records are on the books, and not later.
-        report = asyncio.create_task(self._ladder.report())
-        self._reporting.add(report)
-        report.add_done_callback(self._reporting.discard)
-
     # What is wanted: by the operator, by the caller, or because a session's time is up.
 
     def want(self, code: str) -> None:
@@ -269,7 +262,7 @@ class Moving:
         if not self._has_answered:
             self._has_answered = True
             self._ladder.answered(self.call)
-            self._report()
+            self._ladder.report_soon()
 
     async def choose_mode(self, *, is_voice: bool) -> None:
         """Let the caller talk, or type and read; a model that is only written to is left for one that speaks."""
@@ -333,7 +326,7 @@ class Moving:
             self._line.break_off(UpstreamError(self._wanted, retryable=True))
             return
         self._replacement = None
-        self._report()
+        self._ladder.report_soon()
         if self._wanted == "voice_wanted":
             await self._tell(own_events.notice("voice_unavailable", self._notices["voice_unavailable"]))
         if self._wanted == "session_expiring":
@@ -355,8 +348,7 @@ class Moving:
 
     async def close(self) -> None:
         """Let go of an upstream that was found and is not needed any more; see that the breakers were told."""
-        if self._reporting:
-            await asyncio.wait(self._reporting)
+        await self._ladder.report()
         if self._replacement is None:
             return
         self._replacement.cancel()

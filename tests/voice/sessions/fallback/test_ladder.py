@@ -1,6 +1,7 @@
 """Which model a call tries next, how many of them, and for how long."""
 
 import asyncio
+import threading
 from dataclasses import replace
 
 import pytest
@@ -8,10 +9,11 @@ import pytest
 from tests.voice.sessions.calls import make_call
 from voice.metering.errors import OutOfCredit
 from voice.models import RungKind
+from voice.sessions.fallback import candidates, race, reports, search, share
 from voice.sessions.fallback import ladder as ladder_module
-from voice.sessions.fallback import race
 from voice.sessions.fallback.doubts import DOUBTS
-from voice.sessions.fallback.ladder import BREAKS_MAX, TRIES_MAX, Ladder
+from voice.sessions.fallback.ladder import Ladder
+from voice.sessions.fallback.share import BREAKS_MAX, TRIES_MAX
 from voice.upstream.errors import UpstreamDropped, UpstreamError, UpstreamRefused, UpstreamTimeout
 
 DROPPED = UpstreamDropped("upstream_dropped", retryable=True)
@@ -76,22 +78,29 @@ def models(monkeypatch):
 
     def make(*calls, **answers):
         models = Models(*calls, **answers)
-        monkeypatch.setattr(ladder_module.records, "call_after", models.call_after)
+        monkeypatch.setattr(candidates.records, "call_after", models.call_after)
         for module in (ladder_module, race):
             monkeypatch.setattr(module, "connect", models.connect)
         return models
 
-    for name in ("failed", "answered"):
-        monkeypatch.setattr(ladder_module.breaker, name, lambda *_: None)
-    monkeypatch.setattr(ladder_module, "_ALL_AGAIN_AFTER_S", 0.0)
+    monkeypatch.setattr(reports.breaker, "answered", lambda *_: None)
+    monkeypatch.setattr(search, "_ALL_AGAIN_AFTER_S", 0.0)
     return make
+
+
+@pytest.fixture(autouse=True)
+def failures(monkeypatch):
+    """What the breakers are told: of which models, and why."""
+    told_of = []
+    monkeypatch.setattr(reports.breaker, "failed", lambda slug, code, organisation_id: told_of.append((slug, code)))
+    return told_of
 
 
 @pytest.fixture
 def hurried(monkeypatch):
-    monkeypatch.setattr(ladder_module, "_HEAD_START_S", 0.01)
-    monkeypatch.setattr(ladder_module, "_FIRST_HEAD_START_S", 0.01)
-    monkeypatch.setattr(ladder_module, "_VOICES_START_S", 0.05)
+    monkeypatch.setattr(search, "_HEAD_START_S", 0.01)
+    monkeypatch.setattr(search, "_FIRST_HEAD_START_S", 0.01)
+    monkeypatch.setattr(search, "_VOICES_START_S", 0.05)
 
 
 def ladder_of(call):
@@ -165,7 +174,7 @@ async def test_the_last_try_is_kept_for_a_model_that_is_written_to(models):
 
 
 async def test_the_last_seconds_are_kept_for_a_model_that_is_written_to(models, monkeypatch):
-    monkeypatch.setattr(ladder_module, "WAIT_S_MAX", 4.0)
+    monkeypatch.setattr(share, "WAIT_S_MAX", 4.0)
     on_offer = models(FIRST, OTHER, TEXT)
     assert await climbs(ladder_of(FIRST), on_offer) == "text"
 
@@ -199,7 +208,7 @@ async def test_a_call_that_breaks_again_and_again_is_given_up_though_it_is_answe
 
 
 async def test_breaks_that_are_long_ago_do_not_count(models, monkeypatch):
-    monkeypatch.setattr(ladder_module, "BREAKS_WITHIN_S", 0.0)
+    monkeypatch.setattr(share, "BREAKS_WITHIN_S", 0.0)
     on_offer = models(FIRST, OTHER)
     ladder = ladder_of(FIRST)
     for _ in range(BREAKS_MAX + 1):
@@ -243,7 +252,7 @@ async def test_who_asks_for_a_slow_model_is_answered_by_another_one_at_the_start
 
 
 async def test_a_call_that_begins_waits_longer_for_the_model_it_asked_for_than_one_that_goes_on(models, monkeypatch):
-    monkeypatch.setattr(ladder_module, "_HEAD_START_S", 0.0)
+    monkeypatch.setattr(search, "_HEAD_START_S", 0.0)
     answers = asyncio.Event()
     on_offer = models(FIRST, OTHER)
     connect = on_offer.connect
@@ -259,7 +268,7 @@ async def test_a_call_that_begins_waits_longer_for_the_model_it_asked_for_than_o
 
 
 async def test_a_voice_has_more_time_than_a_model_that_is_written_to_gives_it(models, monkeypatch):
-    monkeypatch.setattr(ladder_module, "_HEAD_START_S", 0.0)
+    monkeypatch.setattr(search, "_HEAD_START_S", 0.0)
     answers = asyncio.Event()
     on_offer = models(FIRST, TEXT)
     connect = on_offer.connect
@@ -284,6 +293,92 @@ async def test_a_connection_that_nobody_needs_any_more_is_hung_up(models, hurrie
         await asyncio.wait([dial.task for dial in both.running])
     await until(lambda: [each.closed for each in on_offer.connections] == [False, True])
     assert first.task.result() is on_offer.connections[0]
+
+
+async def test_a_model_that_fails_while_the_next_one_answers_is_known_for_that(models, monkeypatch, failures):
+    monkeypatch.setattr(search, "_HEAD_START_S", 0.01)
+    on_offer, fails = models(FIRST, OTHER), asyncio.Event()
+    connect = on_offer.connect
+
+    async def together(endpoint, **how):
+        if endpoint.model == "first":
+            await fails.wait()
+            raise AWAY
+        fails.set()
+        return await connect(endpoint, **how)
+
+    monkeypatch.setattr(race, "connect", together)
+    ladder = ladder_of(FIRST)
+    # One turn of the loop later than its waiter is woken, both are done.
+    finished = race.Race.finished
+
+    async def finished_late(self, within_s):
+        done = await finished(self, within_s)
+        await asyncio.sleep(0.01)
+        return done
+
+    monkeypatch.setattr(race.Race, "finished", finished_late)
+    assert await climbs(ladder, on_offer, error=DROPPED) == "other"
+    await ladder.report()
+    assert failures == [("first", "upstream_dropped"), ("first", "upstream_unreachable")]
+    assert rungs(ladder)[1:] == [("first", "upstream_dropped"), ("other", "upstream_unreachable")]
+
+
+async def test_a_model_that_answers_while_the_next_one_is_looked_for_is_taken(models, hurried, monkeypatch):
+    on_offer, answers = models(FIRST, OTHER), asyncio.Event()
+    connect, call_after = on_offer.connect, on_offer.call_after
+    loop = asyncio.get_running_loop()
+
+    async def slowly(endpoint, **how):
+        await answers.wait()
+        return await connect(endpoint, **how)
+
+    def found_late(*args, **how):
+        asyncio.run_coroutine_threadsafe(is_answered(), loop).result(10)
+        return call_after(*args, **how)
+
+    async def is_answered():
+        answers.set()
+        await until(lambda: on_offer.connections)
+
+    monkeypatch.setattr(race, "connect", slowly)
+    monkeypatch.setattr(candidates.records, "call_after", found_late)
+    assert await climbs(ladder_of(FIRST), on_offer, error=DROPPED) == "first"
+    assert on_offer.dialled == ["first"]
+
+
+async def test_a_model_that_was_dialled_later_than_the_one_that_answers_is_not_slow(models, hurried, monkeypatch):
+    on_offer, is_dialled = models(FIRST, OTHER, other=[HANGS]), asyncio.Event()
+    connect = on_offer.connect
+
+    async def slowly(endpoint, **how):
+        if endpoint.model == "first":
+            await is_dialled.wait()
+        is_dialled.set()
+        return await connect(endpoint, **how)
+
+    monkeypatch.setattr(race, "connect", slowly)
+    assert await climbs(ladder_of(FIRST), on_offer, error=DROPPED) == "first"
+    assert sorted(on_offer.dialled) == ["first", "other"]
+    assert not DOUBTS.are_had(OTHER.house, OTHER.organisation_id)
+
+
+async def test_a_call_that_begins_does_not_wait_for_the_breakers_to_be_told(models, monkeypatch):
+    """When a provider goes down, all calls tell the same few breakers at once."""
+    may_tell, told_of = threading.Event(), []
+
+    def slowly(slug, *_):
+        assert may_tell.wait(20)
+        told_of.append(slug)
+
+    on_offer = models(FIRST, OTHER, first=[AWAY])
+    monkeypatch.setattr(reports.breaker, "failed", slowly)
+    ladder = ladder_of(FIRST)
+    found, _ = await ladder.start(FIRST, on_offer.refuse_unpayable)
+    assert (found.model_served, told_of) == ("other", [])
+    may_tell.set()
+    await ladder.report()
+    assert told_of == ["first"]
 
 
 async def test_a_caller_who_cannot_pay_what_is_left_is_told_so(models):
