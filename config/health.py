@@ -60,14 +60,18 @@ class Looker:
         with self._lock:
             is_old = time.monotonic() - self._began_s > _KEPT_S
             if self._found is None or (is_old and self._found.done()):
-                self._found, self._began_s = Future(), time.monotonic()
+                found, began_s = Future[list[PartNow]](), time.monotonic()
                 # No thread that a process which ends would wait for.
-                threading.Thread(target=self._look_into, args=(self._found,), daemon=True).start()
+                threading.Thread(target=self._look_into, args=(found,), daemon=True).start()
+                self._found, self._began_s = found, began_s
             return self._found
 
     def _look_into(self, found: "Future[list[PartNow]]") -> None:
         try:
             found.set_result(self._look())
+        except Exception as error:
+            # Of whoever asked: a look that never ends would be the last one.
+            found.set_exception(error)
         finally:
             connections.close_all()
 

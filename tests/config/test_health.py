@@ -83,3 +83,19 @@ def test_many_who_ask_within_a_second_cost_one_look(monkeypatch):
         clock[0] = second
         looker.get()
     assert len(looks) == 2
+
+
+def test_a_look_that_fails_is_not_the_last_one():
+    answers = [RuntimeError("broken"), []]
+
+    def look():
+        answer = answers.pop(0)
+        if answer:
+            raise answer
+        return answer
+
+    looker = health.Looker(look)
+    with pytest.raises(RuntimeError):
+        looker.get()
+    looker._began_s = 0.0
+    assert looker.get() == []
