@@ -25,7 +25,6 @@ class SqliteCache(BaseCache):
     def __init__(self, location: Path | str, params: dict[str, Any]) -> None:
         super().__init__(params)
         self._path = str(location)
-        self._local = threading.local()
         self._writes = 0
 
     def add(self, key: str, value: Any, timeout: Any = DEFAULT_TIMEOUT, version: int | None = None) -> bool:
@@ -72,9 +71,7 @@ class SqliteCache(BaseCache):
 
     def close(self, **_: Any) -> None:
         """Close this thread's connection; Django asks for it when a request has been answered."""
-        if getattr(self._local, "pid", None) == os.getpid():
-            self._local.connection.close()
-            self._local.connection, self._local.pid = None, None
+        _of_this_thread().pop(self._path, None)
 
     def _key(self, key: str, version: int | None) -> str:
         return self.make_and_validate_key(key, version)
@@ -92,17 +89,48 @@ class SqliteCache(BaseCache):
         return row[0] if row else None
 
     def _connection(self) -> sqlite3.Connection:
-        # A connection belongs to one thread of one process: neither survives a fork.
-        if getattr(self._local, "pid", None) != os.getpid():
-            connection = sqlite3.connect(self._path, timeout=20, isolation_level=None)
-            connection.execute("PRAGMA journal_mode=WAL")
-            connection.execute("PRAGMA synchronous=OFF")
-            connection.execute(
-                "CREATE TABLE IF NOT EXISTS cache (key TEXT PRIMARY KEY, value, expires_at REAL) WITHOUT ROWID"
-            )
-            connection.execute("CREATE INDEX IF NOT EXISTS cache_expires_at ON cache (expires_at)")
-            self._local.connection, self._local.pid = connection, os.getpid()
-        return self._local.connection  # type: ignore[no-any-return]
+        of_this_thread = _of_this_thread()
+        if self._path not in of_this_thread:
+            of_this_thread[self._path] = _Connected(_connect(self._path))
+        return of_this_thread[self._path].connection
+
+
+class _Connected:
+    """A connection that is closed when nobody has it any more.
+
+    Python's own would wait for the garbage collector, for its cache of statements knows it: a hundred kilobytes.
+    """
+
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        self.connection = connection
+
+    def __del__(self) -> None:
+        self.connection.close()
+
+
+def _connect(path: str) -> sqlite3.Connection:
+    # Whichever thread lets go of it closes it, and none but its own uses it.
+    connection = sqlite3.connect(path, timeout=20, isolation_level=None, check_same_thread=False)
+    connection.execute("PRAGMA journal_mode=WAL")
+    connection.execute("PRAGMA synchronous=OFF")
+    connection.execute("CREATE TABLE IF NOT EXISTS cache (key TEXT PRIMARY KEY, value, expires_at REAL) WITHOUT ROWID")
+    connection.execute("CREATE INDEX IF NOT EXISTS cache_expires_at ON cache (expires_at)")
+    return connection
+
+
+# Not the cache's own: Django makes one for every context, of which a thread that works for many calls sees thousands.
+_local = threading.local()
+# SQLite wants what was open before a fork to be left alone in the child, not even closed.
+_of_the_parent: list[object] = []
+
+
+def _of_this_thread() -> dict[str, _Connected]:
+    """Return the connections of this thread of this process, by their files: none survives a fork."""
+    if getattr(_local, "pid", None) != os.getpid():
+        if hasattr(_local, "connected"):
+            _of_the_parent.append(_local.connected)
+        _local.pid, _local.connected = os.getpid(), {}
+    return _local.connected  # type: ignore[no-any-return]
 
 
 def _encode(value: Any) -> Any:

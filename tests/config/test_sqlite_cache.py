@@ -1,5 +1,7 @@
 """The cache in an SQLite file, whose counters must be exact."""
 
+import contextvars
+import sqlite3
 import threading
 
 import pytest
@@ -101,3 +103,31 @@ def test_expired_rows_are_swept_as_others_are_written(cache, time):
         cache.set("new", n)
     rows = cache._connection().execute("SELECT count(*) FROM cache").fetchone()
     assert rows == (1,)
+
+
+def test_a_thread_has_one_connection_however_many_contexts_it_works_in(cache, tmp_path):
+    others = [SqliteCache(str(tmp_path / "cache.sqlite3"), {}) for _ in range(3)]
+    assert {contextvars.Context().run(other._connection) for other in others} == {cache._connection()}
+
+
+def test_caches_in_other_files_are_others(cache, tmp_path):
+    SqliteCache(str(tmp_path / "other.sqlite3"), {}).set("key", 1)
+    assert cache.get("key") is None
+
+
+def test_a_threads_connection_is_closed_when_the_thread_is_over(cache):
+    used = []
+    thread = threading.Thread(target=lambda: used.append(cache._connection()))
+    thread.start()
+    thread.join()
+    with pytest.raises(sqlite3.ProgrammingError, match="closed"):
+        used[0].execute("SELECT 1")
+
+
+def test_a_cache_that_was_closed_opens_again(cache):
+    cache.set("key", 1)
+    before = cache._connection()
+    cache.close()
+    assert cache.get("key") == 1
+    with pytest.raises(sqlite3.ProgrammingError, match="closed"):
+        before.execute("SELECT 1")
