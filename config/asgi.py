@@ -8,11 +8,11 @@ from django.core.asgi import get_asgi_application
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
 django = get_asgi_application()  # first: it loads the apps that the imports below need
 
-from channels.routing import ProtocolTypeRouter, URLRouter  # noqa: E402
+from channels.routing import ProtocolTypeRouter  # noqa: E402
 
 from config import stopping, web_process  # noqa: E402
 from config.streaming_asgi import PATHS, StreamingHandler  # noqa: E402
-from config.websocket_urls import websocket_urlpatterns  # noqa: E402
+from config.websocket_urls import websockets  # noqa: E402
 
 streaming = StreamingHandler()
 
@@ -30,6 +30,6 @@ async def lifespan(scope: Any, receive: Any, send: Any) -> None:
 
 
 application = ProtocolTypeRouter(
-    {"http": http, "websocket": URLRouter(websocket_urlpatterns), "lifespan": lifespan},
+    {"http": http, "websocket": websockets, "lifespan": lifespan},
 )
 web_process.prepare()

@@ -119,7 +119,7 @@ if REDIS_URL:
     }
 else:
     CACHES = {"default": {"BACKEND": "config.sqlite_cache.SqliteCache", "LOCATION": str(DATA_DIR / "cache.sqlite3")}}
-    # A process listens for as long as it has calls, perhaps for months, and to the orders of all of them on one channel.
+    # A process listens as long as it has calls, perhaps for months, and to the orders of all of them on one channel.
     CHANNEL_LAYERS = {
         "default": {
             "BACKEND": "channels.layers.InMemoryChannelLayer",

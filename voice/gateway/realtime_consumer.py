@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import json
-from collections.abc import Mapping
+from collections.abc import Awaitable, Mapping
 from typing import Any
 
 import structlog
@@ -78,13 +78,12 @@ class RealtimeConsumer(AsyncConsumer):
         await _serve(handshake, holder, receive, send, past_asgi(scope))
 
 
-class VoiceSessionsConsumer(AsyncConsumer):
+def voice_sessions(scope: Any, receive: Receive, send: Send) -> Awaitable[None]:
     """One address for both: with the widget's subprotocol a ticket opens it, otherwise a key does."""
-
-    async def __call__(self, scope: Any, receive: Receive, send: Send) -> None:
-        is_widget = WIDGET_SUBPROTOCOL in (scope.get("subprotocols") or [])
-        consumer: Any = WidgetConsumer() if is_widget else RealtimeConsumer()
-        await consumer(scope, receive, send)
+    is_widget = WIDGET_SUBPROTOCOL in (scope.get("subprotocols") or [])
+    consumer: Any = WidgetConsumer() if is_widget else RealtimeConsumer()
+    serving: Awaitable[None] = consumer(scope, receive, send)
+    return serving
 
 
 async def _authenticate(handshake: Handshake) -> Holder:

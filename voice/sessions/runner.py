@@ -233,8 +233,13 @@ async def _first_of(*parts: Awaitable[Any]) -> Any:
     Of parts that end together the first named counts: when a caller leaves, what fails is failing because of it.
     """
     tasks = [asyncio.ensure_future(part) for part in parts]
+    # As asyncio.wait does, without a kilobyte that every call would keep for as long as it lasts.
+    one_is_done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+    tell = partial(_tell, one_is_done)
+    for task in tasks:
+        task.add_done_callback(tell)
     try:
-        await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        await one_is_done
         return next(task for task in tasks if task.done()).result()
     finally:
         for task in tasks:
@@ -244,6 +249,11 @@ async def _first_of(*parts: Awaitable[Any]) -> Any:
             await asyncio.gather(*tasks, return_exceptions=True)
         finally:
             insisting.cancel()
+
+
+def _tell(one_is_done: "asyncio.Future[None]", _: object) -> None:
+    if not one_is_done.done():
+        one_is_done.set_result(None)
 
 
 async def _cancel_again_and_again(tasks: Sequence[asyncio.Future[Any]]) -> NoReturn:
