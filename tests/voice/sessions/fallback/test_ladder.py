@@ -31,12 +31,16 @@ class Connection:
 
 
 class Models:
-    """A catalogue and its providers: `answers` say by model what comes of each dial, and then it answers."""
+    """A catalogue and its providers: `answers` say by model what comes of each dial, and then it answers.
+
+    What `waits_for` names a model with is waited for before each of its answers.
+    """
 
     def __init__(self, *calls, **answers) -> None:
         self.calls, self.unpaid = list(calls), set()
         self.answers = {name.replace("_", "-"): list(each) for name, each in answers.items()}
         self.dialled, self.let_go, self.connections = [], [], []
+        self.waits_for: dict[str, asyncio.Event] = {}
 
     def call_after(self, call, left, is_doubted, *, is_written_to=False):
         order = sorted(self.calls, key=lambda each: (each.rung_kind == RungKind.TEXT, is_doubted(each.house)))
@@ -46,6 +50,8 @@ class Models:
     async def connect(self, endpoint, *, within_s, tries=2):
         name = endpoint.model
         self.dialled.append(name)
+        if name in self.waits_for:
+            await self.waits_for[name].wait()
         answers = self.answers.get(name)
         answer = answers.pop(0) if answers else None
         if answer is HANGS:
@@ -253,15 +259,8 @@ async def test_who_asks_for_a_slow_model_is_answered_by_another_one_at_the_start
 
 async def test_a_call_that_begins_waits_longer_for_the_model_it_asked_for_than_one_that_goes_on(models, monkeypatch):
     monkeypatch.setattr(search, "_HEAD_START_S", 0.0)
-    answers = asyncio.Event()
     on_offer = models(FIRST, OTHER)
-    connect = on_offer.connect
-
-    async def slowly(endpoint, **how):
-        await answers.wait()
-        return await connect(endpoint, **how)
-
-    monkeypatch.setattr(race, "connect", slowly)
+    answers = on_offer.waits_for["first"] = asyncio.Event()
     asyncio.get_running_loop().call_later(0.1, answers.set)
     found, _ = await ladder_of(FIRST).start(FIRST, on_offer.refuse_unpayable)
     assert (found.model_served, on_offer.dialled) == ("first", ["first"])
@@ -269,16 +268,8 @@ async def test_a_call_that_begins_waits_longer_for_the_model_it_asked_for_than_o
 
 async def test_a_voice_has_more_time_than_a_model_that_is_written_to_gives_it(models, monkeypatch):
     monkeypatch.setattr(search, "_HEAD_START_S", 0.0)
-    answers = asyncio.Event()
     on_offer = models(FIRST, TEXT)
-    connect = on_offer.connect
-
-    async def slowly(endpoint, **how):
-        if endpoint.model == "first":
-            await answers.wait()
-        return await connect(endpoint, **how)
-
-    monkeypatch.setattr(race, "connect", slowly)
+    answers = on_offer.waits_for["first"] = asyncio.Event()
     asyncio.get_running_loop().call_later(0.1, answers.set)
     assert await climbs(ladder_of(FIRST), on_offer, error=DROPPED) == "first"
     assert on_offer.dialled == ["first"]
@@ -295,71 +286,44 @@ async def test_a_connection_that_nobody_needs_any_more_is_hung_up(models, hurrie
     assert first.task.result() is on_offer.connections[0]
 
 
-async def test_a_model_that_fails_while_the_next_one_answers_is_known_for_that(models, monkeypatch, failures):
-    monkeypatch.setattr(search, "_HEAD_START_S", 0.01)
-    on_offer, fails = models(FIRST, OTHER), asyncio.Event()
-    connect = on_offer.connect
-
-    async def together(endpoint, **how):
-        if endpoint.model == "first":
-            await fails.wait()
-            raise AWAY
-        fails.set()
-        return await connect(endpoint, **how)
-
-    monkeypatch.setattr(race, "connect", together)
+async def test_a_model_that_fails_while_the_next_one_answers_is_known_for_that(models, hurried, failures):
+    on_offer, now = models(FIRST, OTHER, first=[AWAY]), asyncio.Event()
+    on_offer.waits_for = {"first": now, "other": now}
     ladder = ladder_of(FIRST)
-    # One turn of the loop later than its waiter is woken, both are done.
-    finished = race.Race.finished
-
-    async def finished_late(self, within_s):
-        done = await finished(self, within_s)
-        await asyncio.sleep(0.01)
-        return done
-
-    monkeypatch.setattr(race.Race, "finished", finished_late)
-    assert await climbs(ladder, on_offer, error=DROPPED) == "other"
+    climbing = asyncio.create_task(climbs(ladder, on_offer, error=DROPPED))
+    await until(lambda: on_offer.dialled == ["first", "other"])
+    now.set()
+    assert await climbing == "other"
     await ladder.report()
     assert failures == [("first", "upstream_dropped"), ("first", "upstream_unreachable")]
     assert rungs(ladder)[1:] == [("first", "upstream_dropped"), ("other", "upstream_unreachable")]
 
 
 async def test_a_model_that_answers_while_the_next_one_is_looked_for_is_taken(models, hurried, monkeypatch):
-    on_offer, answers = models(FIRST, OTHER), asyncio.Event()
-    connect, call_after = on_offer.connect, on_offer.call_after
-    loop = asyncio.get_running_loop()
-
-    async def slowly(endpoint, **how):
-        await answers.wait()
-        return await connect(endpoint, **how)
-
-    def found_late(*args, **how):
-        asyncio.run_coroutine_threadsafe(is_answered(), loop).result(10)
-        return call_after(*args, **how)
+    on_offer, loop = models(FIRST, OTHER), asyncio.get_running_loop()
+    answers = on_offer.waits_for["first"] = asyncio.Event()
 
     async def is_answered():
         answers.set()
         await until(lambda: on_offer.connections)
 
-    monkeypatch.setattr(race, "connect", slowly)
+    def found_late(*args, **how):
+        asyncio.run_coroutine_threadsafe(is_answered(), loop).result(10)
+        return on_offer.call_after(*args, **how)
+
     monkeypatch.setattr(candidates.records, "call_after", found_late)
     assert await climbs(ladder_of(FIRST), on_offer, error=DROPPED) == "first"
     assert on_offer.dialled == ["first"]
 
 
-async def test_a_model_that_was_dialled_later_than_the_one_that_answers_is_not_slow(models, hurried, monkeypatch):
-    on_offer, is_dialled = models(FIRST, OTHER, other=[HANGS]), asyncio.Event()
-    connect = on_offer.connect
-
-    async def slowly(endpoint, **how):
-        if endpoint.model == "first":
-            await is_dialled.wait()
-        is_dialled.set()
-        return await connect(endpoint, **how)
-
-    monkeypatch.setattr(race, "connect", slowly)
-    assert await climbs(ladder_of(FIRST), on_offer, error=DROPPED) == "first"
-    assert sorted(on_offer.dialled) == ["first", "other"]
+async def test_a_model_that_was_dialled_later_than_the_one_that_answers_is_not_slow(models, monkeypatch):
+    monkeypatch.setattr(search, "_HEAD_START_S", 0.01)
+    on_offer = models(FIRST, OTHER, other=[HANGS])
+    answers = on_offer.waits_for["first"] = asyncio.Event()
+    climbing = asyncio.create_task(climbs(ladder_of(FIRST), on_offer, error=DROPPED))
+    await until(lambda: on_offer.dialled == ["first", "other"])
+    answers.set()
+    assert await climbing == "first"
     assert not DOUBTS.are_had(OTHER.house, OTHER.organisation_id)
 
 
