@@ -8,10 +8,14 @@ from playwright.sync_api import Frame, Page
 _AXE = Axe()
 # Only what is asked for comes back: a page passes hundreds of checks.
 _RUN = "axe.run({ resultTypes: ['violations'] }).then(results => results.violations)"
+# Colours are not measured on their way from one to another; what moves for ever is not waited for.
+_AT_REST = """() => Promise.allSettled(document.getAnimations()
+  .filter(each => each.effect.getComputedTiming().endTime < Infinity).map(each => each.finished)).then(() => true)"""
 
 
 def violations_of(page: Page | Frame) -> list[dict[str, Any]]:
     # Half a megabyte of script, which a page that is looked at in several ways reads once.
     if not page.evaluate("'axe' in window"):
         page.evaluate(_AXE.axe_script)
+    page.evaluate(_AT_REST)
     return page.evaluate(_RUN)

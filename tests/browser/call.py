@@ -25,10 +25,13 @@ class Call:
 
     def talk(self) -> None:
         self.part("primary").click()
+        self.past_explanation(asked_in="idle")
+
+    def past_explanation(self, *, asked_in: str) -> None:
+        """Agree to what is said of the microphone, which goes away by itself where it is allowed already."""
         explanation = self.part("continue")
-        wait_until(lambda: explanation.is_visible() or self.state != "idle")
-        if explanation.is_visible():
-            explanation.click()
+        wait_until(lambda: explanation.is_visible() or self.state != asked_in)
+        explanation.evaluate("button => button.checkVisibility() && button.click()")
 
     def type_instead(self) -> None:
         self.part("type-instead").click()

@@ -112,9 +112,7 @@ def booked(chromium, product, crms):
     call.part("primary").click()
     wait_until(call.part("consent").is_visible)
     call.part("consent-yes").click()
-    wait_until(lambda: call.part("continue").is_visible() or call.state != "asking")
-    if call.part("continue").is_visible():
-        call.part("continue").click()
+    call.past_explanation(asked_in="asking")
     call.wait_for_answer(0)
     for utterance in ("u26", "u06", "u15", "u25", "u03"):
         call.say(f"kokoro_af_heart_{utterance}")
