@@ -1,7 +1,7 @@
 """What the caller's side, the model's side and the clock of one conversation share."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from voice.sessions.call import Call
 from voice.sessions.caller import Caller
@@ -20,7 +20,7 @@ from voice.sessions.words import Words
 
 @dataclass(eq=False, slots=True, kw_only=True)
 class Parts:
-    """One a call, put together by the relay. `notices` are sentences for the caller, by their code.
+    """One a call, put together by the relay, `moving` last. `notices` are sentences for the caller, by their code.
 
     `goodbye_since` is when the model hung up, on the monotonic clock: what it said last may still be playing.
     """
@@ -34,10 +34,10 @@ class Parts:
     words: Words
     spoken: Spoken
     tools: CustomerTools
-    moving: Moving
     limits: Limits
     alive: SignsOfLife
     notices: Mapping[str, str]
+    moving: Moving = field(init=False)
     goodbye_since: float | None = None
 
     @property

@@ -74,7 +74,7 @@ class Relay:
         self, call: Call, caller: Caller, upstream: Upstream, meter: Meter, so_far: SoFar | None
     ) -> Parts:
         before = self._before
-        line, notices = Line(upstream, is_heard=call.is_voice), words_of(call.language)["notices"]
+        line = Line(upstream, is_heard=call.is_voice)
         state, playback, spoken = ConversationState(context_tokens=0), Playback(), Spoken()
         turns = Turns(self.began_at, before.turns if before else ())
         words = Words(are_kept=call.records_words, so_far=so_far, recorded=before.words if before else None)
@@ -89,24 +89,8 @@ class Relay:
             generation=call.generation,
         )
         tools = CustomerTools(call, state, gate, line.send, words.so_far)
-        moving = Moving(
-            call,
-            line=line,
-            ladder=self._ladder,
-            gate=gate,
-            state=state,
-            words=words,
-            spoken=spoken,
-            turns=turns,
-            playback=playback,
-            tools=tools,
-            meter=meter,
-            tell=caller.send,
-            notices=notices,
-            is_leaving=lambda: self._parts.goodbye_since is not None,
-        )
         limits = Limits(max_duration_s=call.max_duration_s, silence_timeout_s=call.silence_timeout_s, now=self.began_at)
-        return Parts(
+        parts = Parts(
             caller=caller,
             line=line,
             state=state,
@@ -116,11 +100,12 @@ class Relay:
             words=words,
             spoken=spoken,
             tools=tools,
-            moving=moving,
             limits=limits,
             alive=SignsOfLife(time.monotonic()),
-            notices=notices,
+            notices=words_of(call.language)["notices"],
         )
+        parts.moving = Moving(call, parts, ladder=self._ladder, meter=meter)
+        return parts
 
     @property
     def model_served(self) -> str:

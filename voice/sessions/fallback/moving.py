@@ -6,10 +6,10 @@ plays on in the browser while the next model is dialled.
 
 import asyncio
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pybase64
 import structlog
@@ -21,20 +21,17 @@ from voice.metering.executor import in_ledger_thread
 from voice.metering.meter import Meter
 from voice.sessions import own_events
 from voice.sessions.call import Call
-from voice.sessions.customer_tools import CustomerTools
 from voice.sessions.fallback.ladder import Ladder
-from voice.sessions.fallback.line import Line
 from voice.sessions.fallback.rungs import enter_rungs
-from voice.sessions.fallback.spoken import Spoken
-from voice.sessions.gate import ResponseGate, Send
-from voice.sessions.playback import Playback
 from voice.sessions.prompt import go_on_from, instructions_of, session_of
-from voice.sessions.state import ITEM_OVERHEAD_TOKENS, ConversationState, Response, tokens_at_most
+from voice.sessions.state import ITEM_OVERHEAD_TOKENS, Response, tokens_at_most
 from voice.sessions.tools import tools_of
-from voice.sessions.turns import Turns
-from voice.sessions.words import Words
 from voice.upstream.base import Upstream
 from voice.upstream.errors import UpstreamError
+
+if TYPE_CHECKING:
+    # Of which a Moving is one.
+    from voice.sessions.parts import Parts
 
 log = structlog.get_logger(__name__)
 
@@ -54,33 +51,16 @@ GIVEN_ITEM = b'"sofar_'
 
 
 class Moving:
-    """One a call. `call` is the call as the model that holds it now serves it."""
+    """One a call, among its other `parts`. `call` is the call as the model that holds it now serves it."""
 
-    def __init__(
-        self,
-        call: Call,
-        *,
-        line: Line,
-        ladder: Ladder,
-        gate: ResponseGate,
-        state: ConversationState,
-        words: Words,
-        spoken: Spoken,
-        turns: Turns,
-        playback: Playback,
-        tools: CustomerTools,
-        meter: Meter,
-        tell: Send,
-        notices: Mapping[str, str],
-        is_leaving: Callable[[], bool],
-    ) -> None:
+    def __init__(self, call: Call, parts: "Parts", *, ladder: Ladder, meter: Meter) -> None:
         self.call = call
-        self._line, self._ladder, self._gate, self._state = line, ladder, gate, state
-        self._words, self._turns, self._playback, self._tools = words, turns, playback, tools
-        self._spoken = spoken
+        self._parts, self._ladder, self._meter = parts, ladder, meter
+        self._line, self._gate, self._state, self._tools = parts.line, parts.gate, parts.state, parts.tools
+        self._words, self._spoken, self._turns, self._playback = parts.words, parts.spoken, parts.turns, parts.playback
+        self._tell, self._notices = parts.caller.send, parts.notices
         # What the next model is to hear again: a turn that is not over, or one that was not written down.
         self._unfinished = self._unwritten = b""
-        self._meter, self._tell, self._notices, self._is_leaving = meter, tell, notices, is_leaving
         self.is_moving = False
         self._has_answered = False
         # Items of upstreams that are gone: the one that is there knows nothing of them.
@@ -97,7 +77,7 @@ class Moving:
     @property
     def may_answer(self) -> bool:
         """Whether the model has the floor: the caller does not speak, and nobody is leaving."""
-        return not self._state.caller_is_speaking and not self._is_leaving()
+        return not self._state.caller_is_speaking and self._parts.goodbye_since is None
 
     @property
     def is_answering(self) -> bool:
