@@ -3,22 +3,23 @@
 import os
 from typing import Any
 
-from django.core.asgi import get_asgi_application
+import django
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
-django = get_asgi_application()  # first: it loads the apps that the imports below need
+django.setup(set_prefix=False)  # first: it loads the apps that the imports below need
 
 from channels.routing import ProtocolTypeRouter  # noqa: E402
 
 from config import stopping, web_process  # noqa: E402
+from config.django_asgi import Handler  # noqa: E402
 from config.streaming_asgi import PATHS, StreamingHandler  # noqa: E402
 from config.websocket_urls import websockets  # noqa: E402
 
-streaming = StreamingHandler()
+usual, streaming = Handler(), StreamingHandler()
 
 
 async def http(scope: Any, receive: Any, send: Any) -> None:
-    await (streaming if scope["path"] in PATHS else django)(scope, receive, send)
+    await (streaming if scope["path"] in PATHS else usual)(scope, receive, send)
 
 
 async def lifespan(scope: Any, receive: Any, send: Any) -> None:

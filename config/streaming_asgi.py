@@ -9,8 +9,9 @@ from typing import IO, Any
 
 from django.conf import settings
 from django.core.exceptions import RequestAborted
-from django.core.handlers.asgi import ASGIHandler
 from django.core.handlers.exception import convert_exception_to_response
+
+from config.django_asgi import Handler
 
 PATHS = frozenset({"/v1/chat/completions", "/v1/audio/transcriptions", "/v1/audio/speech"})
 # The largest file that may be written down, and the form around it.
@@ -25,7 +26,7 @@ class _TooLarge(Exception):
     pass
 
 
-class StreamingHandler(ASGIHandler):
+class StreamingHandler(Handler):
     def load_middleware(self, is_async: bool = False) -> None:
         self._view_middleware: list[Any] = []
         self._template_response_middleware: list[Any] = []
