@@ -273,13 +273,18 @@ def tells_heard(upstream):
     ]
 
 
+async def moves_while_it_is_heard(call):
+    """Have a model drop whose answer was sent as a whole, and is still to be heard."""
+    speaks(call.upstream, "a1", "one two three four")
+    await call.until(lambda: call.caller.told_types().count("response.output_audio_transcript.done"))
+    call.upstream.drop()
+    await call.until(call.changes)
+
+
 async def test_a_model_is_told_how_much_was_heard_of_what_the_one_before_it_said():
     held, upstream = another()
     async with live_call((held, upstream)) as call:
-        speaks(call.upstream, "a1", "one two three four")
-        await call.until(lambda: call.caller.told_types().count("response.output_audio_transcript.done"))
-        call.upstream.drop()
-        await call.until(call.changes)
+        await moves_while_it_is_heard(call)
         call.caller.does(Played("a1", 500, 96_000))
         upstream.emit({"type": "input_audio_buffer.speech_started", "audio_start_ms": 0, "item_id": "u1"})
         await call.until(lambda: "parley.interrupted" in call.caller.told_types())
@@ -291,10 +296,7 @@ async def test_a_model_is_told_how_much_was_heard_of_what_the_one_before_it_said
 async def test_what_waits_behind_the_old_models_speech_leaves_that_cut_as_well():
     held, upstream = another()
     async with live_call((held, upstream)) as call:
-        speaks(call.upstream, "a1", "one two three four")
-        await call.until(lambda: call.caller.told_types().count("response.output_audio_transcript.done"))
-        call.upstream.drop()
-        await call.until(call.changes)
+        await moves_while_it_is_heard(call)
         call.caller.does(Played("a1", 1000, 96_000))
         speaks(upstream, "b1", "five six")
         await call.until(lambda: call.caller.told_types().count("response.output_audio_transcript.done") == 2)
