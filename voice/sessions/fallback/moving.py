@@ -103,7 +103,7 @@ class Moving:
         go_on = await self._leave(time.monotonic())
         call, was_live = self.call, True
         while True:
-            call, upstream = self._take_replacement() or await self._climb_down(call, error, was_live=was_live)
+            call, upstream = self._take_replacement(error) or await self._climb_down(call, error, was_live=was_live)
             reached_at = time.monotonic()
             try:
                 await self._line.join(upstream, self.opening(call), hears=call.is_voice)
@@ -314,8 +314,8 @@ class Moving:
         else:
             self._wanted = ""
 
-    def _take_replacement(self) -> tuple[Call, Upstream] | None:
-        """Return what was found before the line broke, if it was."""
+    def _take_replacement(self, error: UpstreamError) -> tuple[Call, Upstream] | None:
+        """Return what was found before the line broke for this reason, if it was."""
         found, self._replacement = self._replacement, None
         if found is None or not found.done():
             if found is not None:
@@ -323,7 +323,10 @@ class Moving:
             return None
         replacement = found.result()
         if replacement is not None:
-            self._ladder.rungs.enter(replacement[0], self._wanted)
+            if error.code != self._wanted:
+                # It failed before it was left.
+                self._ladder.note_failure(self.call, error)
+            self._ladder.rungs.enter(replacement[0], error.code)
         return replacement
 
     async def close(self) -> None:

@@ -61,8 +61,10 @@ class LooseUpstream(ScriptedUpstream):
 
 
 class Live:
-    def __init__(self, relay: Relay, caller: FakeCaller, upstream: LooseUpstream, meter: FakeMeter) -> None:
-        self.relay, self.caller, self.upstream, self.meter = relay, caller, upstream, meter
+    def __init__(
+        self, relay: Relay, caller: FakeCaller, upstream: LooseUpstream, meter: FakeMeter, ladder: FakeLadder
+    ) -> None:
+        self.relay, self.caller, self.upstream, self.meter, self.ladder = relay, caller, upstream, meter, ladder
 
     async def until(self, holds) -> None:
         async with asyncio.timeout(10):
@@ -90,7 +92,7 @@ async def live_call(*below, above=None, so_far=None, upstream=None, **changes):
     await relay.open()
     parts = [relay.follow_caller(), relay.follow_upstream(), relay.follow_clock(), relay.gate.run()]
     tasks = [asyncio.create_task(part) for part in parts]
-    call = Live(relay, caller, upstream, meter)
+    call = Live(relay, caller, upstream, meter, ladder)
     await call.until(lambda: upstream.instructions())
     try:
         yield call
@@ -135,6 +137,17 @@ async def test_an_order_to_move_is_followed_soon_without_a_pause(monkeypatch):
         await call.relay.move("maintenance")
         await call.until(upstream.instructions)
         assert upstream.told() == [("assistant", "Good")]
+
+
+async def test_a_model_that_fails_before_it_is_left_by_order_has_failed():
+    async with live_call(another()) as call:
+        call.upstream.answers("r1", "Good", "a1", done=False)
+        await call.relay.move("maintenance")
+        await call.until(lambda: not call.ladder.below)
+        call.upstream.drop()
+        await call.until(call.changes)
+        assert call.ladder.failed == ["upstream_dropped"]
+        assert call.ladder.rungs.rows()[-1].reason == "upstream_dropped"
 
 
 async def test_a_call_stays_where_it_is_when_there_is_nothing_to_move_to():
