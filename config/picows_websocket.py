@@ -29,6 +29,7 @@ from picows import (
 )
 from picows.picows import WSProtocol  # type: ignore[attr-defined]
 from uvicorn.config import Config
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.protocols.utils import ClientDisconnected, get_local_addr, get_remote_addr, is_ssl
 from uvicorn.server import ServerState
 
@@ -86,6 +87,11 @@ class PicowsWebSocket(WSListener, asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast(asyncio.Transport, transport)
         self._server_state.connections.add(cast(Any, self))
+        # uvicorn's reader of the request, which reads no more, and its parser know each other: three kilobytes, the key
+        # among them, that would wait for the garbage collector.
+        asked_by = self._transport.get_protocol()
+        if isinstance(asked_by, HttpToolsProtocol):
+            del asked_by.parser
 
     def data_received(self, data: bytes) -> None:
         if self._request:

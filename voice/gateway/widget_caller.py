@@ -67,7 +67,7 @@ class WidgetCaller:
         self._take: Callable[[Audio | Played], bool] | None = None
         self._away_since: float | None = None
         self._patience: asyncio.Timeout | None = None
-        self._back = asyncio.Event()
+        self._back: asyncio.Future[None] | None = None
         self.lost: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self.began_at = time.monotonic() - (before.elapsed_s if before else 0.0)
 
@@ -177,7 +177,8 @@ class WidgetCaller:
         self._return(away_since)
         self._events.append(self._noted(at))
         self.lost = asyncio.get_running_loop().create_future()
-        self._back.set()
+        if self._back is not None and not self._back.done():
+            self._back.set_result(None)
         return True
 
     def messages(self) -> list[tuple[int, str]]:
@@ -236,7 +237,6 @@ class WidgetCaller:
             self._unheard.broke()
         self._connection = self._arriving = None
         self._away_since = time.monotonic() if since is None else since
-        self._back.clear()
         return self._away_since
 
     def _lose(self, connection: WidgetConnection, code: int) -> None:
@@ -249,15 +249,15 @@ class WidgetCaller:
         self._connection = None
         self._unheard.broke()
         self._away_since = self._away_since or time.monotonic()
-        self._back.clear()
         self.lost.set_result(None)
 
     async def _until_back(self) -> None:
         assert self._away_since is not None
         deadline = None if self._arriving is not None else self._deadline()
+        self._back = asyncio.get_running_loop().create_future()
         try:
             async with asyncio.timeout_at(deadline) as self._patience:
-                await self._back.wait()
+                await self._back
         except TimeoutError:
             raise CallerGone from None
         finally:
