@@ -15,13 +15,20 @@ async def test_everybody_who_waits_is_woken_by_one_timer(monkeypatch):
 
 
 async def test_one_who_waits_no_longer_leaves_the_others_waiting():
-    leaving, staying = asyncio.create_task(next_beat()), asyncio.create_task(next_beat())
+    leaving, staying = next_beat(), next_beat()
     await asyncio.sleep(0)
     leaving.cancel()
-    await staying
+    await asyncio.wait_for(staying, 5)
     assert leaving.cancelled()
 
 
 async def test_it_beats_again_after_nobody_has_waited():
     await next_beat()
     await asyncio.wait_for(next_beat(), 5)
+
+
+async def test_who_wants_it_at_other_times_has_a_beat_of_their_own():
+    seldom = next_beat(3600)
+    await asyncio.wait_for(next_beat(0), 5)
+    assert not seldom.done()
+    seldom.cancel()

@@ -4,7 +4,6 @@ Towards the model `create_response` is off, and a response.create passes the gat
 sent one, or a caller's turn that the program's settings say is to be answered. Everything else goes through as it came.
 """
 
-import asyncio
 import re
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
@@ -18,6 +17,7 @@ import structlog
 from voice import realtime_events
 from voice.audio import input_tokens_of
 from voice.metering.meter import Meter
+from voice.sessions.beat import next_beat
 from voice.sessions.call import Call
 from voice.sessions.fallback.failures import failure_of_response
 from voice.sessions.fallback.ladder import Ladder
@@ -426,7 +426,7 @@ class ClientRelay:
 
     async def follow_clock(self) -> Stop:
         while True:
-            await asyncio.sleep(_TICK_S)
+            await next_beat(_TICK_S)
             if stop := self._tick(time.monotonic()):
                 return stop
 
