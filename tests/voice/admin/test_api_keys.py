@@ -90,12 +90,12 @@ def test_a_revoked_key_is_useless_and_its_calls_end(
     desk, key, secret, cast, make_live_session, monkeypatch, django_capture_on_commit_callbacks
 ):
     told = []
-    monkeypatch.setattr(control, "_order", lambda group, reason: told.append((group, reason)))
+    monkeypatch.setattr(control, "_order", lambda reason, session: told.append((session, reason)))
     session = make_live_session(make_agent(cast.organisation), api_key=key[0])
     with django_capture_on_commit_callbacks(execute=True):
         assert press(desk, KEYS, "revoke", key[0], confirmed="yes").status_code == 302
     assert (refusal(key[1]), refusal(secret[1])) == ("api_key_revoked", "api_key_revoked")
-    assert told == [(f"session.{session.id.hex}", EndReason.API_KEY_REVOKED)]
+    assert told == [(session.id.hex, EndReason.API_KEY_REVOKED)]
 
 
 def test_who_revoked_it_is_kept(desk, key, operator):

@@ -289,11 +289,11 @@ def test_a_ticket_that_was_not_used_is_freed(call, organisation):
 
 def test_a_live_call_is_told_to_end(call, open_session, monkeypatch):
     told = []
-    monkeypatch.setattr(control, "_order", lambda group, reason: told.append((group, reason)))
+    monkeypatch.setattr(control, "_order", lambda reason, session: told.append((session, reason)))
     session = open_session()
     assert call("DELETE", f"{PATH}/{session.id}").status_code == 204
     session.refresh_from_db()
-    assert session.hang_up_wanted and told == [(f"session.{session.id.hex}", EndReason.API_ENDED)]
+    assert session.hang_up_wanted and told == [(session.id.hex, EndReason.API_ENDED)]
 
 
 def test_a_call_that_is_over_stays_as_it_is(call, agent):
@@ -310,14 +310,14 @@ def test_only_ones_own_calls_can_be_ended(call, catalogue):
 
 def test_a_revoked_keys_live_calls_end(new_key, open_session, monkeypatch, django_capture_on_commit_callbacks):
     told = []
-    monkeypatch.setattr(control, "_order", lambda group, reason: told.append((group, reason)))
+    monkeypatch.setattr(control, "_order", lambda reason, session: told.append((session, reason)))
     new_key()
     key = ApiKey.objects.get()
     session = open_session(api_key=key)
     open_session()
     with django_capture_on_commit_callbacks(execute=True):
         revoke_key(key)
-    assert told == [(f"session.{session.id.hex}", EndReason.API_KEY_REVOKED)]
+    assert told == [(session.id.hex, EndReason.API_KEY_REVOKED)]
     assert records.still_live({session.id: ""}) == {session.id: EndReason.API_KEY_REVOKED}
 
 
