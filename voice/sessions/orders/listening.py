@@ -25,6 +25,8 @@ log = structlog.get_logger(__name__)
 GROUP = "orders"
 # A layer that takes longer than this to be spoken to is away; then it is tried again after so long.
 _LAYER_WITHIN_S, _LISTEN_AGAIN_S = 2.0, 2.0
+# A layer forgets after a day who is in a group, and a process may have live calls for longer without a break.
+_JOIN_AGAIN_S = 3600.0
 
 
 @runtime_checkable
@@ -126,22 +128,33 @@ class _Ear:
 
     async def _listen(self, has_tried: asyncio.Event) -> None:
         layer: Any = get_channel_layer()
-        channel = ""
+        channel, staying = "", None
         try:
             async with asyncio.timeout(_LAYER_WITHIN_S):
                 channel = await layer.new_channel("calls")
                 await layer.group_add(GROUP, channel)
+            staying = asyncio.create_task(_stay(layer, channel))
             has_tried.set()
             while True:
                 order = await layer.receive(channel)
                 for call in list(self._calls):
                     await call.hear(order)
         finally:
+            if staying is not None:
+                staying.cancel()
             # A layer that went away must not keep a call from being settled.
             with contextlib.suppress(Exception):
                 async with asyncio.timeout(_LAYER_WITHIN_S):
                     if channel:
                         await layer.group_discard(GROUP, channel)
+
+
+async def _stay(layer: Any, channel: str) -> None:
+    while True:
+        await asyncio.sleep(_JOIN_AGAIN_S)
+        # The boundary to whichever layer it is: whoever listens notices that it is away.
+        with contextlib.suppress(Exception):
+            await layer.group_add(GROUP, channel)
 
 
 def _is_in(address: str, network: str) -> bool:

@@ -68,6 +68,17 @@ async def test_pausing_ends_every_call():
     assert await reasons_after(control.end_every_call, make_call(), make_call()) == [EndReason.PAUSED] * 2
 
 
+async def test_calls_hear_orders_though_the_layer_forgot_that_they_listen(monkeypatch, channel_layer):
+    monkeypatch.setattr(listening, "_JOIN_AGAIN_S", 0.01)
+    async with orders_for(make_call()) as ended:
+        channel_layer.groups.clear()
+        async with asyncio.timeout(PATIENCE_S):
+            while not channel_layer.groups.get(listening.GROUP):
+                await asyncio.sleep(0.01)
+            await sync_to_async(control.end_every_call)()
+            assert await ended == EndReason.PAUSED
+
+
 async def test_blocking_a_network_ends_only_calls_from_it():
     calls = [make_call(client_ip=ip) for ip in ("198.51.100.7", "198.51.101.7", "2001:db8::7", "")]
 
