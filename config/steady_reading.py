@@ -36,4 +36,4 @@ class _Steady(BufferedProtocol):
         # picows doubles a buffer that is nine tenths full. Where an unfinished frame takes less than six tenths of it,
         # three quarters of the rest leave it below that; a larger one makes it grow as before.
         free: memoryview = self._free_buffer(sizehint)
-        return free[: len(free) * 3 // 4]
+        return free[: max(1, len(free) * 3 // 4)]
