@@ -11,6 +11,8 @@ from django.core.signals import request_finished
 from django.db import connections
 from django.urls import get_resolver
 
+from config.scheduling import come_first
+
 # The longest that a ledger thread may keep Python to itself while a frame waits. At Python's own 5 ms, two such threads
 # that take turns make a frame late enough to be heard.
 _SWITCH_INTERVAL_S = 0.0005
@@ -23,6 +25,7 @@ _M_ARENA_MAX = -8  # glibc's malloc.h
 def prepare() -> None:
     """Call once, when the application is loaded and before it serves anybody."""
     sys.setswitchinterval(_SWITCH_INTERVAL_S)
+    come_first()
     # Django would load every view when the first request comes.
     _ = get_resolver().reverse_dict
     # What is loaded now stays. Looking through all of it for garbage again and again would hold up every call for tens
