@@ -32,11 +32,11 @@ def slice_ns():
 
 
 def test_a_thread_that_comes_first_has_the_shortest_slice_if_the_system_has_slices():
-    usual_ns = slice_ns()
+    usual_ns = in_a_thread(slice_ns)
     has_taken, own_ns = in_a_thread(lambda: (come_first(), slice_ns()))
     assert own_ns == (SLICE_NS if has_taken and usual_ns is not None else usual_ns)
 
 
 def test_threads_that_it_starts_have_the_usual_slice():
-    usual_ns = slice_ns()
+    usual_ns = in_a_thread(slice_ns)
     assert in_a_thread(lambda: (come_first(), in_a_thread(slice_ns)))[1] == usual_ns
