@@ -89,11 +89,8 @@ class Offers:
             slugs = dict.fromkeys([*successors, *(str(slug) for slug in model.fallback_slugs)])
             new = [slug for slug in slugs if slug not in seen]
             seen.update(new)
-            found = (
-                {each.slug: each for each in CatalogueModel.objects.filter(slug__in=new, kind=asked.kind)}
-                if new
-                else {}
-            )
+            # Django asks the database nothing where there is nothing to look for.
+            found = {each.slug: each for each in CatalogueModel.objects.filter(slug__in=new, kind=asked.kind)}
             queue.extend(self.of(found[slug]) for slug in new if slug in found)
 
     def on_offer(self, asked: CatalogueModel) -> Iterator[CatalogueModel]:
@@ -199,9 +196,7 @@ def house_of(model: CatalogueModel) -> str:
 
 
 def transcription_of(
-    served: CatalogueModel,
-    today: date | None = None,
-    organisation_id: UUID | None = None,
+    served: CatalogueModel, today: date | None = None, organisation_id: UUID | None = None
 ) -> CatalogueModel | None:
     """Return the model that writes down what callers say to `served`; None when nothing does.
 
