@@ -6,24 +6,29 @@ import sys
 import tempfile
 import time
 from collections.abc import Sequence
+from operator import attrgetter
 from pathlib import Path
 
 import uvloop
 
-from bench import ledger, report, voice_to_voice
+from bench import call_report, ledger, report, voice_to_voice
 from bench.contenders import CONTENDERS, DIRECT, LOAD_CORE
+from bench.growth import grow
 from bench.machine import describe_machine, why_not_here
+from bench.numbers import spread_of
 from bench.processes import ROOT, ending, free_port, listening, start
-from bench.sessions import Bench, Outcome, Schedule
+from bench.rotation import Outcome, Rotation
+from bench.sessions import Gauge, Growth, Schedule
 
-_FULL = Schedule(
-    few=10, many=50, ramp=(100, 150, 200, 300), window_s=24.0, ramp_window_s=5.0,
-    frame_sizes_ms=(20, 40), ramp_frame_ms=40,
-)  # fmt: skip
-_QUICK = Schedule(
-    few=5, many=20, ramp=(), window_s=2.5, ramp_window_s=2.5, frame_sizes_ms=(20,), ramp_frame_ms=40,
-)  # fmt: skip
 _RESPONSE_MS = 8_000
+# A turn to settle and a turn to measure.
+_FULL = Schedule(
+    sessions=50, rounds=3, settle_s=8.5, window_s=8.0, frame_sizes_ms=(20, 40),
+    growth=Growth(
+        few=10, many=50, frame_ms=20, window_s=16.0, ramp=(100, 150, 200, 300), ramp_frame_ms=40, ramp_window_s=5.0
+    ),
+)  # fmt: skip
+_QUICK = Schedule(sessions=20, rounds=1, settle_s=1.5, window_s=4.0, frame_sizes_ms=(20,), growth=None)
 _VOICE = "voice"
 _LEDGER = "ledger"
 # What is no contender for the call path.
@@ -34,7 +39,9 @@ _LEDGER_WINDOW_S, _QUICK_LEDGER_WINDOW_S = 10.0, 3.0
 def parse(arguments: Sequence[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="parley bench", description=__doc__)
     names = [contender.name for contender in CONTENDERS]
-    parser.add_argument("--quick", action="store_true", help="two minutes: fewer sessions, no ramp; nothing is written")
+    parser.add_argument(
+        "--quick", action="store_true", help="two minutes: fewer sessions, one round, no memory; nothing is written"
+    )
     parser.add_argument(
         "--only", action="append", choices=[*names, *sorted(_OTHERS)], help="measure this alone; may be repeated"
     )
@@ -43,19 +50,28 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
 
 
 async def measure_sessions(schedule: Schedule, names: Sequence[str], folder: Path) -> list[Outcome]:
+    """Return an outcome for the direct line, and one for each contender named."""
+    contenders = [DIRECT, *(contender for contender in CONTENDERS if contender.name in names)]
     port = free_port()
     command = [sys.executable, "-m", "bench.mock_upstream", "--port", str(port), "--response-ms", str(_RESPONSE_MS)]
     with ending(start(command, core=LOAD_CORE, port=port, log=folder / "mock.log")) as mock:
         await listening(mock, 20.0)
-        bench = Bench(mock, schedule, folder)
-        outcomes = []
-        for contender in (DIRECT, *(contender for contender in CONTENDERS if contender.name in names)):
-            say(f"measuring {contender.name} ...")
-            outcomes.append(await bench.run(contender))
-            if contender is DIRECT:
-                bench.take_as_baseline(outcomes[0])
-            say("\n".join(report.progress_lines(outcomes[-1])))
+        gauge = Gauge(mock)
+        outcomes = await Rotation(gauge, schedule, say).run(contenders, folder)
+        if schedule.growth:
+            await add_sessions(outcomes, schedule.growth, gauge, folder)
         return outcomes
+
+
+async def add_sessions(outcomes: Sequence[Outcome], growth: Growth, gauge: Gauge, folder: Path) -> None:
+    """Complete the outcomes of whoever could be measured at all; the first one is the direct line's."""
+    direct, *others = (outcome for outcome in outcomes if outcome.figures)
+    baseline = spread_of(direct.values(growth.ramp_frame_ms, attrgetter("round_trip_p50_ms")).values())
+    for outcome in others:
+        name = outcome.contender.name
+        say(f"adding sessions to {name} ...")
+        await grow(outcome, growth, gauge, folder / f"{name}-fresh", baseline.median if baseline else 0.0)
+        say(f"  {outcome.rss_per_session_kb or 0:.0f} kB a session; held: {outcome.held}")
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -83,7 +99,7 @@ def main(arguments: Sequence[str]) -> int:
     text = report.render(machine, schedule, _RESPONSE_MS, outcomes, turns, books, took_s=time.monotonic() - began_s)
     say(text)
     is_partial = options.quick or bool(options.only)
-    reason = report.why_unusable(outcomes)
+    reason = call_report.why_unusable(outcomes, schedule)
     if reason and not is_partial and not options.output:
         say(f"Not kept. {reason}")
         return 1

@@ -79,7 +79,10 @@ class Admission:
     def _solve(self, address: _Address) -> str:
         _, answer, _ = self._ask(address, "GET", "/v1/captcha/challenge", None)
         challenge = altcha.Challenge.from_dict(answer)
-        return altcha.Payload(challenge, altcha.solve_challenge(challenge)).to_base64()
+        solution = altcha.solve_challenge(challenge)
+        if solution is None:
+            raise NotAdmitted("the CAPTCHA could not be solved")
+        return altcha.Payload(challenge, solution).to_base64()
 
     def _ask(
         self, address: _Address, method: str, path: str, body: dict[str, object] | None

@@ -149,17 +149,18 @@ def parley_realtime(server: str) -> Open:
     return opened
 
 
+# In the order of their turns: those that an aim compares are neighbours, or nearly.
 CONTENDERS = (
-    Contender("daphne", "**Parley on Daphne**", parley("daphne")),
+    Contender("websockets", "bare `websockets` relay", relay("websockets")),
     Contender("uvicorn", "**Parley on uvicorn**", parley("uvicorn")),
+    Contender("litellm", f"LiteLLM {LITELLM_VERSION} `/v1/realtime`", open_litellm),
+    Contender("uvicorn-realtime", "**Parley's `/v1/realtime`** on uvicorn", parley_realtime("uvicorn")),
+    Contender("daphne", "**Parley on Daphne**", parley("daphne")),
+    Contender("daphne-realtime", "**Parley's `/v1/realtime`** on Daphne", parley_realtime("daphne")),
+    Contender("picows", "bare `picows` relay", relay("picows")),
     Contender(
         "uvicorn-websockets", "Parley on uvicorn's own websockets", parley("uvicorn", "--ws", "websockets"), False
     ),
-    Contender("daphne-realtime", "**Parley's `/v1/realtime`** on Daphne", parley_realtime("daphne")),
-    Contender("uvicorn-realtime", "**Parley's `/v1/realtime`** on uvicorn", parley_realtime("uvicorn")),
-    Contender("websockets", "bare `websockets` relay", relay("websockets")),
-    Contender("picows", "bare `picows` relay", relay("picows")),
-    Contender("litellm", f"LiteLLM {LITELLM_VERSION} `/v1/realtime`", open_litellm),
 )
 DIRECT = Contender("direct", "nothing between (baseline)", open_direct)
 

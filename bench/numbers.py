@@ -1,7 +1,8 @@
-"""Arithmetic on what was measured: percentiles, and the kernel's own figures for a process."""
+"""Arithmetic on what was measured: percentiles, comparisons within rounds, the kernel's own figures for a process."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from statistics import median
 
 
 def percentile(values: Sequence[float], share: float) -> float:
@@ -10,6 +11,35 @@ def percentile(values: Sequence[float], share: float) -> float:
         return 0.0
     ordered = sorted(values)
     return float(ordered[min(len(ordered) - 1, int(len(ordered) * share))])
+
+
+@dataclass(frozen=True)
+class Spread:
+    """What several rounds came to: the median, the lowest and the highest."""
+
+    median: float
+    lowest: float
+    highest: float
+
+    def shown(self, digits: int) -> str:
+        text = f"{self.median:.{digits}f}"
+        return text if self.lowest == self.highest else f"{text} ({self.lowest:.{digits}f}–{self.highest:.{digits}f})"
+
+
+def spread_of(values: Iterable[float]) -> Spread | None:
+    """Return None when there are no values."""
+    found = list(values)
+    return Spread(median(found), min(found), max(found)) if found else None
+
+
+def ratios(ours: Mapping[int, float], theirs: Mapping[int, float]) -> list[float]:
+    """Return ours over theirs within each round that has both; a round in which theirs is nothing has no ratio."""
+    return [ours[number] / theirs[number] for number in ours if theirs.get(number)]
+
+
+def differences(ours: Mapping[int, float], theirs: Mapping[int, float]) -> list[float]:
+    """Return ours less theirs within each round that has both."""
+    return [ours[number] - theirs[number] for number in ours if number in theirs]
 
 
 @dataclass(frozen=True)

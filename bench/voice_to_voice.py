@@ -14,10 +14,14 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from bench.processes import ROOT, free_port, last_line
 from bench.turns import Turn, turn_of
 from launcher.machine import find_chromium
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser, Page
 
 _START_WITHIN_S = 240.0
 _ANSWER_WITHIN_S = 30.0
@@ -94,11 +98,7 @@ def _product(folder: Path) -> Iterator[str]:
             process.wait(30)
 
 
-def _is_ready(log: Path) -> bool:
-    return b"Parley is ready" in log.read_bytes()
-
-
-def _converse(browser, url: str, wanted: int) -> Turns:
+def _converse(browser: "Browser", url: str, wanted: int) -> Turns:
     measured, failed = Turns(), 0
     while len(measured.turns) < wanted and failed < _FAILED_TURNS_MAX:
         context = browser.new_context(viewport={"width": 1280, "height": 900})
@@ -119,7 +119,7 @@ def _converse(browser, url: str, wanted: int) -> Turns:
     return measured
 
 
-def _begin_call(page) -> None:
+def _begin_call(page: "Page") -> None:
     part = "[data-parley-call] [data-role={}]"
     page.locator(part.format("primary")).click()
     explanation = page.locator(part.format("continue"))
@@ -129,7 +129,7 @@ def _begin_call(page) -> None:
     _wait(lambda: page.evaluate("heard.onsets.length") > 0, 2 * _ANSWER_WITHIN_S, "greeting")
 
 
-def _turn(page, utterance: str) -> Turn:
+def _turn(page: "Page", utterance: str) -> Turn:
     """Say a sentence when the assistant has finished; return how long each part of the answer took."""
     _wait_for_quiet(page)
     speech = base64.b64encode((_UTTERANCES / f"kokoro_af_heart_{utterance}.wav").read_bytes()).decode()
@@ -143,7 +143,7 @@ def _turn(page, utterance: str) -> Turn:
     return turn
 
 
-def _wait_for_quiet(page) -> None:
+def _wait_for_quiet(page: "Page") -> None:
     script = f"performance.now() - heard.lastSoundAt > {_PAUSE_S * 1000}"
     listens = "document.querySelector('[data-parley-call]').dataset.state === 'listening'"
     _wait(lambda: page.evaluate(f"{script} && ({listens} || heard.isOver)"), 2 * _ANSWER_WITHIN_S, "silence")
