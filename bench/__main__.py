@@ -28,7 +28,7 @@ _FULL = Schedule(
         few=10, many=50, frame_ms=20, window_s=16.0, ramp=(100, 150, 200, 300), ramp_frame_ms=40, ramp_window_s=5.0
     ),
 )  # fmt: skip
-_QUICK = Schedule(sessions=20, rounds=1, settle_s=1.5, window_s=4.0, frame_sizes_ms=(20,), growth=None)
+_QUICK = Schedule(sessions=20, rounds=1, settle_s=1.0, window_s=3.0, frame_sizes_ms=(20,), growth=None)
 _VOICE = "voice"
 _LEDGER = "ledger"
 # What is no contender for the call path.
