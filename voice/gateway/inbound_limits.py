@@ -1,65 +1,51 @@
 """How much one browser may send: audio at up to twice real time, and a few dozen messages a second."""
 
-from array import array
-
 from voice.audio import BYTES_PER_MS
 
-# Long: a network that stalls delivers all it kept back in one go, and the caller did nothing wrong.
-_AUDIO_WINDOW_S = 10.0
-_AUDIO_BYTES_MAX = int(2 * 1000 * BYTES_PER_MS * _AUDIO_WINDOW_S)
-_MESSAGES_WINDOW_S = 10.0
-# Of each window: a call keeps no more numbers than this.
-_SLICES = 20
-_MESSAGES_MAX = int(50 * _MESSAGES_WINDOW_S)
+# Beyond what is a caller's due in the long run, so much at once: a network that stalls delivers all it kept back in one
+# go, what was said while a model was dialled is read in one go, and the caller did nothing wrong.
+_AUDIO_BURST_S = 30
+_AUDIO_BYTES_PER_S = 2 * 1000 * BYTES_PER_MS
+_MESSAGES_BURST = 500
+_MESSAGES_PER_S = 50
 
 
-class Window:
-    """A sum over the last seconds, kept in slices so that its memory is bounded whatever arrives."""
+class TokenBucket:
+    """So much a second in the long run, and up to `burst` at once. Times are of one clock, in seconds."""
 
-    __slots__ = ("_amounts", "_began_at", "_most", "_sum", "_window_s")
+    __slots__ = ("_burst", "_left", "_per_s", "_seen_at")
 
-    def __init__(self, most: int, window_s: float) -> None:
-        self._most, self._window_s = most, window_s
-        # When each slice began, and its amount: plain numbers take a tenth of what a list for each slice would.
-        self._began_at = array("d")
-        self._amounts = array("q")
-        self._sum = 0
+    def __init__(self, per_s: float, burst: float) -> None:
+        self._per_s, self._burst = per_s, burst
+        self._left, self._seen_at = burst, 0.0
 
-    def add(self, amount: int, now: float) -> bool:
-        """Count an amount; return False when there is too much in the window."""
-        while self._began_at and now - self._began_at[0] > self._window_s:
-            del self._began_at[0]
-            self._sum -= self._amounts.pop(0)
-        if self._began_at and now - self._began_at[-1] < self._window_s / _SLICES:
-            self._amounts[-1] += amount
-        else:
-            self._began_at.append(now)
-            self._amounts.append(amount)
-        self._sum += amount
-        return self._sum <= self._most
+    def take(self, amount: int, now: float) -> bool:
+        """Count an amount; return False when it is more than there is left."""
+        self._left = min(self._burst, self._left + (now - self._seen_at) * self._per_s) - amount
+        self._seen_at = now
+        return self._left >= 0
 
-    def take_back(self, amount: int) -> None:
-        """Do not count what was added last."""
-        self._amounts[-1] -= amount
-        self._sum -= amount
+    def put_back(self, amount: int) -> None:
+        """Do not count what was taken last."""
+        self._left += amount
 
 
 class InboundLimits:
     def __init__(self) -> None:
-        self._audio = Window(_AUDIO_BYTES_MAX, _AUDIO_WINDOW_S)
-        self._messages = Window(_MESSAGES_MAX, _MESSAGES_WINDOW_S)
+        self._audio = TokenBucket(_AUDIO_BYTES_PER_S, _AUDIO_BURST_S * 1000 * BYTES_PER_MS)
+        self._messages = TokenBucket(_MESSAGES_PER_S, _MESSAGES_BURST)
 
     def excess(self, *, audio_bytes: int = 0, messages: int = 0, now: float) -> str | None:
         """Return the stable word of the limit that this goes over, if it does."""
-        if audio_bytes and not self._audio.add(audio_bytes, now):
+        if audio_bytes and not self._audio.take(audio_bytes, now):
             return "too_much_audio"
-        if messages and not self._messages.add(messages, now):
+        if messages and not self._messages.take(messages, now):
             return "too_many_messages"
         return None
 
-    def take_back(self, *, audio_bytes: int = 0, messages: int = 0) -> None:
+    def put_back(self, *, audio_bytes: int = 0, messages: int = 0) -> None:
         """Do not count what was looked at last."""
         if audio_bytes:
-            self._audio.take_back(audio_bytes)
+            self._audio.put_back(audio_bytes)
         if messages:
-            self._messages.take_back(messages)
+            self._messages.put_back(messages)

@@ -5,14 +5,15 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from functools import partial
 from typing import Any
 
-from voice.gateway.inbound_limits import Window
+from voice.gateway.inbound_limits import TokenBucket
 from voice.gateway.realtime_closings import error_event
 from voice.gateway.realtime_rules import RequestRefused, Terms, appended, read
 from voice.gateway.sockets import PastAsgi, Receive, Send
 from voice.sessions.caller import CallerBrokeProtocol, CallerGone
 from voice.sessions.programs.client import Appended, ClientEvent, Refusal
 
-_WINDOW_S = 10.0
+# All of these at once, and again within so long.
+_BURST_S = 10.0
 # A recorded file is sent faster than it was spoken, and history is replayed at once: generous, and still a bound.
 _BYTES_MAX = 48 * 1024 * 1024
 _AUDIO_FRAMES_MAX = 20_000
@@ -41,10 +42,10 @@ class RealtimeClient:
         self._receive, self._send, self._terms = receive, send, terms
         self._direct = direct
         self._early = list(early)
-        self._bytes = Window(_BYTES_MAX, _WINDOW_S)
-        self._audio_frames = Window(_AUDIO_FRAMES_MAX, _WINDOW_S)
-        self._events = Window(_EVENTS_MAX, _WINDOW_S)
-        self._errors = Window(_ERRORS_MAX, _WINDOW_S)
+        self._bytes = TokenBucket(_BYTES_MAX / _BURST_S, _BYTES_MAX)
+        self._audio_frames = TokenBucket(_AUDIO_FRAMES_MAX / _BURST_S, _AUDIO_FRAMES_MAX)
+        self._events = TokenBucket(_EVENTS_MAX / _BURST_S, _EVENTS_MAX)
+        self._errors = TokenBucket(_ERRORS_MAX / _BURST_S, _ERRORS_MAX)
         self._waits_since: float | None = None
 
     @property
@@ -55,15 +56,15 @@ class RealtimeClient:
         while (message := await self._next()) is not None:
             frame = _frame_of(message)
             now = time.monotonic()
-            _within(self._bytes.add(len(frame), now), "too_much_audio")
+            _within(self._bytes.take(len(frame), now), "too_much_audio")
             try:
                 event = read(frame, self._terms)
             except RequestRefused as problem:
-                _within(self._errors.add(1, now), "too_many_errors")
+                _within(self._errors.take(1, now), "too_many_errors")
                 await self.refuse(problem.refusal)
                 continue
             counted = self._audio_frames if isinstance(event, Appended) else self._events
-            _within(counted.add(1, now), "too_many_messages")
+            _within(counted.take(1, now), "too_many_messages")
             yield event
             # Else they would be kept until the next message, which may be long in coming where audio passes by itself.
             del message, frame, event
@@ -96,12 +97,12 @@ class RealtimeClient:
         if event is None:
             return False
         now = time.monotonic()
-        is_within = self._bytes.add(len(payload), now) and self._audio_frames.add(1, now)
+        is_within = self._bytes.take(len(payload), now) and self._audio_frames.take(1, now)
         if is_within and take(event):
             return True
         # It is counted when it is read.
-        self._bytes.take_back(len(payload))
-        self._audio_frames.take_back(1)
+        self._bytes.put_back(len(payload))
+        self._audio_frames.put_back(1)
         return False
 
     async def refuse(self, refusal: Refusal) -> None:

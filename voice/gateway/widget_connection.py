@@ -127,7 +127,7 @@ class WidgetConnection:
         if self._limits.excess(**amount, now=now) is None and take(event):
             return True
         # It is counted when it is read.
-        self._limits.take_back(**amount)
+        self._limits.put_back(**amount)
         return False
 
     def _event_of(self, message: Mapping[str, Any]) -> CallerEvent:

@@ -101,11 +101,11 @@ async def test_what_could_not_be_handed_over_counts_when_it_is_read():
     assert await anext(page.caller) == Played("i1", 10, 0)
 
 
-def test_limits_forget_what_is_taken_back():
+def test_limits_forget_what_is_put_back():
     limits = InboundLimits()
     for _ in range(1000):
         assert limits.excess(audio_bytes=9600, messages=1, now=1.0) is None
-        limits.take_back(audio_bytes=9600, messages=1)
+        limits.put_back(audio_bytes=9600, messages=1)
 
 
 async def test_speech_is_sent_at_once_when_it_has_been_announced():
