@@ -275,6 +275,13 @@ test("the same notice is shown once, and can be dismissed", () => {
   assert.deepEqual(run(session, [{ type: "notice_dismissed", code: "low_credit" }]).notices, []);
 });
 
+test("what is told again for another cause stands there once", () => {
+  const why = "Parley's own model answers instead.";
+  const told = (code) => [said({ type: "notice", code, message: why })];
+  const session = run(listening(), told("model_replaced"), told("model_changed"));
+  assert.deepEqual(session.notices, [{ code: "model_changed", message: why }]);
+});
+
 test("notices do not pile up without end", () => {
   const notices = [..."abcdefgh"].map((code) => [said({ type: "notice", code, message: code })]);
   assert.deepEqual(run(listening(), ...notices).notices.map(({ code }) => code), ["e", "f", "g", "h"]);

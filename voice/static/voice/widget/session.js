@@ -177,7 +177,9 @@ const taskOf = ({ name, fields }) => ({ name, fields });
 const hasTask = (session, message) => session.tasks.some((task) => JSON.stringify(task) === JSON.stringify(taskOf(message)));
 
 function withNotice(session, { code, message }) {
-  const others = session.notices.filter((notice) => notice.code !== code);
+  // What is told a second time, for whatever cause, stands there once. (Without a message the code has words of ours.)
+  const isSame = (notice) => notice.code === code || (message !== "" && notice.message === message);
+  const others = session.notices.filter((notice) => !isSame(notice));
   return { ...session, notices: [...others, { code, message }].slice(-NOTICES_MAX) };
 }
 
