@@ -170,7 +170,7 @@ MODELS = (
         EMBEDDED, "Parley's own model", ModelKind.REALTIME, adapter="pipeline", rated_as_slug="gpt-realtime-mini",
         transcription_slug=EMBEDDED_TRANSCRIBE,
     ),
-    SeedModel(EMBEDDED_CHAT, "Parley's own note writer", ModelKind.CHAT, rated_as_slug="gpt-4.1"),
+    SeedModel(EMBEDDED_CHAT, "Parley's own text model", ModelKind.CHAT, rated_as_slug="gpt-4.1"),
     # By tokens, as what gpt-realtime-mini's calls use, and not per second: its usage is counted by the published rule
     # (ten tokens a second of speech), and a call must not cost more or less for being served by the stand-in.
     SeedModel(
