@@ -4,6 +4,7 @@ import errno
 import importlib.util
 import os
 import platform
+import random
 import shutil
 import socket
 import sys
@@ -18,6 +19,8 @@ GLIBC_NEEDED = (2, 34)
 DISK_NEEDED_BYTES = 2 * 10**9
 # Web server, worker and speech models together take about 0.8 GB.
 MEMORY_NEEDED_BYTES = 10**9
+# Below what Linux, macOS and Windows give to connections that ask for no port of their own.
+_NEVER_LENT = range(10_000, 32_000)
 CHROMIUM_NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 
 
@@ -102,10 +105,17 @@ def port_is_free(host: str, port: int) -> bool:
 
 
 def free_port(host: str) -> int:
-    return _listen(host, 0)
+    """Return a port that nobody listens at; raises OSError when there is none.
+
+    The system's own choice (port 0) is one that it may give to any connection in the seconds until it is listened at.
+    """
+    for port in random.SystemRandom().sample(_NEVER_LENT, 100):
+        if port_is_free(host, port):
+            return port
+    raise OSError(f"no free port found for {host}")
 
 
-def _listen(host: str, port: int) -> int:
+def _listen(host: str, port: int) -> None:
     family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
     with socket.socket(family, kind, protocol) as server:
         if sys.platform != "win32":
@@ -113,7 +123,6 @@ def _listen(host: str, port: int) -> int:
             server.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         server.bind(address)
         server.listen(1)
-        return int(server.getsockname()[1])
 
 
 def find_chromium() -> str | None:

@@ -125,14 +125,15 @@ def environment(plan: Plan) -> dict[str, str]:
     return {**os.environ, **chosen}
 
 
-def services(plan: Plan) -> list[Service]:
+def services(plan: Plan) -> tuple[list[Service], Service]:
+    """Return the servers, and the worker."""
     python, env = str(places.venv_python()), environment(plan)
     web = Service("web", [python, "-m", *web_command(plan)], env, places.ROOT, drains_s=drain_s())
     worker = Service("worker", [python, "-m", *worker_command(plan)], env, places.ROOT, restarts=True)
     # With a key the embedded models are only what calls fall back to.
     models_command = [python, "-m", "local_models", "--port", str(plan.models_port)]
     models = Service("models", models_command, env, places.ROOT, restarts=True, dispensable=plan.has_openai_key)
-    return [models] * bool(plan.models_port) + [web] + [worker] * plan.worker
+    return [models] * bool(plan.models_port) + [web], worker
 
 
 def web_command(plan: Plan) -> list[str]:
@@ -310,10 +311,14 @@ def run(server: str, worker: bool, models: bool, tls: bool, screen: Screen) -> i
 def supervise(plan: Plan, supervisor: Supervisor, screen: Screen) -> None:
     supervisor.catch_signals()
     try:
-        for service in services(plan):
-            supervisor.start(service)
+        servers, worker = services(plan)
+        for server in servers:
+            supervisor.start(server)
         if not supervisor.watch(until=Readiness(plan, supervisor, screen).everything_is_ready):
             return
+        # Last: its looks at models that are still loading would find them wanting, and keep calls away from them.
+        if plan.worker:
+            supervisor.start(worker)
         screen.finish_progress()
         for line in banner(plan):
             screen.line(line)

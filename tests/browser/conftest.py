@@ -2,7 +2,6 @@
 
 import os
 import shutil
-import socket
 import sqlite3
 import subprocess
 import sys
@@ -14,6 +13,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
 
+from launcher.machine import free_port
 from tests.browser.waiting import wait_until
 
 ROOT = Path(__file__).parents[2]
@@ -72,12 +72,6 @@ def find_chromium() -> str:
     return named or shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome") or ""
 
 
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
-
-
 @pytest.fixture(scope="session")
 def chromium_path() -> str:
     path = find_chromium()
@@ -89,7 +83,7 @@ def chromium_path() -> str:
 @pytest.fixture(scope="session")
 def product(chromium_path, tmp_path_factory):
     folder = tmp_path_factory.mktemp("product")
-    port, models_port, hubspot_port = free_port(), free_port(), free_port()
+    port, models_port, hubspot_port = (free_port("127.0.0.1") for _ in range(3))
     url = f"http://127.0.0.1:{port}"
     environment = {
         **{name: value for name, value in os.environ.items() if name in {"PATH", "HOME", "LANG", "TMPDIR"}},

@@ -2,7 +2,6 @@
 
 import json
 import os
-import socket
 import sqlite3
 import subprocess
 import sys
@@ -14,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from launcher.machine import free_port
 from tests.clients.clients import NAMES, ROOT, Programs, are_installed
 
 START_LIMIT_S = 240
@@ -87,7 +87,7 @@ def site(tmp_path_factory):
     if not are_installed():
         pytest.skip("the real clients are not installed")
     folder = tmp_path_factory.mktemp("site")
-    port, models_port = free_port(), free_port()
+    port, models_port = free_port("127.0.0.1"), free_port("127.0.0.1")
     environment = {
         **{name: value for name, value in os.environ.items() if name in {"PATH", "HOME", "LANG", "TMPDIR"}},
         "PORT": str(port),
@@ -142,9 +142,3 @@ def talk(request, programs, talkers):
     """A conversation that one of the clients had: its name, and what it says about it."""
     name = request.param
     return name, programs.run(name, "talk", talkers[name])
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])

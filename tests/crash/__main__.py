@@ -24,11 +24,11 @@ from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 
 from launcher import testing
+from launcher.machine import free_port
 from launcher.screen import Screen
 from launcher.testing import environment_for_tests
 from tests.crash.machine import this_machine
 from tests.crash.storm.table import as_markdown, as_text
-from tests.crash.web_process import free_port
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 # Beyond its share of rounds: migrating, starting, and the round that was under way.
@@ -103,7 +103,7 @@ def storm(name: str, server: str, options: argparse.Namespace) -> int:
 
 def storm_environment(has_redis: bool) -> dict[str, str]:
     return {
-        "REDIS_URL": f"redis://127.0.0.1:{free_port()}/0" if has_redis else "",
+        "REDIS_URL": f"redis://127.0.0.1:{free_port('127.0.0.1')}/0" if has_redis else "",
         "TEXT_FALLBACK_MODEL": "storm-text",
         "LOCAL_MODELS_URL": "http://127.0.0.1:1/v1",
         "DRAIN_S": "8",

@@ -1,13 +1,13 @@
 """The web server as its own process, started by the command that `./parley run` uses, to be ended in any way."""
 
 import signal
-import socket
 import subprocess
 import sys
 import time
 from collections.abc import Mapping
 from pathlib import Path
 
+from launcher.machine import free_port
 from launcher.run import Plan, answers, web_command
 
 ROOT = Path(__file__).resolve().parent.parent.parent
@@ -19,7 +19,7 @@ class WebProcess:
     """Use as `with WebProcess("daphne", data_dir, env) as web`: it answers on `web.port` inside the block."""
 
     def __init__(self, server: str, data_dir: Path, env: Mapping[str, str], *, log: Path | None = None) -> None:
-        self.port = free_port()
+        self.port = free_port("127.0.0.1")
         plan = Plan(
             host="127.0.0.1",
             port=self.port,
@@ -71,9 +71,3 @@ class WebProcess:
 
     def log(self) -> str:
         return self._log.read_text(errors="replace")
-
-
-def free_port() -> int:
-    with socket.socket() as taken:
-        taken.bind(("127.0.0.1", 0))
-        return int(taken.getsockname()[1])

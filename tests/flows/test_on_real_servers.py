@@ -16,9 +16,10 @@ from django.utils import timezone
 from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
+from launcher.machine import free_port
 from tests.crash.callers import TalkativeCaller
 from tests.crash.model import CountingModel
-from tests.crash.web_process import WebProcess, free_port
+from tests.crash.web_process import WebProcess
 from tests.flows.books import closed_books, only_session
 from tests.flows.browser import FRAME, PATIENCE_S
 from tests.flows.visits import admitted
@@ -38,7 +39,7 @@ class Site:
 
     def __init__(self, server, data_dir, **env):
         self.server, self._data_dir, self._env, self._web = server, data_dir, env, None
-        self.model_port = free_port()
+        self.model_port = free_port("127.0.0.1")
 
     @property
     def web(self):

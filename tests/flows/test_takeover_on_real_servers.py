@@ -14,8 +14,8 @@ from django.conf import settings
 from django.db import connection
 from websockets.asyncio.client import connect
 
+from launcher.machine import free_port
 from tests.crash.model import CountingModel
-from tests.crash.web_process import free_port
 from tests.flows.test_on_real_servers import Site, last_words, start
 from tests.flows.test_resume_on_real_servers import Page, hangs_up
 from tests.flows.visits import admitted
@@ -33,7 +33,7 @@ def redis_url(tmp_path_factory):
     """A Redis of the tests' own that writes nothing to disk."""
     if not shutil.which("redis-server"):
         pytest.skip("needs redis-server on PATH")
-    port, data_dir = free_port(), tmp_path_factory.mktemp("redis")
+    port, data_dir = free_port("127.0.0.1"), tmp_path_factory.mktemp("redis")
     command = ["redis-server", "--port", str(port), "--bind", "127.0.0.1", "--save", "", "--appendonly", "no"]
     process = subprocess.Popen([*command, "--dir", str(data_dir)], stdout=subprocess.DEVNULL)
     url = f"redis://127.0.0.1:{port}/0"

@@ -119,7 +119,7 @@ class Tree:
         self.venv = root / "venv"
         self.data = root / "data"
         self.fakes = root / "fakes"
-        self.port = free_port("127.0.0.1")
+        self.port, self.models_port = free_port("127.0.0.1"), free_port("127.0.0.1")
         self.started: list[subprocess.Popen[str]] = []
 
     def build(self) -> None:
@@ -154,7 +154,13 @@ class Tree:
 
     def environment(self, **chosen: str) -> dict[str, str]:
         kept = {name: os.environ[name] for name in ("PATH", "HOME", "SYSTEMROOT") if name in os.environ}
-        own = {"PARLEY_VENV": "venv", "PARLEY_DATA_DIR": "data", "PORT": str(self.port), "FAKES": str(self.fakes)}
+        own = {
+            "PARLEY_VENV": "venv",
+            "PARLEY_DATA_DIR": "data",
+            "PORT": str(self.port),
+            "LOCAL_MODELS_PORT": str(self.models_port),
+            "FAKES": str(self.fakes),
+        }
         return {**kept, **own, **chosen}
 
     def start(self, *arguments: str, **environment: str) -> subprocess.Popen[str]:

@@ -50,6 +50,10 @@ def test_a_free_port_can_be_listened_on():
     machine.check_port("127.0.0.1", machine.free_port("127.0.0.1"))
 
 
+def test_a_free_port_is_none_that_a_connection_may_be_given_meanwhile():
+    assert max(machine.free_port("127.0.0.1") for _ in range(50)) < 32_768
+
+
 def test_doctor_finds_nothing_wrong_with_a_good_machine(tree):
     code, output = tree.finish("doctor")
     assert code == 0

@@ -35,8 +35,15 @@ def test_an_address_that_others_can_reach_is_not_run_in_development_mode(tree):
     assert "/dev/mail/" not in tree.output
 
 
-def test_every_line_of_output_names_its_process(tree):
+def test_the_worker_starts_when_what_it_looks_at_is_there(tree, eventually):
     tree.start_and_wait()
+    eventually(lambda: "worker is up" in tree.output)
+    assert tree.output.index("models listens") < tree.output.index("worker is up")
+
+
+def test_every_line_of_output_names_its_process(tree, eventually):
+    tree.start_and_wait()
+    eventually(lambda: "worker is up" in tree.output)
     assert "web    | web listens\n" in tree.output
     assert "worker | worker is up\n" in tree.output
     assert "models | models listens\n" in tree.output
@@ -156,7 +163,7 @@ def test_a_failed_migration_says_which_command_and_shows_its_last_lines(tree):
 
 def test_two_runs_cannot_share_one_data_folder(tree):
     tree.start_and_wait()
-    code, output = tree.finish("run", PORT=str(tree.port + 1))
+    code, output = tree.finish("run", PORT=str(tree.port + 1), LOCAL_MODELS_PORT=str(tree.models_port + 1))
     assert code == 1
     assert output.startswith("parley: Parley is already running on the data in")
 
