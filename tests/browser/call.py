@@ -37,7 +37,11 @@ class Call:
         self.part("type-instead").click()
 
     def wait_for(self, *states: str) -> None:
-        wait_until(lambda: self.state in states, ANSWER_LIMIT_S)
+        wait_until(lambda: self.state in states, ANSWER_LIMIT_S, self.seen)
+
+    def seen(self) -> str:
+        """What a caller sees of the call, for whoever reads why a test failed."""
+        return f"({self.state}): {self.page.locator('[data-parley-call]').inner_text()}"
 
     def captions(self) -> list[tuple[str, str]]:
         """Return who said what so far, as it stands on the page."""
@@ -51,7 +55,7 @@ class Call:
 
     def wait_for_answer(self, after: int) -> str:
         """Wait until there are more answers than `after` and the last has been spoken; return it."""
-        wait_until(lambda: len(self.answers()) > after, ANSWER_LIMIT_S)
+        wait_until(lambda: len(self.answers()) > after, ANSWER_LIMIT_S, self.seen)
         self.wait_for("listening", "ended")
         return self.answers()[-1]
 

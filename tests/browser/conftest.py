@@ -41,6 +41,9 @@ CHROMIUM_FLAGS = [
 ]
 
 
+RUNNING = pytest.StashKey["Product"]()
+
+
 @dataclass(frozen=True)
 class Product:
     """A running Parley: its address, and its database, which tests read past the product's own code."""
@@ -67,6 +70,15 @@ def pytest_collection_modifyitems(items):
     items.sort(key=lambda item: [*LONG_FILES, item.path.name].index(item.path.name))
 
 
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item):
+    """Show with a failure what the product had to say."""
+    report = yield
+    if report.failed and (running := item.config.stash.get(RUNNING, None)):
+        report.sections.append(("the product's last lines", "\n".join(running.log.read_text().splitlines()[-40:])))
+    return report
+
+
 def find_chromium() -> str:
     named = os.environ.get("PARLEY_CHROMIUM", "")
     return named or shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome") or ""
@@ -81,7 +93,7 @@ def chromium_path() -> str:
 
 
 @pytest.fixture(scope="session")
-def product(chromium_path, tmp_path_factory):
+def product(pytestconfig, chromium_path, tmp_path_factory):
     folder = tmp_path_factory.mktemp("product")
     port, models_port, hubspot_port = (free_port("127.0.0.1") for _ in range(3))
     url = f"http://127.0.0.1:{port}"
@@ -105,7 +117,8 @@ def product(chromium_path, tmp_path_factory):
         wait_until(lambda: "Parley is ready" in log.read_text() or process.poll() is not None, START_LIMIT_S)
         assert process.poll() is None, log.read_text()
         assert urllib.request.urlopen(f"{url}/healthz", timeout=10).status == 200
-        yield Product(url, folder / "data", log, hubspot_port)
+        pytestconfig.stash[RUNNING] = Product(url, folder / "data", log, hubspot_port)
+        yield pytestconfig.stash[RUNNING]
     finally:
         process.terminate()
         process.wait(30)
