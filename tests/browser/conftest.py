@@ -5,6 +5,7 @@ import shutil
 import sqlite3
 import subprocess
 import sys
+import time
 import urllib.request
 from contextlib import closing
 from dataclasses import dataclass
@@ -18,6 +19,7 @@ from tests.browser.waiting import wait_until
 
 ROOT = Path(__file__).parents[2]
 START_LIMIT_S = 240
+NEIGHBOURS_LIMIT_S = 60
 # Begun first, the longest before all: of the processes that share the files, none is left with a long one at the end.
 LONG_FILES = [
     "test_booking_by_voice.py",
@@ -84,6 +86,21 @@ def find_chromium() -> str:
     return named or shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome") or ""
 
 
+def wait_for_neighbours(shared: Path) -> None:
+    """Let nobody call while another test process of this run still starts its product.
+
+    Migrating and loading models take the machine from what runs already for many seconds, as nothing does later.
+    """
+    count = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
+    ready = shared / "products-ready"
+    ready.mkdir(exist_ok=True)
+    (ready / os.environ.get("PYTEST_XDIST_WORKER", "alone")).touch()
+    # One that has no test left, or could not start, is not waited for.
+    end = time.monotonic() + NEIGHBOURS_LIMIT_S
+    while len(list(ready.iterdir())) < count and time.monotonic() < end:
+        time.sleep(0.2)
+
+
 @pytest.fixture(scope="session")
 def chromium_path() -> str:
     path = find_chromium()
@@ -117,6 +134,7 @@ def product(pytestconfig, chromium_path, tmp_path_factory):
         wait_until(lambda: "Parley is ready" in log.read_text() or process.poll() is not None, START_LIMIT_S)
         assert process.poll() is None, log.read_text()
         assert urllib.request.urlopen(f"{url}/healthz", timeout=10).status == 200
+        wait_for_neighbours(tmp_path_factory.getbasetemp().parent)
         pytestconfig.stash[RUNNING] = Product(url, folder / "data", log, hubspot_port)
         yield pytestconfig.stash[RUNNING]
     finally:
