@@ -209,6 +209,7 @@ async def test_a_call_in_writing_climbs_to_a_voice_that_is_there_again():
         await call.until(lambda: upstream.appended)
         assert call.changes() == [("gpt-realtime-mini", True)]
         assert upstream.sent[0]["session"]["output_modalities"] == ["audio"]
+        await call.until(lambda: call.meter.models)
         assert call.meter.models == ["gpt-realtime-mini"]
 
 
