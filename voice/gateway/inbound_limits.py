@@ -31,21 +31,16 @@ class TokenBucket:
 
 
 class InboundLimits:
+    """`audio` is counted in bytes. Who knows what it is that has come takes of `audio` or of `messages` itself."""
+
     def __init__(self) -> None:
-        self._audio = TokenBucket(_AUDIO_BYTES_PER_S, _AUDIO_BURST_S * 1000 * BYTES_PER_MS)
-        self._messages = TokenBucket(_MESSAGES_PER_S, _MESSAGES_BURST)
+        self.audio = TokenBucket(_AUDIO_BYTES_PER_S, _AUDIO_BURST_S * 1000 * BYTES_PER_MS)
+        self.messages = TokenBucket(_MESSAGES_PER_S, _MESSAGES_BURST)
 
     def excess(self, *, audio_bytes: int = 0, messages: int = 0, now: float) -> str | None:
         """Return the stable word of the limit that this goes over, if it does."""
-        if audio_bytes and not self._audio.take(audio_bytes, now):
+        if audio_bytes and not self.audio.take(audio_bytes, now):
             return "too_much_audio"
-        if messages and not self._messages.take(messages, now):
+        if messages and not self.messages.take(messages, now):
             return "too_many_messages"
         return None
-
-    def put_back(self, *, audio_bytes: int = 0, messages: int = 0) -> None:
-        """Do not count what was looked at last."""
-        if audio_bytes:
-            self._audio.put_back(audio_bytes)
-        if messages:
-            self._messages.put_back(messages)

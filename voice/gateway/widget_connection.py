@@ -7,7 +7,7 @@ from functools import partial
 from typing import Any, TypeVar
 
 from voice.gateway import widget_protocol
-from voice.gateway.inbound_limits import InboundLimits
+from voice.gateway.inbound_limits import InboundLimits, TokenBucket
 from voice.gateway.sockets import PastAsgi, Receive, Send
 from voice.gateway.widget_protocol import InvalidMessage
 from voice.sessions.caller import Audio, CallerEvent, HungUp, ModeChosen, Muted, Played, Text
@@ -116,19 +116,10 @@ class WidgetConnection:
         self.heard_at = now = time.monotonic()
         if is_text:
             report = widget_protocol.read_report(payload)
-            return report is not None and self._offer_counted(take, Played(*report), now, messages=1)
+            return report is not None and _taken(take, Played(*report), self._limits.messages, 1, now)
         if not self.takes_audio or not widget_protocol.is_audio(payload):
             return False
-        return self._offer_counted(take, Audio(payload), now, audio_bytes=len(payload))
-
-    def _offer_counted(
-        self, take: Callable[[Audio | Played], bool], event: Audio | Played, now: float, **amount: int
-    ) -> bool:
-        if self._limits.excess(**amount, now=now) is None and take(event):
-            return True
-        # It is counted when it is read.
-        self._limits.put_back(**amount)
-        return False
+        return _taken(take, Audio(payload), self._limits.audio, len(payload), now)
 
     def _event_of(self, message: Mapping[str, Any]) -> CallerEvent:
         if message["type"] == "websocket.disconnect":
@@ -164,3 +155,13 @@ class WidgetConnection:
     def _within_limits(self, *, audio_bytes: int = 0, messages: int = 0) -> None:
         if code := self._limits.excess(audio_bytes=audio_bytes, messages=messages, now=self.heard_at):
             raise InvalidMessage(code)
+
+
+def _taken(
+    take: Callable[[Audio | Played], bool], event: Audio | Played, bucket: TokenBucket, amount: int, now: float
+) -> bool:
+    """Have an event taken that is within its limit; one that is not taken is counted when it is read."""
+    if bucket.take(amount, now) and take(event):
+        return True
+    bucket.put_back(amount)
+    return False

@@ -5,7 +5,6 @@ import json
 
 import pytest
 
-from voice.gateway.inbound_limits import InboundLimits
 from voice.gateway.widget_caller import WidgetCaller
 from voice.gateway.widget_connection import WidgetConnection
 from voice.realtime_events import AudioDelta
@@ -99,13 +98,6 @@ async def test_what_could_not_be_handed_over_counts_when_it_is_read():
     assert not any(page.socket.offer(REPORT, True) for _ in range(200))
     page.socket.says(text=REPORT.decode())
     assert await anext(page.caller) == Played("i1", 10, 0)
-
-
-def test_limits_forget_what_is_put_back():
-    limits = InboundLimits()
-    for _ in range(1000):
-        assert limits.excess(audio_bytes=9600, messages=1, now=1.0) is None
-        limits.put_back(audio_bytes=9600, messages=1)
 
 
 async def test_speech_is_sent_at_once_when_it_has_been_announced():
