@@ -16,9 +16,10 @@ from bench.contenders import CONTENDERS, DIRECT, LOAD_CORE
 from bench.growth import grow
 from bench.machine import describe_machine, why_not_here
 from bench.numbers import spread_of
-from bench.processes import ROOT, ending, free_port, listening, start
+from bench.processes import ROOT, ending, listening, start
 from bench.rotation import Outcome, Rotation
 from bench.sessions import Gauge, Growth, Schedule
+from launcher.machine import free_port
 
 _RESPONSE_MS = 8_000
 # A turn to settle and a turn to measure.
@@ -52,7 +53,7 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
 async def measure_sessions(schedule: Schedule, names: Sequence[str], folder: Path) -> list[Outcome]:
     """Return an outcome for the direct line, and one for each contender named."""
     contenders = [DIRECT, *(contender for contender in CONTENDERS if contender.name in names)]
-    port = free_port()
+    port = free_port("127.0.0.1")
     command = [sys.executable, "-m", "bench.mock_upstream", "--port", str(port), "--response-ms", str(_RESPONSE_MS)]
     with ending(start(command, core=LOAD_CORE, port=port, log=folder / "mock.log")) as mock:
         await listening(mock, 20.0)

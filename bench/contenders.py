@@ -19,7 +19,8 @@ from bench.admission import Admission
 from bench.callers import BenchCaller, RealtimeCaller, Samples, WidgetCaller
 from bench.keys import api_key
 from bench.litellm import LITELLM_VERSION, litellm_command, litellm_environment
-from bench.processes import ROOT, NotStarted, Started, ending, free_port, last_line, listening, start
+from bench.processes import ROOT, NotStarted, Started, ending, last_line, listening, start
+from launcher.machine import free_port
 from launcher.run import Plan, web_command
 from launcher.testing import environment_for_tests
 
@@ -71,7 +72,7 @@ async def open_direct(mock: Started, folder: Path) -> AsyncIterator[Running]:
 def relay(library: str) -> Open:
     @asynccontextmanager
     async def opened(mock: Started, folder: Path) -> AsyncIterator[Running]:
-        port = free_port()
+        port = free_port("127.0.0.1")
         command = [sys.executable, "-m", _RELAYS[library], "--port", str(port), "--upstream", _mock_url(mock)]
         with ending(start(command, core=SERVER_CORE, port=port, log=folder / f"{library}.log")) as process:
             await listening(process, _START_WITHIN_S)
@@ -82,7 +83,7 @@ def relay(library: str) -> Open:
 
 @asynccontextmanager
 async def open_litellm(mock: Started, folder: Path) -> AsyncIterator[Running]:
-    port = free_port()
+    port = free_port("127.0.0.1")
     log = folder / "litellm.log"
     key = f"sk-{secrets.token_hex(24)}"
     command = await asyncio.to_thread(litellm_command, port, mock.port, key, folder, log)
@@ -105,7 +106,7 @@ class _Web:
 
 @asynccontextmanager
 async def _web(server: str, options: Sequence[str], mock: Started, folder: Path) -> AsyncIterator[_Web]:
-    port = free_port()
+    port = free_port("127.0.0.1")
     data_dir = folder / "data"
     plan = Plan(
         host="127.0.0.1", port=port, data_dir=data_dir, models_port=None, worker=False, server=server,

@@ -13,7 +13,7 @@ from uuid import uuid4
 import psycopg
 from psycopg import sql
 
-from bench.processes import free_port
+from launcher.machine import free_port
 
 _PROGRAMS = ("initdb", "pg_ctl", "postgres")
 _START_WITHIN_S = 90.0
@@ -41,7 +41,7 @@ def a_database() -> Iterator[str]:
 @contextlib.contextmanager
 def _own_server() -> Iterator[str]:
     """Start a server as an operator would have it, fsync included, on loopback."""
-    programs, port = _programs(), free_port()
+    programs, port = _programs(), free_port("127.0.0.1")
     folder = Path(tempfile.mkdtemp(prefix="parley-bench-postgres-"))
     control = [str(programs / "pg_ctl"), "-D", str(folder / "data")]
     try:

@@ -16,9 +16,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from bench.processes import ROOT, free_port, last_line
+from bench.processes import ROOT, last_line
 from bench.turns import Turn, turn_of
-from launcher.machine import find_chromium
+from launcher.machine import find_chromium, free_port
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
@@ -71,12 +71,12 @@ class NoAnswer(Exception):
 @contextlib.contextmanager
 def _product(folder: Path) -> Iterator[str]:
     """Run Parley with a database of its own and yield its address."""
-    port, log = free_port(), folder / "run.log"
+    port, log = free_port("127.0.0.1"), folder / "run.log"
     with tempfile.TemporaryDirectory(prefix="parley-bench-voice-") as data_dir:
         environment = {
             **{name: value for name, value in os.environ.items() if name in {"PATH", "HOME", "LANG", "TMPDIR"}},
             "PORT": str(port),
-            "LOCAL_MODELS_PORT": str(free_port()),
+            "LOCAL_MODELS_PORT": str(free_port("127.0.0.1")),
             "PARLEY_DATA_DIR": data_dir,
             "PARLEY_VENV": sys.prefix,
             # What .env says is for the installation: empty counts as not set.
