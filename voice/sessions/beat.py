@@ -6,8 +6,10 @@ A timer of its own in every call would wake the process hundreds of times a seco
 import asyncio
 from weakref import WeakKeyDictionary
 
+_BEAT_S = 0.1
 
-def next_beat(every_s: float) -> "asyncio.Future[None]":
+
+def next_beat(every_s: float = _BEAT_S) -> "asyncio.Future[None]":
     """Return what is done at the next beat, of those that come as often, which is that far away at most.
 
     A future and no coroutine: every call waits for it nearly all the time, and would keep its frames.
@@ -41,5 +43,5 @@ class _Beat:
                 each.set_result(None)
 
 
-# By how often they come, which is one of three.
+# By how often they come, which is one of two.
 _beats: WeakKeyDictionary[asyncio.AbstractEventLoop, dict[float, _Beat]] = WeakKeyDictionary()

@@ -14,9 +14,6 @@ from voice.upstream.errors import UpstreamError
 
 # How long a goodbye may still be playing after the assistant asked to hang up.
 _GOODBYE_S = 20.0
-# How often it is looked what is due: seldom while nothing can be, for each look wakes every call. Well within the time
-# after which a pause is told (fallback/stalls.py), so that whatever begins meanwhile is noticed as soon as otherwise.
-_LOOK_EVERY_S, _LOOK_SELDOM_S = 0.1, 0.3
 
 
 class Clock:
@@ -26,7 +23,7 @@ class Clock:
     async def follow(self) -> Stop:
         """Tick until the call is to end, and return why."""
         while True:
-            await next_beat(_LOOK_SELDOM_S if self._is_steady(time.monotonic()) else _LOOK_EVERY_S)
+            await next_beat()
             if stop := await self.tick(time.monotonic()):
                 return stop
 
@@ -54,14 +51,6 @@ class Clock:
         # Nobody who is away can break a silence.
         step = parts.limits.due(now, is_busy=is_busy or is_away)
         return await self._keep_limits(step) if step else None
-
-    def _is_steady(self, now: float) -> bool:
-        """Say whether nobody waits for anything: the model speaks and has just been heard, or owes nothing."""
-        parts, state = self._parts, self._parts.state
-        if parts.goodbye_since is not None or parts.tools.is_running or parts.playback.awaits_report:
-            return False
-        is_heard = state.response_audio_bytes > 0 and now - parts.alive.seen_at < _LOOK_SELDOM_S
-        return state.response is Response.NONE or (state.response is Response.RUNNING and is_heard)
 
     async def _look_for_life(self, now: float, *, is_playing: bool) -> None:
         parts = self._parts

@@ -325,28 +325,6 @@ async def test_a_silent_caller_is_asked_and_then_let_go(monkeypatch):
         assert await asyncio.wait_for(call.parts["follow_clock"], 5) is Stop.SILENCE
 
 
-async def test_a_clock_looks_seldom_only_where_nobody_waits_for_anything():
-    async with live_call() as call:
-        is_steady, asked_at = call.relay._clock._is_steady, time.monotonic()
-        assert not is_steady(asked_at)
-        await call.response_starts("r1", "a1", b"\3\4" * 10)
-        heard_at = time.monotonic()
-        assert [is_steady(heard_at), is_steady(heard_at + 0.5)] == [True, False]
-        await call.response_ends("r1")
-        assert is_steady(heard_at + 0.5)
-
-
-async def test_a_clock_looks_often_at_what_was_interrupted_and_at_a_goodbye():
-    async with live_call() as call:
-        await call.response_starts("r1", "a1", SECOND * b"\0")
-        call.relay.playback.interrupt(time.monotonic())
-        assert not call.relay._clock._is_steady(time.monotonic())
-        call.relay.playback.reported("a1", 10, 480, time.monotonic())
-        assert call.relay._clock._is_steady(time.monotonic())
-        call.relay._parts.goodbye_since = time.monotonic()
-        assert not call.relay._clock._is_steady(time.monotonic())
-
-
 async def test_a_model_that_stalls_in_a_response_has_failed(monkeypatch):
     monkeypatch.setattr(stalls, "STALL_S", 0.2)
     async with live_call() as call:
