@@ -64,6 +64,10 @@ class Admission:
         if not address.cookie:
             body["captcha"] = self._solve(address)
         status, answer, cookies = self._ask(address, "POST", "/v1/voice/sessions", body)
+        if status == 403 and address.cookie:
+            # What was solved counts for some minutes only, and a run takes longer.
+            address.cookie = ""
+            return self._ticket()
         if status != 201:
             raise (Unavailable if status == 503 else NotAdmitted)(f"{status} {answer}")
         address.cookie = address.cookie or "; ".join(cookie.split(";")[0] for cookie in cookies)
