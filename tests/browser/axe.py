@@ -8,9 +8,16 @@ from playwright.sync_api import Frame, Page
 _AXE = Axe()
 # Only what is asked for comes back: a page passes hundreds of checks.
 _RUN = "axe.run({ resultTypes: ['violations'] }).then(results => results.violations)"
-# Colours are not measured on their way from one to another; what moves for ever is not waited for.
-_AT_REST = """() => Promise.allSettled(document.getAnimations()
-  .filter(each => each.effect.getComputedTiming().endTime < Infinity).map(each => each.finished)).then(() => true)"""
+# Colours are not measured on their way from one to another, nor before they set out: a busy machine draws a page in
+# other colours a moment after it was asked to. What moves for ever is not waited for, nor a frame that is not drawn.
+_AT_REST = """async () => {
+  const drawn = () => new Promise((done) => { requestAnimationFrame(done); setTimeout(done, 250); });
+  await drawn();
+  await drawn();
+  const moving = document.getAnimations().filter((each) => each.effect.getComputedTiming().endTime < Infinity);
+  await Promise.allSettled(moving.map((each) => each.finished));
+  return true;
+}"""
 
 
 def violations_of(page: Page | Frame) -> list[dict[str, Any]]:
