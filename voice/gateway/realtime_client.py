@@ -97,8 +97,8 @@ class RealtimeClient:
         if event is None:
             return False
         now = time.monotonic()
-        is_within = self._bytes.take(len(payload), now) and self._audio_frames.take(1, now)
-        if is_within and take(event):
+        has_bytes, has_frames = self._bytes.take(len(payload), now), self._audio_frames.take(1, now)
+        if has_bytes and has_frames and take(event):
             return True
         # It is counted when it is read.
         self._bytes.put_back(len(payload))
