@@ -14,10 +14,10 @@ def test_audio_at_three_times_real_time_is_too_much():
 
 
 def test_what_was_said_while_models_were_dialled_may_come_in_one_go_and_more_in_its_time():
-    """A call that begins looks for a model for a quarter of a minute at most, and nobody reads what its caller says."""
+    """A call that begins dials one model for five seconds and four for three, and nobody reads what its caller says."""
     limits = InboundLimits()
-    assert all(limits.excess(audio_bytes=1920, now=15.0) is None for _ in range(15 * 25))
-    assert all(limits.excess(audio_bytes=1920, now=15.0 + n * 0.04) is None for n in range(1000))
+    assert all(limits.excess(audio_bytes=1920, now=17.0) is None for _ in range(17 * 25))
+    assert all(limits.excess(audio_bytes=1920, now=17.0 + n * 0.04) is None for n in range(1000))
 
 
 def test_audio_that_was_recorded_before_is_too_much():
