@@ -41,9 +41,7 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="parley bench", description=__doc__)
     names = [contender.name for contender in CONTENDERS]
     parser.add_argument(
-        "--quick",
-        action="store_true",
-        help="two or three minutes: fewer sessions, one round, no memory; nothing is written",
+        "--quick", action="store_true", help="two or three minutes: fewer sessions, one round; nothing is written"
     )
     parser.add_argument(
         "--only", action="append", choices=[*names, *sorted(_OTHERS)], help="measure this alone; may be repeated"
