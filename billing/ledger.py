@@ -11,7 +11,7 @@ LedgerError and leaves nothing changed.
 """
 
 import operator
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -145,11 +145,7 @@ def spendable_of(organisation_id: UUID) -> Spendable:
         wallet = Wallet.objects.get(organisation_id=organisation_id)
     except Wallet.DoesNotExist:
         raise WalletNotOpen(organisation_id) from None
-    available_micro = max(0, wallet.available_micro)
-    allowed_micro = spending_cap.remaining_this_month_micro(wallet)
-    if allowed_micro is not None and allowed_micro < available_micro:
-        return Spendable(allowed_micro, "cap")
-    return Spendable(available_micro, "wallet")
+    return _spendable(wallet)
 
 
 def entries_of(organisation_id: UUID, *, limit: int, before: int | None = None) -> list[EntryView]:
@@ -291,7 +287,7 @@ def open_hold(organisation_id: UUID, amount_micro: int, *, key: str, reference: 
             return _hold_state(hold)
         now = timezone.now()
         try:
-            available_after_micro = _set_aside(wallet, amount_micro, now)
+            available_after_micro = _set_aside(wallet, amount_micro, _spendable_now(wallet, now))
         except SpendingCapReached:
             raise
         except InsufficientCredits:
@@ -318,15 +314,30 @@ def extend_hold(hold_id: UUID, *, to_amount_micro: int, expires_at: datetime | N
     """
     _check_amount(to_amount_micro, least=1)
     with transaction.atomic():
-        wallet, hold = _lock_hold(hold_id)
-        if not hold.is_open:
-            raise HoldClosed(hold_id, hold.status)
+        wallet, hold = _lock_open_hold(hold_id)
         if to_amount_micro > hold.amount_micro:
-            hold.available_after_micro = _set_aside(wallet, to_amount_micro - hold.amount_micro, timezone.now())
-            hold.amount_micro = to_amount_micro
+            _raise_hold(wallet, hold, to_amount_micro, _spendable_now(wallet, timezone.now()))
         if expires_at is not None:
             hold.expires_at = max(hold.expires_at, expires_at)
         hold.save(update_fields=["amount_micro", "available_after_micro", "expires_at"])
+        return _hold_state(hold)
+
+
+def extend_hold_by_plan(hold_id: UUID, plan: Callable[[HoldState, Spendable], int]) -> HoldState:
+    """Raise an open hold to what `plan` answers, in all; it never shrinks.
+
+    `plan` is asked under the locks, of the hold and of what could be held beside it: what it is told still stands when
+    its answer is taken, so nobody needs to look, and perhaps to look again. Raises as `extend_hold` does, and what
+    `plan` raises; either spoils the caller's transaction.
+    """
+    with transaction.atomic(savepoint=False):
+        wallet, hold = _lock_open_hold(hold_id)
+        spendable = _spendable_now(wallet, timezone.now())
+        to_amount_micro = plan(_hold_state(hold), spendable)
+        _check_amount(to_amount_micro, least=1)
+        if to_amount_micro > hold.amount_micro:
+            _raise_hold(wallet, hold, to_amount_micro, spendable)
+            hold.save(update_fields=["amount_micro", "available_after_micro"])
         return _hold_state(hold)
 
 
@@ -477,6 +488,13 @@ def _lock_hold(hold_id: UUID) -> tuple[Wallet, Hold]:
     return wallet, _lock_hold_alone(hold_id)
 
 
+def _lock_open_hold(hold_id: UUID) -> tuple[Wallet, Hold]:
+    wallet, hold = _lock_hold(hold_id)
+    if not hold.is_open:
+        raise HoldClosed(hold_id, hold.status)
+    return wallet, hold
+
+
 def _lock_hold_alone(hold_id: UUID) -> Hold:
     try:
         return Hold.objects.select_for_update(no_key=True).get(id=hold_id)
@@ -581,15 +599,33 @@ def _write_off_expired(wallet: Wallet, now: datetime) -> list[Entry]:
     return written_off
 
 
-def _set_aside(wallet: Wallet, amount_micro: int, now: datetime) -> int:
-    """Hold so much more of the locked wallet and return what is left available."""
+def _spendable(wallet: Wallet) -> Spendable:
+    available_micro = max(0, wallet.available_micro)
+    allowed_micro = spending_cap.remaining_this_month_micro(wallet)
+    if allowed_micro is not None and allowed_micro < available_micro:
+        return Spendable(allowed_micro, "cap")
+    return Spendable(available_micro, "wallet")
+
+
+def _spendable_now(wallet: Wallet, now: datetime) -> Spendable:
+    """Return what could be held of the locked wallet, without the granted credits whose time is up."""
     _write_off_expired(wallet, now)
+    return _spendable(wallet)
+
+
+def _raise_hold(wallet: Wallet, hold: Hold, to_amount_micro: int, spendable: Spendable) -> None:
+    """Hold more of the locked wallet; the caller saves the hold."""
+    hold.available_after_micro = _set_aside(wallet, to_amount_micro - hold.amount_micro, spendable)
+    hold.amount_micro = to_amount_micro
+
+
+def _set_aside(wallet: Wallet, amount_micro: int, spendable: Spendable) -> int:
+    """Hold so much more of the locked wallet, of which so much is spendable, and return what is left available."""
     if amount_micro > wallet.available_micro:
         raise InsufficientCredits(available_micro=wallet.available_micro, needed_micro=amount_micro)
-    allowed_micro = spending_cap.remaining_this_month_micro(wallet)
-    if allowed_micro is not None and amount_micro > allowed_micro:
+    if amount_micro > spendable.amount_micro:
         cap_refused.send_robust(Wallet, organisation_id=wallet.organisation_id)
-        raise SpendingCapReached(available_micro=allowed_micro, needed_micro=amount_micro)
+        raise SpendingCapReached(available_micro=spendable.amount_micro, needed_micro=amount_micro)
     wallet.held_micro += amount_micro
     _save_wallet(wallet)
     return wallet.available_micro

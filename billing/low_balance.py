@@ -1,11 +1,12 @@
 """Tell the payers when what is left falls under a threshold of theirs: once a crossing, again after a refill."""
 
 from collections.abc import Iterable
+from typing import Any
 from uuid import UUID
 
 import structlog
 from django.db import transaction
-from django.db.models import Sum
+from django.db.models import F, Sum
 from django.db.models.functions import Coalesce
 
 from billing import emails
@@ -57,8 +58,8 @@ def check(organisation_id: UUID) -> None:
 
     Called after every movement, so it only reads unless a threshold was crossed, in either direction.
     """
-    budget = BudgetSettings.objects.filter(organisation_id=organisation_id).first()
-    if budget and _level(left_micro(organisation_id), _thresholds(budget)) == budget.low_balance_level_micro:
+    budget = _budget_beside_wallet(organisation_id)
+    if budget and not _may_have_crossed(budget):
         return
     with transaction.atomic():
         is_new, budget = budget is None, _lock_budget(organisation_id)
@@ -95,6 +96,25 @@ def left_micro(organisation_id: UUID) -> int:
     in_use = Hold.objects.filter(wallet=wallet, status=HoldStatus.OPEN)
     captured_micro: int = in_use.aggregate(total=Coalesce(Sum("captured_micro"), 0))["total"]
     return wallet.balance_micro - captured_micro
+
+
+def _budget_beside_wallet(organisation_id: UUID) -> BudgetSettings | None:
+    wallet = {name: F(f"organisation__wallet__{name}") for name in ("balance_micro", "held_micro")}
+    return BudgetSettings.objects.filter(organisation_id=organisation_id).annotate(**wallet).first()
+
+
+def _may_have_crossed(budget: Any) -> bool:
+    """Say whether what is left is under other thresholds than when it was last looked at.
+
+    It lies between the balance less all that is held, and the balance. What holds have used is added up only where
+    that makes a difference.
+    """
+    thresholds_micro = _thresholds(budget)
+    most_micro: int = budget.balance_micro or 0
+    level_micro = _level(most_micro, thresholds_micro)
+    if level_micro != _level(most_micro - (budget.held_micro or 0), thresholds_micro):
+        level_micro = _level(left_micro(budget.organisation_id), thresholds_micro)
+    return bool(level_micro != budget.low_balance_level_micro)
 
 
 def _lock_budget(organisation_id: UUID) -> BudgetSettings:

@@ -292,6 +292,36 @@ def test_an_extension_prolongs_but_never_shortens_a_hold(alice):
         assert Hold.objects.get(id=state.id).expires_at == kept
 
 
+def test_a_plan_is_told_what_is_held_and_what_could_be_held_beside_it(alice):
+    BudgetSettings.objects.create(organisation=alice, monthly_cap_micro=90)
+    state, told = hold(alice, 60), []
+
+    def plan(found, spendable):
+        told.append((found, spendable))
+        return found.amount_micro + spendable.amount_micro
+
+    assert ledger.extend_hold_by_plan(state.id, plan).amount_micro == 90
+    assert told == [(state, ledger.Spendable(30, "cap"))]
+    assert balance(alice) == (100, 90, 10)
+
+
+def test_a_plan_never_shrinks_a_hold(alice):
+    state = hold(alice, 60)
+    assert ledger.extend_hold_by_plan(state.id, lambda *_: 1) == state
+    assert balance(alice) == (100, 60, 40)
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize(("cap_micro", "refusal"), [(None, InsufficientCredits), (90, SpendingCapReached)])
+def test_a_plan_beyond_what_is_there_is_refused_and_changes_nothing(alice, cap_micro, refusal):
+    BudgetSettings.objects.update_or_create(organisation=alice, defaults={"monthly_cap_micro": cap_micro})
+    state = hold(alice, 60)
+    with pytest.raises(refusal):
+        ledger.extend_hold_by_plan(state.id, lambda *_: 101 if cap_micro is None else 91)
+    assert ledger.hold_state(state.id) == state
+    assert balance(alice) == (100, 60, 40)
+
+
 def test_a_hold_can_be_prolonged_after_a_refund_took_the_rest_away(alice):
     state = hold(alice, 60)
     ledger.claw_back(alice.id, 100, kind="refund", key="r", reference="", description="")

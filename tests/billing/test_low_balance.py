@@ -100,6 +100,22 @@ def test_what_a_running_call_has_used_counts(rosewood):
     assert len(subjects()) == 1
 
 
+def test_where_no_threshold_is_near_one_statement_tells(rosewood, django_assert_num_queries):
+    hold(rosewood, 700 * CREDIT)
+    with django_assert_num_queries(1):
+        low_balance.check(rosewood.id)
+
+
+def test_where_a_threshold_lies_within_what_is_held_what_was_used_decides(rosewood):
+    state = hold(rosewood, 850 * CREDIT)
+    ledger.capture(state.id, 700 * CREDIT, key="r1")
+    low_balance.check(rosewood.id)
+    assert subjects() == []
+    ledger.capture(state.id, 101 * CREDIT, key="r2")
+    low_balance.check(rosewood.id)
+    assert len(subjects()) == 1
+
+
 def test_admins_are_told_and_members_are_not(rosewood):
     factories.add_member(rosewood, factories.make_user("carol@example.com"), "admin")
     spend_to(rosewood, 199)

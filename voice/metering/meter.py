@@ -19,7 +19,7 @@ from django.utils import timezone
 from billing import ledger
 from voice.catalogue.rate_card import RateCard
 from voice.catalogue.rates import Prices, prices_of_session, rate_card
-from voice.metering.cover import Allowance, allowance_within, cover_next_response, needs_of, refuse_unpayable
+from voice.metering.cover import Allowance, Covered, allowance_within, cover_next_response, needs_of, refuse_unpayable
 from voice.metering.errors import OutOfCredit
 from voice.metering.estimate import estimated_quantities
 from voice.metering.executor import in_ledger_thread
@@ -121,16 +121,11 @@ class Meter:
         can be paid, LedgerError or DatabaseError when the ledger cannot tell: then nothing may be asked.
         """
         async with self._one_at_a_time:
-            if allowance := self._allowance_from_memory(context_tokens, wanted_output_tokens):
+            allowance = self._allowance_within(self._hold, context_tokens, wanted_output_tokens)
+            if allowance and time.monotonic() - self._remembered_at <= _REMEMBERED_FOR_S:
                 return allowance
-            self._hold = None
-            covered = await in_ledger_thread(
-                cover_next_response,
-                self._session_id,
-                self._prices,
-                context_tokens=context_tokens,
-                wanted_output_tokens=wanted_output_tokens,
-            )
+            was_enough, self._hold = self._hold if allowance else None, None
+            covered = await in_ledger_thread(self._cover, was_enough, context_tokens, wanted_output_tokens)
             self._remember(covered.hold)
             return covered.allowance
 
@@ -202,11 +197,25 @@ class Meter:
         if hold is not None:
             self._used_micro = hold.captured_micro
 
-    def _allowance_from_memory(self, context_tokens: int, wanted_output_tokens: int) -> Allowance | None:
-        if self._hold is None or time.monotonic() - self._remembered_at > _REMEMBERED_FOR_S:
+    def _allowance_within(
+        self, hold: ledger.HoldState | None, context_tokens: int, wanted_output_tokens: int
+    ) -> Allowance | None:
+        if hold is None:
             return None
         needs = needs_of(self._prices, context_tokens, wanted_output_tokens, is_voice=self._is_voice)
-        return allowance_within(self._hold, needs, wanted_output_tokens=wanted_output_tokens)
+        return allowance_within(hold, needs, wanted_output_tokens=wanted_output_tokens)
+
+    def _cover(self, was_enough: ledger.HoldState | None, context_tokens: int, wanted_output_tokens: int) -> Covered:
+        # Nearly always it still is, and one look without any lock tells.
+        hold = ledger.hold_state(was_enough.id) if was_enough else None
+        if hold and (allowance := self._allowance_within(hold, context_tokens, wanted_output_tokens)):
+            return Covered(allowance, hold)
+        return cover_next_response(
+            self._session_id,
+            self._prices,
+            context_tokens=context_tokens,
+            wanted_output_tokens=wanted_output_tokens,
+        )
 
 
 def _answer(jobs: Sequence[_Job], answers: Sequence[Charge | Exception]) -> None:
