@@ -3,10 +3,12 @@
 import asyncio
 import json
 from collections.abc import AsyncIterator, Callable
-from typing import Any
+from functools import partial
+from typing import Any, NoReturn
 
 from voice.realtime_events import AudioDelta
-from voice.sessions.caller import Audio, CallerEvent, CallerGone, Played
+from voice.sessions import early
+from voice.sessions.caller import Audio, CallerEvent, CallerGone, CallerHungUp, HungUp, Played
 
 
 class FakeCaller:
@@ -22,6 +24,7 @@ class FakeCaller:
         self.take: Callable[[Audio | Played], bool] | None = None
         self.has_room = True
         self._doings: asyncio.Queue[CallerEvent | None] = asyncio.Queue()
+        self._kept: list[CallerEvent] = []
 
     def does(self, *events: CallerEvent) -> None:
         for event in events:
@@ -32,10 +35,17 @@ class FakeCaller:
 
     async def __aiter__(self) -> AsyncIterator[CallerEvent]:
         while True:
-            event = await self._doings.get()
+            event = self._kept.pop(0) if self._kept else await self._doings.get()
             if event is None:
                 raise CallerGone
             yield event
+
+    async def until_gone(self) -> NoReturn:
+        kept: list[CallerEvent] = []
+        try:
+            await early.keep(kept, partial(_next_before_goodbye, aiter(self)), lambda event: 0)
+        finally:
+            self._kept[:0] = kept
 
     async def send(self, frame: bytes) -> None:
         self.told.append(json.loads(frame))
@@ -53,3 +63,10 @@ class FakeCaller:
 
     def told_types(self) -> list[str]:
         return [event["type"] for event in self.told]
+
+
+async def _next_before_goodbye(doings: AsyncIterator[CallerEvent]) -> CallerEvent:
+    event = await anext(doings)
+    if isinstance(event, HungUp):
+        raise CallerHungUp
+    return event

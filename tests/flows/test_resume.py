@@ -129,6 +129,7 @@ async def test_what_somebody_closes_on_purpose_ends_the_call(greeted, code):
 async def test_what_was_said_into_the_break_is_heard_after_it(call):
     """The greeting runs on while nobody hears it; not a byte of it is missing afterwards, and none comes twice."""
     upstream, page = await call(greeting(emit=[]))
+    await asked_times(upstream, 1)
     await waits(page)
     upstream.emit(*spoken_answer("Hello, how can I help?", SPEECH, used=GREETING_USAGE))
     back = Browser()
@@ -188,6 +189,7 @@ async def test_an_answer_that_was_missed_can_be_interrupted_after_the_break(call
     """It was sent long ago, and is being played only now."""
     upstream, page = await call(greeting(emit=[]))
     upstream._script.left += [Step("response.create"), Step("conversation.item.truncate")]
+    await asked_times(upstream, 1)
     await waits(page)
     upstream.emit(*spoken_answer("Hello, how can I help?", SPEECH, used=GREETING_USAGE))
     back = Browser()

@@ -22,6 +22,7 @@ from django.utils import timezone
 from config import stopping
 from tests.fakes.scripted_upstream import ScriptedUpstream, Step, spoken_answer, usage
 from tests.fakes.shared_memory import SharedMemory
+from tests.fakes.slow_dial import SlowDial
 from tests.flows.books import caption_micro, closed_books, only_session, response_micro
 from tests.flows.browser import ORIGIN, PATIENCE_S, Browser
 from tests.flows.rungs import Dialled, told
@@ -116,6 +117,13 @@ async def remembers(page):
     async with asyncio.timeout(PATIENCE_S):
         while (found := await kept.read(within_s=0)) is None or found["memory"]["is_owed"]:
             await asyncio.sleep(0.02)
+
+
+async def has_it(after):
+    """Return once a model has been told of the call."""
+    async with asyncio.timeout(PATIENCE_S):
+        while not after.sent:
+            await asyncio.sleep(0.001)
 
 
 async def test_a_call_goes_on_in_another_process_while_the_first_one_lives(agent, dialled, elsewhere, memory):
@@ -492,6 +500,49 @@ async def test_what_a_caller_agreed_to_be_kept_is_kept_over_both_processes(
     assert started == sorted(started)
 
 
+@pytest.mark.parametrize("shares", [True, False], ids=["with a shared memory", "without"])
+async def test_who_hangs_up_while_the_other_process_dials_leaves_what_was_said(
+    agent, dialled, elsewhere, memory, monkeypatch, shares
+):
+    memory.is_away = not shares
+    await in_thread(policy)(agent, transcript_policy="ask")
+    version = (await in_thread(wording_of)(agent)).version
+    dialled(upstream(*greeting()))
+    page, never = Browser(), SlowDial(ScriptedUpstream())
+    await page.calls(await ticket_for(agent, consent=True, consent_version=version))
+    await page.until("meter.changed", used_micro=GREETING_MICRO)
+    await when_gone(page)
+    monkeypatch.setattr(registry, "dial", never.dial)
+    with elsewhere():
+        back = Browser()
+        await back.resumes(page)
+        await never.until_dialled()
+        books = await hangs_up(back)
+    assert (books.cost_micro, books.balance.held_micro, never.given_up) == (GREETING_MICRO, 0, never.dialled)
+    view = await in_thread(transcript_of)(str(books.session.pk))
+    assert [(turn.speaker, turn.text) for turn in view.turns] == [("agent", "Hello, how can I help?")]
+    assert memory.kept == {} or not shares
+
+
+async def test_a_process_that_is_stopped_while_it_dials_leaves_a_call_that_is_still_to_begin(
+    agent, elsewhere, memory, monkeypatch
+):
+    page, never = Browser(), SlowDial(ScriptedUpstream())
+    monkeypatch.setattr(registry, "dial", never.dial)
+    await page.calls(await in_thread(admitted)(agent))
+    await never.until_dialled()
+    await page.drops(1012)
+    await page.is_let_go()
+    after = upstream(*greeting())
+    monkeypatch.setattr(registry, "dial", after.dial)
+    with elsewhere():
+        back = Browser()
+        await back.resumes(page)
+        await back.until("meter.changed", used_micro=GREETING_MICRO)
+        await hangs_up(back)
+    assert "Begin the call now." in after.sent[-1]["response"]["instructions"]
+
+
 async def test_what_was_told_into_the_break_is_told_by_the_next_process(agent, dialled, elsewhere, memory):
     before = upstream(*greeting())
     dialled(before, upstream(SESSION_STEP, *told("agent: Hello, how can I help?", "caller: Hello?")))
@@ -537,6 +588,7 @@ async def test_a_call_that_is_typed_goes_on_in_writing(agent, dialled, elsewhere
         assert (await back.resumes(page))["voice"] is False
         # A frame that was on its way when the caller chose to type is no offence.
         await back.sends_audio()
+        await has_it(after)
         await hangs_up(back)
     (session,) = [event["session"] for event in after.sent if event["type"] == "session.update"]
     assert session["output_modalities"] == ["text"]
@@ -554,6 +606,7 @@ async def test_a_call_that_began_in_writing_and_is_talked_in_goes_on_in_speech(a
         back = Browser()
         assert (await back.resumes(page))["voice"] is True
         await back.sends_audio()
+        await has_it(after)
         books = await hangs_up(back)
     assert books.session.end_reason == EndReason.CALLER_HUNG_UP
     (session,) = [event["session"] for event in after.sent if event["type"] == "session.update"]

@@ -3,7 +3,7 @@
 from voice.audio import BYTES_PER_MS
 
 # Beyond what is a caller's due in the long run, so much at once: a network that stalls delivers all it kept back in one
-# go, what was said while a model was dialled is read in one go, and the caller did nothing wrong.
+# go, and the caller did nothing wrong.
 _AUDIO_BURST_S = 20
 _AUDIO_BYTES_PER_S = 2 * 1000 * BYTES_PER_MS
 _MESSAGES_BURST = 500

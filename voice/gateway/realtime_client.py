@@ -3,13 +3,14 @@
 import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from functools import partial
-from typing import Any
+from typing import Any, NoReturn
 
 from voice.gateway.inbound_limits import TokenBucket
 from voice.gateway.realtime_closings import error_event
 from voice.gateway.realtime_rules import RequestRefused, Terms, appended, read
 from voice.gateway.sockets import PastAsgi, Receive, Send
-from voice.sessions.caller import CallerBrokeProtocol, CallerGone
+from voice.sessions import early
+from voice.sessions.caller import CallerBrokeProtocol, CallerGone, CallerHungUp
 from voice.sessions.programs.client import Appended, ClientEvent, Refusal
 
 # All of these at once, and again within so long.
@@ -69,6 +70,16 @@ class RealtimeClient:
             # Else they would be kept until the next message, which may be long in coming where audio passes by itself.
             del message, frame, event
 
+    async def until_gone(self) -> NoReturn:
+        # As they came: they are checked and counted when their turn comes.
+        await early.keep(self._early, self._next_before_goodbye, _bytes_in)
+
+    async def _next_before_goodbye(self) -> Any:
+        message = await self._receive()
+        if message["type"] != "websocket.disconnect":
+            return message
+        raise CallerHungUp if _is_goodbye(message) else CallerGone
+
     async def send(self, frame: bytes) -> None:
         self._waits_since = time.monotonic()
         try:
@@ -113,9 +124,17 @@ class RealtimeClient:
         message = self._early.pop(0) if self._early else await self._receive()
         if message["type"] != "websocket.disconnect":
             return message
-        if message.get("code", 1005) in _GOODBYES:
+        if _is_goodbye(message):
             return None
         raise CallerGone
+
+
+def _is_goodbye(message: Any) -> bool:
+    return message.get("code", 1005) in _GOODBYES
+
+
+def _bytes_in(message: Any) -> int:
+    return len(message.get("text") or message.get("bytes") or "")
 
 
 def _frame_of(message: Any) -> bytes:

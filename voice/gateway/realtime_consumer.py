@@ -163,7 +163,7 @@ async def _converse(opened: Opened, client: RealtimeClient) -> Ended:
         return ClientRelay(session, opened.wanted, held, client, reached.upstream, meter, ladder=reached.ladder)
 
     try:
-        return await hold_conversation(opened.call, opens)
+        return await hold_conversation(opened.call, client, opens)
     except UpstreamError:
         raise Refused(closings.NO_UPSTREAM) from None
 

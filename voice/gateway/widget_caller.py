@@ -7,21 +7,26 @@ import asyncio
 import time
 from collections.abc import AsyncIterator, Callable, Iterable
 from functools import partial
+from typing import NoReturn
 
 from voice.gateway.unheard import Piece, Unheard
 from voice.gateway.widget_connection import ConnectionLost, WidgetConnection
 from voice.gateway.widget_protocol import InvalidMessage, serialise
 from voice.gateway.widget_translation import WidgetTranslation
 from voice.realtime_events import AudioDelta
+from voice.sessions import early
 from voice.sessions.caller import (
     Audio,
     CallerBrokeProtocol,
     CallerEvent,
     CallerGone,
+    CallerHungUp,
     CameBack,
+    HungUp,
     ModeChosen,
     Played,
     ServerStopping,
+    Text,
 )
 from voice.sessions.takeover.memory import Before
 
@@ -93,6 +98,19 @@ class WidgetCaller:
                 # It was only silent: the network has delivered after all.
                 self._return(self._away_since)
             self._events.append(event if type(event) is Audio else self._noted(event))
+
+    async def until_gone(self) -> NoReturn:
+        kept: list[CallerEvent] = []
+        try:
+            await early.keep(kept, self._next_before_goodbye, _bytes_in)
+        finally:
+            self._events[:0] = kept
+
+    async def _next_before_goodbye(self) -> CallerEvent:
+        event = await anext(self)
+        if isinstance(event, HungUp):
+            raise CallerHungUp
+        return event
 
     @property
     def is_away(self) -> bool:
@@ -298,3 +316,9 @@ class WidgetCaller:
     def _counted(self, report: Played) -> Played:
         # The conversation counts what it has sent; a browser is not sent again what was interrupted.
         return Played(report.item_id, report.played_ms, self._unheard.received(report.received_bytes))
+
+
+def _bytes_in(event: CallerEvent) -> int:
+    if isinstance(event, Text):
+        return 4 * len(event.text)
+    return len(event.pcm) if isinstance(event, Audio) else 0

@@ -2,7 +2,7 @@
 
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
-from typing import NamedTuple, Protocol
+from typing import NamedTuple, NoReturn, Protocol
 
 from voice.realtime_events import AudioDelta
 
@@ -56,6 +56,10 @@ class CameBack:
 CallerEvent = Audio | Text | Played | Muted | ModeChosen | CameBack | HungUp
 
 
+class CallerHungUp(Exception):
+    """The caller said goodbye while they waited for a model."""
+
+
 class CallerGone(Exception):
     """The caller's connection ended without a goodbye."""
 
@@ -72,7 +76,18 @@ class CallerBrokeProtocol(Exception):
         self.code = code
 
 
-class Caller(Protocol):
+class Waiting(Protocol):
+    """Whoever is at the other end of a call that has no model yet: a caller, or a customer's program."""
+
+    async def until_gone(self) -> NoReturn:
+        """Keep what they do, as much as a person can in that time, for whoever reads it next; cancelling loses nothing.
+
+        Raises CallerHungUp, CallerGone or CallerBrokeProtocol.
+        """
+        ...
+
+
+class Caller(Waiting, Protocol):
     def __aiter__(self) -> AsyncIterator[CallerEvent]:
         """Yield what the caller does; raise CallerGone or CallerBrokeProtocol."""
         ...

@@ -262,10 +262,19 @@ class ResponseGate:
             if allowance.low and not self._has_warned:
                 self._has_warned = True
                 await self._tell(own_events.notice("low_credit", "The credits for this call are nearly used up."))
+        if not order.is_withdrawn and self._is_away():
+            self._put_off(order)
+            return
         if not order.is_withdrawn:  # still
             self._unsent = None
             await self._send(order.frame(allowance.max_output_tokens))
         order.is_over.set()
+
+    def _put_off(self, order: Order) -> None:
+        """Ask when the caller is back, who went while it was paid for."""
+        self._unsent = None
+        self._state.response_refused()
+        self._wanted = self._wanted or order
 
     async def _allowance(self, read_tokens: Callable[[], int], output_tokens: int) -> Allowance:
         """Cover the next response; where the wallet is being refilled just now, give that a moment first."""

@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, NoReturn, Protocol
@@ -17,7 +17,7 @@ from voice.metering.settlement import settle_session
 from voice.models import EndReason, Outcome
 from voice.sessions import records
 from voice.sessions.call import Call
-from voice.sessions.caller import Caller, CallerBrokeProtocol, CallerGone, ServerStopping
+from voice.sessions.caller import Caller, CallerBrokeProtocol, CallerGone, CallerHungUp, ServerStopping, Waiting
 from voice.sessions.fallback.ladder import Ladder
 from voice.sessions.fallback.rungs import enter_rungs
 from voice.sessions.gate import ResponseGate
@@ -28,8 +28,9 @@ from voice.sessions.relay import Relay
 from voice.sessions.state import ConversationState, tokens_at_most
 from voice.sessions.stop import Stop
 from voice.sessions.takeover.handover import Handover
-from voice.sessions.takeover.memory import Before, HandedOver
-from voice.sessions.turns import Turns
+from voice.sessions.takeover.memory import Before, HandedOver, Memory
+from voice.sessions.turns import Turns, TurnTimes
+from voice.sessions.words import Words
 from voice.transcripts import store
 from voice.transcripts.recorder import TurnText
 from voice.upstream.base import Upstream
@@ -39,6 +40,8 @@ log = structlog.get_logger(__name__)
 
 _CLOSING_S_MAX = 10.0
 _CANCEL_AGAIN_S = 1.0
+# How a caller may leave before there is a model.
+_LEFT = (CallerHungUp, CallerGone, CallerBrokeProtocol)
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +84,17 @@ class Reached:
     ladder: Ladder
 
 
+@dataclass(frozen=True, slots=True)
+class _Kept:
+    """What is written down of a call at its end, beside how it ended."""
+
+    elapsed_s: float = 0.0
+    task_completed: str = ""
+    was_answered: bool = False
+    turns: Sequence[TurnTimes] = ()
+    words: Sequence[TurnText] = ()
+
+
 Opens = Callable[[Reached, Meter], Conversation]
 
 
@@ -91,14 +105,15 @@ async def run_call(call: Call, caller: Caller, handover: Handover | None = None)
         before = handover.before if handover else None
         return Relay(reached.call, caller, reached.upstream, meter, _keep_fields, ladder=reached.ladder, before=before)
 
-    return await hold_conversation(call, opens, may_change_model=True, handover=handover)
+    return await hold_conversation(call, caller, opens, may_change_model=True, handover=handover)
 
 
 async def hold_conversation(
-    call: Call, opens: Opens, *, may_change_model: bool = False, handover: Handover | None = None
+    call: Call, waiting: Waiting, opens: Opens, *, may_change_model: bool = False, handover: Handover | None = None
 ) -> Ended:
     """Hold the conversation of a session that has begun, or that this process has taken over; settle it in the end.
 
+    `waiting` is its caller, who may leave before it `opens`: then nothing is asked of a model.
     `may_change_model`: whatever stands in for the call's model will do, down to one that is only written to.
     `handover`: another process may go on with it. Raises HandedOver, with nothing settled, when one does or is to.
     Raises UpstreamError when no model could be reached for a call that begins: nothing is charged for it.
@@ -108,14 +123,9 @@ async def hold_conversation(
     ladder = Ladder(call, is_climbed=may_change_model, before=before)
     try:
         meter = await Meter.open(call.session_id)
-        reached = await _reach(call, ladder, meter, before)
+        reached = await _reach(call, waiting, ladder, meter, before)
     except BaseException as error:
-        ended = await asyncio.shield(_settle(call, ladder, _why_not_begun(error), before=before))
-        if handover is None or before is None or not isinstance(error, UpstreamError):
-            raise
-        # What another process held of it was paid for: its caller is told how it ended, and what it cost.
-        await handover.forget()
-        return ended
+        return await _end_unreached(call, ladder, error, handover)
     relay = opens(reached, meter)
     reason, code = EndReason.SHUTTING_DOWN, ""  # what it is when this task is cancelled from outside
     try:
@@ -132,9 +142,12 @@ async def hold_conversation(
     return ended
 
 
-async def _reach(call: Call, ladder: Ladder, meter: Meter, before: Before | None) -> Reached:
-    """Dial the call's model, or what stands in for it; by the meter, nothing was used of it yet."""
-    served, upstream = await ladder.start(call, partial(_refuse_unpayable, meter))
+async def _reach(call: Call, waiting: Waiting, ladder: Ladder, meter: Meter, before: Before | None) -> Reached:
+    """Dial the call's model, or what stands in for it; by the meter, nothing was used of it yet.
+
+    Raises how the caller left, if they did meanwhile.
+    """
+    served, upstream = await _unless_gone(waiting, ladder.start(call, partial(_refuse_unpayable, meter)))
     if served is call and before is None:
         return Reached(call, upstream, ladder)
     try:
@@ -160,10 +173,72 @@ async def _keep_fields(session_id: UUID, call_id: str, task_name: str, fields: M
     await in_ledger_thread(store.save_fields, session_id, call_id, task_name, fields)
 
 
-def _why_not_begun(error: BaseException) -> EndReason:
-    if isinstance(error, UpstreamError):
-        return EndReason.UPSTREAM_FAILED
-    return EndReason.SHUTTING_DOWN if isinstance(error, asyncio.CancelledError) else EndReason.INTERNAL_ERROR
+async def _unless_gone(waiting: Waiting, dialling: Coroutine[Any, Any, tuple[Call, Upstream]]) -> tuple[Call, Upstream]:
+    """Return what is reached while the caller waits for it; once they are gone, nothing is dialled any more."""
+    dials = asyncio.ensure_future(dialling)
+    try:
+        reached: tuple[Call, Upstream] = await _first_of(waiting.until_gone(), dials)
+    except BaseException:
+        if dials.done() and not dials.cancelled() and dials.exception() is None:
+            # It was reached in the same moment.
+            await dials.result()[1].close()
+        raise
+    return reached
+
+
+async def _end_unreached(call: Call, ladder: Ladder, error: BaseException, handover: Handover | None) -> Ended:
+    """End a call that no model was reached for, because of `error`, which is raised where nobody is told a receipt."""
+    before = handover.before if handover else None
+    if handover and isinstance(error, ServerStopping):
+        await asyncio.shield(_let_go_unreached(call, handover))
+        raise HandedOver(is_taken=False) from None
+    reason, code = _why_not_reached(error)
+    ended = await asyncio.shield(_settle(call, ladder, reason, _kept_before(call, before), code))
+    if isinstance(error, _LEFT):
+        await ladder.report()
+    elif before is None or not isinstance(error, UpstreamError):
+        raise error
+    # Else what another process held of it was paid for.
+    if handover:
+        await handover.forget()
+    return ended
+
+
+async def _let_go_unreached(call: Call, handover: Handover) -> None:
+    if handover.before is None:
+        # Or else whoever comes next would have to believe that it has forgotten what was said.
+        await handover.leave(Memory(is_voice=call.is_voice, is_owed=True))
+    kept = _kept_before(call, handover.before)
+    await in_ledger_thread(records.let_go, call, kept.turns, kept.words)
+    log.info("call let go", is_taken=False)
+
+
+def _kept_before(call: Call, before: Before | None) -> _Kept:
+    if before is None:
+        return _Kept()
+    memory, words = before.memory, Words(are_kept=call.records_words, recorded=before.words)
+    return _Kept(
+        elapsed_s=before.elapsed_s,
+        task_completed=memory.completed_task if memory else "",
+        was_answered=bool(memory and memory.was_answered),
+        turns=before.turns,
+        words=words.of(before.turns),
+    )
+
+
+def _why_not_reached(error: BaseException) -> tuple[EndReason, str]:
+    match error:
+        case CallerHungUp():
+            return EndReason.CALLER_HUNG_UP, ""
+        case CallerBrokeProtocol():
+            return EndReason.PROTOCOL_ERROR, error.code
+        case ServerStopping() | asyncio.CancelledError():
+            return EndReason.SHUTTING_DOWN, ""
+        case CallerGone():
+            return EndReason.CALLER_DISCONNECTED, ""
+        case UpstreamError():
+            return EndReason.UPSTREAM_FAILED, ""
+    return EndReason.INTERNAL_ERROR, ""
 
 
 async def _converse(call: Call, relay: Conversation, handover: Handover | None) -> tuple[EndReason, str]:
@@ -176,7 +251,7 @@ async def _converse(call: Call, relay: Conversation, handover: Handover | None) 
             await relay.open()
             with alive.watched(call, ended):
                 result = await _first_of(
-                    relay.follow_caller(),
+                    _follow_caller(relay),
                     relay.follow_upstream(),
                     relay.follow_clock(),
                     relay.gate.run(),
@@ -204,6 +279,19 @@ async def _converse(call: Call, relay: Conversation, handover: Handover | None) 
         log.exception("call failed")
         return EndReason.INTERNAL_ERROR, ""
     return EndReason(result.value) if isinstance(result, Stop) else result, ""
+
+
+async def _follow_caller(relay: Conversation) -> Stop:
+    """Do as `follow_caller` does; whoever has left is asked nothing for, not in the very same moment either."""
+    try:
+        stop = await relay.follow_caller()
+    except ServerStopping:
+        raise  # the call may go on elsewhere, and owes what it owed
+    except (CallerGone, CallerBrokeProtocol):
+        relay.gate.hold()
+        raise
+    relay.gate.hold()
+    return stop
 
 
 async def _until_stopped(handover: Handover | None) -> NoReturn:
@@ -273,32 +361,34 @@ async def _close(reached: Reached, relay: Conversation, reason: EndReason, code:
     await relay.hang_up()
     if reason is EndReason.UPSTREAM_FAILED:
         await reached.ladder.lost(reached.call, code)
-    return await _settle(reached.call, reached.ladder, reason, relay, code)
+    return await _settle(reached.call, reached.ladder, reason, _kept_of(relay), code)
 
 
-async def _settle(
-    call: Call,
-    ladder: Ladder,
-    reason: EndReason,
-    relay: Conversation | None = None,
-    code: str = "",
-    before: Before | None = None,
-) -> Ended:
+def _kept_of(relay: Conversation) -> _Kept:
+    return _Kept(
+        elapsed_s=time.monotonic() - relay.began_at,
+        task_completed=relay.completed_task,
+        was_answered=relay.state.caller_was_answered,
+        turns=relay.turns.all(),
+        words=relay.words(),
+    )
+
+
+async def _settle(call: Call, ladder: Ladder, reason: EndReason, kept: _Kept, code: str = "") -> Ended:
     """Settle and end a call, unless another process has it: then raise HandedOver."""
     if not await in_ledger_thread(records.claim_end, call):
         raise HandedOver(is_taken=True)
     receipt = await in_ledger_thread(settle_session, call.session_id)
-    elapsed_s = time.monotonic() - relay.began_at if relay else before.elapsed_s if before else 0.0
-    duration_ms = round(elapsed_s * 1000)
+    duration_ms = round(kept.elapsed_s * 1000)
     outcome = await in_ledger_thread(
         records.end,
         call.session_id,
         reason,
         duration_ms=duration_ms,
-        task_completed=relay.completed_task if relay else "",
-        was_answered=bool(relay and relay.state.caller_was_answered),
-        turns=relay.turns.all() if relay else before.turns if before else (),
-        words=relay.words() if relay else (),
-        rungs=ladder.rungs.rows(relay.turns.all() if relay else ()),
+        task_completed=kept.task_completed,
+        was_answered=kept.was_answered,
+        turns=kept.turns,
+        words=kept.words,
+        rungs=ladder.rungs.rows(kept.turns),
     )
     return Ended(reason, outcome, duration_ms, receipt, code)

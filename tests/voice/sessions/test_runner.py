@@ -349,6 +349,22 @@ async def test_of_parts_that_end_together_the_first_named_says_why():
             await runner._first_of(caller(), upstream(), asyncio.sleep(0))
 
 
+async def test_a_model_that_is_reached_in_the_moment_in_which_the_caller_leaves_is_hung_up():
+    class Leaving:
+        async def until_gone(self):
+            raise CallerGone
+
+    for _ in range(50):
+        upstream = ScriptedUpstream()
+        with pytest.raises(CallerGone):
+            await runner._unless_gone(Leaving(), _reached(upstream))
+        assert upstream.closed
+
+
+async def _reached(upstream):
+    return None, upstream
+
+
 async def test_a_part_that_is_deaf_to_its_cancellation_is_cancelled_again(monkeypatch):
     """As a library may be that waits with asyncio.wait_for, before Python 3.12."""
     monkeypatch.setattr(runner, "_CANCEL_AGAIN_S", 0.01)

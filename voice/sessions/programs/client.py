@@ -4,6 +4,8 @@ from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+from voice.sessions.caller import Waiting
+
 
 @dataclass(frozen=True, slots=True)
 class Appended:
@@ -62,7 +64,7 @@ class Refusal:
     event_id: str | None = None
 
 
-class Client(Protocol):
+class Client(Waiting, Protocol):
     def __aiter__(self) -> AsyncIterator[ClientEvent]:
         """Yield what the client asks for; raise CallerGone or CallerBrokeProtocol."""
         ...
