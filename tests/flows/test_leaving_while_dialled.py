@@ -16,7 +16,7 @@ from tests.flows.rungs import Dialled, call_to
 from tests.flows.script import GREETING_USAGE, SESSION_STEP, SPEECH, greeting
 from tests.flows.test_resume import hangs_up, waits
 from tests.flows.visits import admitted
-from voice.models import EndReason, Outcome
+from voice.models import EndReason, Outcome, Session
 from voice.sessions.caller import HungUp
 from voice.sessions.fallback import search
 from voice.upstream import registry
@@ -69,6 +69,13 @@ async def is_opened(upstream):
     async with asyncio.timeout(PATIENCE_S):
         while not upstream.sent:
             await asyncio.sleep(0.001)
+
+
+async def is_missed():
+    """Return once the only call waits for its caller."""
+    async with asyncio.timeout(PATIENCE_S):
+        while (await in_thread(Session.objects.get)()).away_since is None:
+            await asyncio.sleep(0.01)
 
 
 # A browser.
@@ -241,7 +248,8 @@ async def test_who_closes_the_page_just_before_the_greeting_is_asked_for_does_no
 
 async def test_who_is_lost_just_before_the_greeting_is_asked_for_is_greeted_when_they_are_back(agent, dialling):
     upstream, page = await begun_with(agent, dialling, lambda page: page.drops())
-    await is_opened(upstream)
+    await is_missed()
+    assert upstream.sent_types() == ["session.update"]
     back = Browser()
     await back.resumes(page)
     await back.until("meter.changed", used_micro=GREETING_MICRO)
