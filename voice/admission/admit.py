@@ -90,7 +90,7 @@ def admit(call: CallRequest) -> Admission:
     # Speech is written down, and billed, only where somebody reads it: a person, or the model that takes a call over.
     is_written_down = agent.captions or words_may_be_kept(consent) or agent.writes_down_for_fallback
     is_voice = call.is_voice and is_written_down
-    served = served_or_written_to(agent.model_slug, agent.organisation, is_voice=is_voice)
+    served = served_or_written_to(agent.model_slug, agent.organisation_id, is_voice=is_voice)
     if not is_ours and not origins.is_listed(call.origin, agent):
         raise Refusal("origin_not_allowed")
     if not is_member:
@@ -103,7 +103,7 @@ def admit(call: CallRequest) -> Admission:
 
 def first_hold_micro(agent: Agent, *, is_voice: bool = True) -> int:
     """Return what a wallet must have for a call to begin. Raises Refusal when no model or no price can be had."""
-    return _first_hold_micro(agent, served_for(agent.model_slug, agent.organisation, is_voice=is_voice))
+    return _first_hold_micro(agent, served_for(agent.model_slug, agent.organisation_id, is_voice=is_voice))
 
 
 @transaction.atomic

@@ -15,7 +15,7 @@ from accounts.exceptions import KeyRefused
 from accounts.models import Organisation
 from voice.admission.concurrency import check_room_for_client
 from voice.admission.key_holders import Holder
-from voice.admission.key_limits import check_budgets, check_calls, locked
+from voice.admission.key_limits import check_budgets, locked
 from voice.admission.opening import (
     HOLD_OUTLIVES_S,
     Served,
@@ -80,19 +80,19 @@ def admit_client(
     if client_ip:
         refuse_blocked(client_ip)
     refuse_paused(Switches.objects.filter(id=1).first())
-    organisation = Organisation.objects.get(id=holder.organisation_id)
-    agent = _find_agent(asked.agent, organisation)
-    refuse_inactive(organisation, agent)
+    agent = _find_agent(asked.agent, holder.organisation_id)
+    if agent is not None:
+        refuse_inactive(agent.organisation, agent)
     slug = _model_of(model, holder, agent)
     holder.require_model(slug)
     # A program on the Realtime socket speaks to the model itself: one that is only written to is none to it.
     find = served_for if source == Source.REALTIME else served_or_written_to
     try:
-        served = find(slug, organisation, is_voice=is_voice)
+        served = find(slug, holder.organisation_id, is_voice=is_voice)
     except Refusal as refusal:
         raise _of_a_model(refusal, slug) from None
     is_voice = is_voice and served.can_be_talked_to
-    call = _Call(holder, organisation, agent, served, is_voice, client_ip, source, asked)
+    call = _Call(holder, agent, served, is_voice, client_ip, source, asked)
     session = _take_place(call, timezone.now())
     log.info("call admitted", session_id=str(session.id), source=str(session.source), model=session.model_served)
     return session
@@ -101,7 +101,6 @@ def admit_client(
 @dataclass(frozen=True, slots=True)
 class _Call:
     holder: Holder
-    organisation: Organisation
     agent: Agent | None
     served: Served
     is_voice: bool
@@ -133,11 +132,10 @@ def _take_place(call: _Call, now: datetime) -> Session:
         check_usable(key)
     except KeyRefused as error:
         raise Refusal(error.code) from None
-    check_room_for_client(call.organisation.id, call.agent.id if call.agent else None, now)
-    check_calls(call.holder, now)
+    check_room_for_client(call.holder, call.agent.id if call.agent else None, now)
     hold_micro = call.hold_micro
     is_capped = check_budgets(key, secret, hold_micro, now)
-    session = _session_of(call, now)
+    session = _session_of(call, key.organisation, now)
     session.spend_cap_micro = hold_micro if is_capped else None
     hold_expires_at = session.ticket_expires_at + timedelta(seconds=call.max_duration_s + HOLD_OUTLIVES_S)
     session.hold_id = open_hold(session, hold_micro, hold_expires_at).id
@@ -145,12 +143,12 @@ def _take_place(call: _Call, now: datetime) -> Session:
     return session
 
 
-def _session_of(call: _Call, now: datetime) -> Session:
+def _session_of(call: _Call, organisation: Organisation, now: datetime) -> Session:
     asked, agent, model = call.asked, call.agent, call.served.model
     consent = consent_of(agent, asked.consent, asked.consent_version, now) if agent else Consent(TranscriptPolicy.NEVER)
     return Session(
         id=uuid4(),
-        organisation=call.organisation,
+        organisation=organisation,
         agent=agent,
         is_voice=call.is_voice,
         language=asked.language or (agent.language if agent else "en"),
@@ -178,10 +176,10 @@ def _session_of(call: _Call, now: datetime) -> Session:
     )
 
 
-def _find_agent(name: str, organisation: Organisation) -> Agent | None:
+def _find_agent(name: str, organisation_id: UUID) -> Agent | None:
     if not name:
         return None
-    agents = Agent.objects.filter(organisation=organisation)
+    agents = Agent.objects.select_related("organisation").filter(organisation=organisation_id)
     number = _uuid_of(name)
     agent = (agents.filter(id=number) if number else agents.filter(public_key=name)).first()
     if agent is None:

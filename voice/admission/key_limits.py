@@ -1,4 +1,4 @@
-"""How much a key's holder may do at once and in a minute, and what is left of its budgets."""
+"""How much a key's holder may do in a minute, and what is left of its budgets."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -8,7 +8,6 @@ from django.conf import settings
 from django_ratelimit.core import get_usage
 
 from accounts.models import ApiKey
-from voice.admission.concurrency import open_sessions
 from voice.admission.key_holders import Holder
 from voice.admission.networks import network_of
 from voice.admission.refusals import Refusal
@@ -51,14 +50,6 @@ def count_wrong_key(client_ip: str) -> None:
     usage = _usage("wrong_api_keys", network_of(client_ip), _WRONG_KEYS)
     if usage["should_limit"]:
         raise Refusal("too_many_attempts", retry_after_s=max(1, int(usage["time_left"])))
-
-
-def check_calls(holder: Holder, now: datetime) -> None:
-    """Raises Refusal when all of a key's calls are in use. Exact only while the row of Switches is locked."""
-    if holder.concurrent_calls is None:
-        return
-    if open_sessions(now).filter(api_key=holder.api_key_id).count() >= holder.concurrent_calls:
-        raise Refusal("api_key_busy")
 
 
 def check_budgets(key: ApiKey, secret: ClientSecret | None, needed_micro: int, now: datetime) -> bool:

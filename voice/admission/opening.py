@@ -3,9 +3,9 @@
 import json
 from dataclasses import dataclass
 from datetime import datetime
+from uuid import UUID
 
 import structlog
-from django.utils import timezone
 
 from accounts.models import Organisation
 from billing import ledger
@@ -16,13 +16,12 @@ from voice.admission.refusals import Refusal
 from voice.catalogue.on_offer import (
     ModelNotOffered,
     Resolved,
+    offers_now,
     offers_to,
     reason_for,
-    resolve_model,
     text_after,
-    transcription_of,
 )
-from voice.catalogue.rates import Prices, RateMissing, prices_of, text_prices_of
+from voice.catalogue.rates import Prices, RateMissing, prices_now, text_prices_of
 from voice.models import Agent, CatalogueModel, Session, Switches
 from voice.models.catalogue import ModelKind
 
@@ -70,13 +69,12 @@ def refuse_inactive(organisation: Organisation, agent: Agent | None) -> None:
         raise Refusal("agent_paused")
 
 
-def served_for(slug: str, organisation: Organisation, *, is_voice: bool) -> Served:
+def served_for(slug: str, organisation_id: UUID, *, is_voice: bool) -> Served:
     """Return what answers a call that asks for `slug`. Raises Refusal when nothing does, or nothing has a price."""
-    today = timezone.localdate()
+    offers = offers_now(organisation_id)
     try:
-        model = resolve_model(slug, organisation, today)
-        transcription = transcription_of(model.served, today, organisation.pk) if is_voice else None
-        return Served(model, prices_of(model.served, transcription.slug if transcription else "", today))
+        model = offers.resolve(slug)
+        return Served(model, prices_now(model.served, offers.today, organisation_id if is_voice else None))
     except ModelNotOffered as error:
         raise Refusal(error.code) from None
     except RateMissing as error:
@@ -84,21 +82,21 @@ def served_for(slug: str, organisation: Organisation, *, is_voice: bool) -> Serv
         raise Refusal("model_not_priced") from None
 
 
-def served_or_written_to(slug: str, organisation: Organisation, *, is_voice: bool) -> Served:
+def served_or_written_to(slug: str, organisation_id: UUID, *, is_voice: bool) -> Served:
     """As `served_for`, but where no model can be talked to one that is written to answers, if there is one."""
     try:
-        return served_for(slug, organisation, is_voice=is_voice)
+        return served_for(slug, organisation_id, is_voice=is_voice)
     except Refusal as refusal:
         if refusal.code != "model_unavailable":
             raise
-        if written := _written_to(slug, organisation):
+        if written := _written_to(slug, organisation_id):
             return written
         raise
 
 
-def _written_to(slug: str, organisation: Organisation) -> Served | None:
-    offers = offers_to(organisation.pk)
-    model = text_after(slug, organisation.pk, (), offers.today)
+def _written_to(slug: str, organisation_id: UUID) -> Served | None:
+    offers = offers_to(organisation_id)
+    model = text_after(slug, organisation_id, (), offers.today)
     if model is None:
         return None
     asked = CatalogueModel.objects.get(slug=slug)

@@ -34,9 +34,10 @@ from voice.api.schemas import (
     TranscriptOut,
     TranscriptTurn,
 )
+from voice.catalogue.on_offer import models_now
 from voice.metering.receipt import receipt_of
 from voice.metering.settlement import settle_session
-from voice.models import CatalogueModel, EndReason, Session, SessionState, Source
+from voice.models import EndReason, Session, SessionState, Source
 from voice.models.catalogue import ModelKind
 from voice.sessions import records
 from voice.sessions.orders import control
@@ -280,9 +281,9 @@ def _refuse_what_needs_a_key(wanted: SessionStart) -> None:
 
 
 def _check_model(slug: str) -> None:
-    models = CatalogueModel.objects.filter(kind=ModelKind.REALTIME)
-    if slug and not models.filter(slug=slug).exists():
-        allowed = ", ".join(models.values_list("slug", flat=True))
+    slugs = [model.slug for model in models_now().values() if model.kind == ModelKind.REALTIME]
+    if slug and slug not in slugs:
+        allowed = ", ".join(slugs)
         raise InvalidRequest(f"llm_model: choose one of: {allowed}.", param="llm_model")
 
 

@@ -1,11 +1,11 @@
 """Which model serves a call: the one asked for, or what stands in for it and why.
 
-Nothing here is kept between two questions: what an operator switches, what the breaker finds and what shuts down today
-counts for the next call on every process.
+What an operator switches, what the breaker finds and what shuts down today counts for the next call on every process:
+nothing here is kept between two questions, or for a moment (catalogue/moments.py) where calls ask them.
 """
 
 from collections import deque
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from itertools import chain
@@ -30,6 +30,8 @@ __all__ = [
     "Resolved",
     "house_of",
     "is_gone",
+    "models_now",
+    "offers_now",
     "offers_to",
     "reason_for",
     "resolve_model",
@@ -72,12 +74,44 @@ class Resolved:
 
 @dataclass(frozen=True, slots=True)
 class Offers:
-    """The catalogue as one organisation is offered it on one day. For one question only: it ages."""
+    """The catalogue as one organisation is offered it on one day. For one question only: it ages.
+
+    `models` is every model by its slug; None: each is looked up when it is asked for.
+    """
 
     today: date
     organisation_id: UUID | None
-    overrides: dict[int, ModelOverride]
+    overrides: Mapping[int, ModelOverride]
     down_ids: frozenset[int]
+    models: Mapping[str, CatalogueModel] | None = None
+
+    def resolve(self, slug: str) -> Resolved:
+        """Return what serves a call that asks for `slug`. Raises ModelNotOffered."""
+        asked = self._named([slug], ModelKind.REALTIME).get(slug)
+        if asked is None:
+            raise ModelNotOffered("model_unknown", slug)
+        for model in self.on_offer(asked):
+            return Resolved(self.of(asked), model, reason_for(asked, model, self.why_not(asked)))
+        raise ModelNotOffered("model_unavailable", slug)
+
+    def transcription_of(self, served: CatalogueModel) -> CatalogueModel | None:
+        """Return the model that writes down what callers say to `served`; None when nothing does.
+
+        A transcription model that is gone is replaced by its successors, as realtime models are.
+        """
+        slug = served.transcription_slug
+        model = self._named([slug], ModelKind.TRANSCRIPTION).get(slug)
+        if model is None:
+            return None
+        # A provider's key has been looked at for whoever calls; what hears beside the model is asked with the same.
+        return next(
+            (
+                candidate
+                for candidate in self.ladder_of(model)
+                if not (self.why_down(candidate) if _is_beside(candidate, served) else self.why_not(candidate))
+            ),
+            None,
+        )
 
     def ladder_of(self, asked: CatalogueModel) -> Iterator[CatalogueModel]:
         """Yield the model and then what stands in for it: a gone one's successor first, then the fallbacks in order."""
@@ -89,8 +123,7 @@ class Offers:
             slugs = dict.fromkeys([*successors, *(str(slug) for slug in model.fallback_slugs)])
             new = [slug for slug in slugs if slug not in seen]
             seen.update(new)
-            # Django asks the database nothing where there is nothing to look for.
-            found = {each.slug: each for each in CatalogueModel.objects.filter(slug__in=new, kind=asked.kind)}
+            found = self._named(new, asked.kind)
             queue.extend(self.of(found[slug]) for slug in new if slug in found)
 
     def on_offer(self, asked: CatalogueModel) -> Iterator[CatalogueModel]:
@@ -113,6 +146,13 @@ class Offers:
         """Return the model with the organisation's override, if it has one."""
         return overridden(model, self.overrides.get(model.pk))
 
+    def _named(self, slugs: Sequence[str], kind: str) -> dict[str, CatalogueModel]:
+        if self.models is None:
+            # Django asks the database nothing where there is nothing to look for.
+            return {model.slug: model for model in CatalogueModel.objects.filter(slug__in=slugs, kind=kind)}
+        found = {slug: self.models[slug] for slug in slugs if slug in self.models}
+        return {slug: model for slug, model in found.items() if model.kind == kind}
+
 
 def offers_to(organisation_id: UUID | None, today: date | None = None) -> Offers:
     """Return what an organisation (None: anybody) is offered now, or on another day."""
@@ -121,18 +161,35 @@ def offers_to(organisation_id: UUID | None, today: date | None = None) -> Offers
     )
 
 
+def offers_now(organisation_id: UUID | None, today: date | None = None) -> Offers:
+    """As `offers_to`, as it was a moment ago: for calls that begin, of which many may in the same moment."""
+    return Offers(
+        today or timezone.localdate(), organisation_id, _overrides_now(organisation_id), _down_now(), models_now()
+    )
+
+
+@once_a_moment
+def models_now() -> Mapping[str, CatalogueModel]:
+    """Return every model by its slug, in their order, as it was a moment ago: to be read, never saved."""
+    return {model.slug: model for model in CatalogueModel.objects.all()}
+
+
+@once_a_moment
+def _overrides_now(organisation_id: UUID | None) -> Mapping[int, ModelOverride]:
+    return overrides_of(organisation_id)
+
+
+@once_a_moment
+def _down_now() -> frozenset[int]:
+    return breaker.models_kept_away()
+
+
 def resolve_model(slug: str, organisation: Organisation | None, today: date | None = None) -> Resolved:
     """Return what serves a call that asks for `slug`. Raises ModelNotOffered.
 
     What differs between organisations is their own keys at a provider and their overrides; None: anybody.
     """
-    asked = _realtime(slug)
-    if asked is None:
-        raise ModelNotOffered("model_unknown", slug)
-    offers = offers_to(organisation.pk if organisation else None, today)
-    for model in offers.on_offer(asked):
-        return Resolved(offers.of(asked), model, reason_for(asked, model, offers.why_not(asked)))
-    raise ModelNotOffered("model_unavailable", slug)
+    return offers_to(organisation.pk if organisation else None, today).resolve(slug)
 
 
 @dataclass(frozen=True, slots=True)
@@ -198,23 +255,8 @@ def house_of(model: CatalogueModel) -> str:
 def transcription_of(
     served: CatalogueModel, today: date | None = None, organisation_id: UUID | None = None
 ) -> CatalogueModel | None:
-    """Return the model that writes down what callers say to `served`; None when nothing does.
-
-    A transcription model that is gone is replaced by its successors, as realtime models are.
-    """
-    model = CatalogueModel.objects.filter(slug=served.transcription_slug, kind=ModelKind.TRANSCRIPTION).first()
-    if model is None:
-        return None
-    offers = offers_to(organisation_id, today)
-    # A provider's key has been looked at for whoever calls; what hears beside the model is asked with the same.
-    return next(
-        (
-            candidate
-            for candidate in offers.ladder_of(model)
-            if not (offers.why_down(candidate) if _is_beside(candidate, served) else offers.why_not(candidate))
-        ),
-        None,
-    )
+    """As `Offers.transcription_of`, for an organisation (None: anybody), now or on another day."""
+    return offers_to(organisation_id, today).transcription_of(served)
 
 
 def writers_of(slug: str, today: date | None = None, organisation_id: UUID | None = None) -> list[CatalogueModel]:

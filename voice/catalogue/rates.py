@@ -1,5 +1,6 @@
 """Rate cards from the database: which prices hold for a model on a day."""
 
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import date
 from uuid import UUID
@@ -7,7 +8,7 @@ from uuid import UUID
 from django.utils import timezone
 
 from voice.catalogue.moments import once_a_moment
-from voice.catalogue.on_offer import transcription_of
+from voice.catalogue.on_offer import offers_now
 from voice.catalogue.rate_card import (
     UNITS_PER_RATE,
     Kind,
@@ -19,7 +20,17 @@ from voice.catalogue.rate_card import (
 from voice.models import CatalogueModel, Rate, Session
 from voice.models.catalogue import ModelKind
 
-__all__ = ["Prices", "RateCard", "RateMissing", "prices_of", "prices_of_session", "rate_card", "text_prices_of"]
+__all__ = [
+    "Prices",
+    "RateCard",
+    "RateMissing",
+    "cards_of",
+    "prices_now",
+    "prices_of",
+    "prices_of_session",
+    "rate_card",
+    "text_prices_of",
+]
 
 # Everything a realtime model's usage can name.
 _REALTIME_KINDS = (
@@ -85,7 +96,7 @@ def prices_of_session(session: Session, served: CatalogueModel, *, is_voice: boo
     on = timezone.localdate(session.created_at)
     if served.kind == ModelKind.CHAT:
         return _text_prices_now(served, on)
-    return _voice_prices_now(served, on, session.organisation_id if is_voice and session.transcribes_input else None)
+    return prices_now(served, on, session.organisation_id if is_voice and session.transcribes_input else None)
 
 
 @once_a_moment
@@ -94,8 +105,12 @@ def _text_prices_now(served: CatalogueModel, on: date) -> Prices:
 
 
 @once_a_moment
-def _voice_prices_now(served: CatalogueModel, on: date, written_down_for: UUID | None) -> Prices:
-    transcription = transcription_of(served, on, written_down_for) if written_down_for else None
+def prices_now(served: CatalogueModel, on: date, written_down_for: UUID | None) -> Prices:
+    """Return what a call on `served` is rated by, as it was a moment ago. Raises RateMissing, as `prices_of` does.
+
+    `written_down_for`: the organisation for which the caller's speech is written down; None: for nobody.
+    """
+    transcription = offers_now(written_down_for, on).transcription_of(served) if written_down_for else None
     return prices_of(served, transcription.slug if transcription else "", on)
 
 
@@ -108,15 +123,21 @@ def text_prices_of(served: CatalogueModel, on: date) -> Prices:
 
 def rate_card(model_slug: str, on: date) -> RateCard:
     """Return the prices of a model, or of the one it is rated as. Raises RateMissing when there are none."""
-    model = CatalogueModel.objects.filter(slug=model_slug).first()
-    rated_slug = (model.rated_as_slug or model.slug) if model else model_slug
-    rates = Rate.objects.filter(model__slug=rated_slug, valid_from__lte=on).order_by("valid_from")
+    return _card_among(cards_of([model_slug], on), model_slug)
+
+
+def cards_of(model_slugs: Collection[str], on: date) -> dict[str, RateCard]:
+    """Return the prices of models as `rate_card` does, by their slugs; those without any are left out."""
+    rated_as = CatalogueModel.objects.filter(slug__in=model_slugs).exclude(rated_as_slug="")
+    rated = {slug: slug for slug in model_slugs} | dict(rated_as.values_list("slug", "rated_as_slug"))
+    rates = Rate.objects.filter(model__slug__in=set(rated.values()), valid_from__lte=on).order_by("valid_from")
     # Later ones replace earlier ones. A kind that this version does not know cannot be measured either.
+    prices: dict[str, dict[Kind, int]] = {}
     known = set(Kind)
-    prices = {Kind(rate.kind): rate.micro_per_million for rate in rates if rate.kind in known}
-    if not prices:
-        raise RateMissing(model_slug)
-    return RateCard(model_slug, prices)
+    for slug, kind, micro_per_million in rates.values_list("model__slug", "kind", "micro_per_million"):
+        if kind in known:
+            prices.setdefault(slug, {})[Kind(kind)] = micro_per_million
+    return {slug: RateCard(slug, prices[rated_slug]) for slug, rated_slug in rated.items() if rated_slug in prices}
 
 
 def prices_of(served: CatalogueModel, transcription_slug: str, on: date) -> Prices:
@@ -124,13 +145,20 @@ def prices_of(served: CatalogueModel, transcription_slug: str, on: date) -> Pric
 
     Raises RateMissing unless everything that the models can report has a rate: usage without a rate refuses the call.
     """
-    response = rate_card(served.slug, on)
+    cards = cards_of({served.slug, transcription_slug} - {""}, on)
+    response = _card_among(cards, served.slug)
     response.require(*_REALTIME_KINDS)
     if served.sees_images:
         response.require(*_IMAGE_KINDS)
     if not transcription_slug:
         return Prices(response, None)
-    transcription = rate_card(transcription_slug, on)
+    transcription = _card_among(cards, transcription_slug)
     if Kind.SECONDS not in transcription.micro_per_million:
         transcription.require(*_TOKEN_TRANSCRIPTION_KINDS)
     return Prices(response, transcription)
+
+
+def _card_among(cards: Mapping[str, RateCard], model_slug: str) -> RateCard:
+    if model_slug not in cards:
+        raise RateMissing(model_slug)
+    return cards[model_slug]

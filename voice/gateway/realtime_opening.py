@@ -4,17 +4,16 @@ import sys
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from datetime import date
 from typing import Any
 from uuid import UUID
-
-from django.utils import timezone
 
 from voice.admission.admit_client import Asked, admit_client
 from voice.admission.key_holders import Holder
 from voice.admission.key_limits import count_request
-from voice.catalogue.on_offer import offers_to
-from voice.catalogue.overrides import as_offered
-from voice.catalogue.rates import RateMissing, rate_card
+from voice.catalogue.moments import once_a_moment
+from voice.catalogue.on_offer import models_now, offers_now
+from voice.catalogue.rates import cards_of
 from voice.gateway.realtime_rules import MODEL_CHARS_MAX, RequestRefused, Terms, check_session
 from voice.metering.settlement import settle_session
 from voice.models import CatalogueModel, EndReason, Session, Source, TurnDetection
@@ -77,17 +76,17 @@ def _check_query(query: Mapping[str, str]) -> None:
     if turn_detection and turn_detection not in TurnDetection.values:
         allowed = ", ".join(TurnDetection.values)
         raise RequestRefused("invalid_value", f"turn_detection must be one of: {allowed}.", "turn_detection")
-    voices = _every_voice()
-    if (voice := query.get("voice")) and voice not in voices:
+    if (voice := query.get("voice")) and voice not in (voices := _every_voice()):
         raise RequestRefused("invalid_value", f"voice must be one of: {', '.join(voices)}.", "voice")
 
 
 def _begin(session: Session, held_session: Mapping[str, Any]) -> Opened:
-    asked, served = (_model(slug, session) for slug in (session.model_asked, session.model_served))
+    offers, models = offers_now(session.organisation_id), models_now()
+    asked, served = (offers.of(models[slug]) for slug in (session.model_asked, session.model_served))
     call = records.begin(session.id)
     most = min(asked.max_output_tokens, served.max_output_tokens)
     longest_s = min(call.max_duration_s, _LONGEST_S.get(served.adapter, call.max_duration_s))
-    transcriptions = _transcription_models(served, session.organisation_id)
+    transcriptions = _transcription_models(served, session.organisation_id, offers.today)
     terms = _terms(asked, served, tuple(transcriptions), most)
     bounds = Bounds(
         model=asked.slug,
@@ -105,10 +104,6 @@ def _begin(session: Session, held_session: Mapping[str, Any]) -> Opened:
     return Opened(replace(call, max_output_tokens=most, max_duration_s=longest_s), terms, bounds, wanted)
 
 
-def _model(slug: str, session: Session) -> CatalogueModel:
-    return as_offered(CatalogueModel.objects.get(slug=slug), session.organisation_id)
-
-
 def _terms(asked: CatalogueModel, served: CatalogueModel, transcriptions: tuple[str, ...], most: int) -> Terms:
     voices = asked.voices or served.voices or _every_voice()
     if served.voices:
@@ -117,9 +112,7 @@ def _terms(asked: CatalogueModel, served: CatalogueModel, transcriptions: tuple[
     return Terms(
         model=asked.slug,
         served=served.slug,
-        models=tuple(
-            map(_shared, CatalogueModel.objects.filter(kind=ModelKind.REALTIME).values_list("slug", flat=True))
-        ),
+        models=tuple(_shared(model.slug) for model in _models_of_kind(ModelKind.REALTIME)),
         voices=tuple(map(_shared, voices)),
         transcription_models=transcriptions,
         is_reasoning=asked.is_reasoning,
@@ -153,18 +146,20 @@ def _merged(own: Mapping[str, Any], more: Mapping[str, Any]) -> dict[str, Any]:
     return merged
 
 
-def _transcription_models(served: CatalogueModel, organisation_id: UUID) -> dict[str, str]:
+@once_a_moment
+def _transcription_models(served: CatalogueModel, organisation_id: UUID, today: date) -> Mapping[str, str]:
     """Return the models that may write down what is said, by their provider's name: on offer, and with a price."""
-    today = timezone.localdate()
-    offers, found = offers_to(organisation_id, today), {}
-    for model in CatalogueModel.objects.filter(kind=ModelKind.TRANSCRIPTION):
+    offers, found = offers_now(organisation_id, today), []
+    for model in _models_of_kind(ModelKind.TRANSCRIPTION):
         # What stands in for another model is no provider's.
         is_known = not model.rated_as_slug or model.slug == served.transcription_slug
         # Another provider's ears cannot be had beside this one's model.
         is_known = is_known and model.provider_id in (None, served.provider_id)
-        if is_known and not offers.why_not(model) and _has_price(model, today):
-            found[_shared(model.provider_model[:MODEL_CHARS_MAX])] = _shared(model.slug)
-    return found
+        if is_known and not offers.why_not(model):
+            found.append(model)
+    priced = cards_of([model.slug for model in found], today)
+    names = {model.slug: model.provider_model[:MODEL_CHARS_MAX] for model in found if model.slug in priced}
+    return {_shared(name): _shared(slug) for slug, name in names.items()}
 
 
 def _shared(name: object) -> str:
@@ -172,14 +167,9 @@ def _shared(name: object) -> str:
     return sys.intern(str(name))
 
 
-def _has_price(model: CatalogueModel, today: Any) -> bool:
-    try:
-        rate_card(model.slug, today)
-    except RateMissing:
-        return False
-    return True
-
-
 def _every_voice() -> list[str]:
-    lists = CatalogueModel.objects.filter(kind=ModelKind.REALTIME).values_list("voices", flat=True)
-    return sorted({str(voice) for voices in lists for voice in voices})
+    return sorted({str(voice) for model in _models_of_kind(ModelKind.REALTIME) for voice in model.voices})
+
+
+def _models_of_kind(kind: ModelKind) -> list[CatalogueModel]:
+    return [model for model in models_now().values() if model.kind == kind]

@@ -17,6 +17,7 @@ import structlog
 from django.utils import timezone
 
 from billing import ledger
+from voice.catalogue.on_offer import models_now
 from voice.catalogue.rate_card import RateCard
 from voice.catalogue.rates import Prices, prices_of_session, rate_card
 from voice.metering.cover import Allowance, Covered, allowance_within, cover_next_response, needs_of, refuse_unpayable
@@ -35,6 +36,10 @@ __all__ = ["Allowance", "Charge", "Meter", "OutOfCredit", "RateMissing", "Receip
 log = structlog.get_logger(__name__)
 
 _NOTHING = Charge(0, 0, repeated=False)
+_METERED = (
+    *("organisation_id", "hold_id", "is_voice", "model_served", "transcribes_input"),
+    *("captured_micro", "created_at"),
+)
 # The sweep closes the hold of a call that seems dead for a minute. What is remembered for longer than this is looked at
 # again before a response is asked for, so that none is asked for on a hold that was closed.
 _REMEMBERED_FOR_S = 30.0
@@ -229,8 +234,10 @@ def _answer(jobs: Sequence[_Job], answers: Sequence[Charge | Exception]) -> None
 
 
 def _open_meter(session_id: UUID) -> Meter:
-    session = Session.objects.get(id=session_id)
-    served = CatalogueModel.objects.get(slug=session.model_served)
+    session = Session.objects.only(*_METERED).get(id=session_id)
+    served = models_now().get(session.model_served)
+    if served is None:
+        raise RateMissing(session.model_served)
     priced_on = timezone.localdate(session.created_at)
     prices = prices_of_session(session, served, is_voice=session.is_voice)
     return Meter(session, prices=prices, priced_on=priced_on, hold=_hold_of(session))

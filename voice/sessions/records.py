@@ -11,8 +11,7 @@ from django.utils import timezone
 
 from voice.admission import networks
 from voice.catalogue.moments import once_a_moment
-from voice.catalogue.on_offer import IsDoubted, house_of, reason_for, stand_ins_for, transcription_of
-from voice.catalogue.overrides import model_for
+from voice.catalogue.on_offer import IsDoubted, house_of, models_now, offers_now, reason_for, stand_ins_for
 from voice.catalogue.rates import RateMissing, prices_of_session
 from voice.models import (
     Agent,
@@ -50,7 +49,8 @@ class SessionNotOpen(Exception):
 def begin(session_id: UUID) -> Call:
     """Mark an admitted session live and return all that its conversation needs; raise SessionNotOpen."""
     with transaction.atomic():
-        session = Session.objects.select_for_update().get(pk=session_id)
+        sessions = Session.objects.select_for_update(of=("self",)).select_related("agent", "api_key")
+        session = sessions.get(pk=session_id)
         if session.state != SessionState.ADMITTED or not can_be_held(session):
             raise SessionNotOpen
         now = timezone.now()
@@ -197,9 +197,10 @@ def call_of(session: Session) -> Call:
     """Return all that a session's conversation needs; raise SessionNotOpen when its model is gone."""
     # What the customer's code asked for counts before the agent's own, and there may be no agent at all.
     agent = session.agent or Agent(name="Assistant", silence_timeout_s=_SILENCE_S)
-    model = model_for(session.model_served, session.organisation_id)
+    model = models_now().get(session.model_served)
     if model is None:
         raise SessionNotOpen
+    model = offers_now(session.organisation_id).of(model)
     call = Call(
         session_id=session.id,
         organisation_id=session.organisation_id,
@@ -281,7 +282,7 @@ def _held_by(call: Call, model: CatalogueModel, session: Session, agent: Agent) 
 
 @once_a_moment
 def _transcription_now(model: CatalogueModel, day: date, organisation_id: UUID) -> CatalogueModel | None:
-    return transcription_of(model, day, organisation_id)
+    return offers_now(organisation_id, day).transcription_of(model)
 
 
 def _rung_kind_of(model: CatalogueModel) -> RungKind:

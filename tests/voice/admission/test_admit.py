@@ -14,6 +14,7 @@ from tests.voice.conftest import CREDIT
 from voice.admission import tickets
 from voice.admission.admit import admit
 from voice.admission.refusals import REFUSALS, Refusal
+from voice.catalogue import moments
 from voice.catalogue.rate_card import Kind
 from voice.metering.sweep import settle_dead_sessions
 from voice.models import BlockedNetwork, CatalogueModel, Rate, Session, Switches
@@ -53,6 +54,16 @@ def test_a_caller_is_admitted_with_a_hold_and_a_ticket(ask, organisation, agent)
     assert (session.client_ip, session.visitor_id, session.is_member) == ("203.0.113.7", "v" * 64, False)
     assert ledger.hold_state(session.hold_id).amount_micro == held(organisation) == session.spend_cap_micro
     assert tickets.redeem(admission.ticket) == session.id
+
+
+@pytest.mark.django_db(transaction=True)
+def test_in_the_same_moment_as_another_a_caller_is_admitted_in_18_statements(
+    ask, monkeypatch, django_assert_max_num_queries
+):
+    admit(ask())
+    monkeypatch.setattr(moments, "MOMENT_S", 60.0)
+    with django_assert_max_num_queries(19):  # with COMMIT
+        admit(ask())
 
 
 def test_the_hold_covers_the_longest_greeting(ask, agent, organisation):

@@ -98,3 +98,9 @@ def test_what_the_operator_decided_meanwhile_revokes_it(session, agent, organisa
         case "delete":
             agent.delete()
     assert refused(ticket) == "revoked"
+
+
+def test_a_ticket_is_looked_at_in_three_statements(open_session, django_assert_max_num_queries):
+    ticket = tickets.issue(open_session(state="admitted").id)
+    with django_assert_max_num_queries(3):
+        tickets.redeem(ticket)

@@ -11,6 +11,7 @@ from billing.audit import audit_ledger
 from billing.exceptions import HoldClosed
 from billing.low_balance import save_budget
 from tests.voice.conftest import CREDIT
+from voice.catalogue import moments
 from voice.catalogue.rates import RateMissing
 from voice.metering import meter as meter_module
 from voice.metering.meter import Allowance, Charge, Meter, OutOfCredit
@@ -54,6 +55,16 @@ def read(session):
 
 def held(session):
     return ledger.hold_state(session.hold_id).amount_micro
+
+
+def test_in_the_same_moment_as_another_a_meter_opens_in_two_statements(
+    open_session, monkeypatch, django_assert_max_num_queries
+):
+    first, second = open_session(), open_session()
+    meter_module._open_meter(first.id)
+    monkeypatch.setattr(moments, "MOMENT_S", 60.0)
+    with django_assert_max_num_queries(2):
+        meter_module._open_meter(second.id)
 
 
 async def test_a_response_is_charged_at_once(open_session):

@@ -7,6 +7,7 @@ from django.utils import timezone
 
 from accounts.organisations import suspend_organisation
 from tests.factories import make_agent, make_organisation, make_session
+from voice.catalogue import moments
 from voice.models import BlockedNetwork, CatalogueModel, EndReason, Outcome, Session, SessionState, Switches
 from voice.sessions import records
 from voice.sessions.orders import control
@@ -64,6 +65,17 @@ def test_beginning_returns_what_the_agent_is_to_do(admitted, agent):
     assert (call.session_id, call.organisation_id) == (admitted.pk, agent.organisation_id)
     assert (call.instructions, call.greeting, call.task_name) == (agent.instructions, agent.greeting, agent.task_name)
     assert [field.name for field in call.collects] == ["name"]
+
+
+@pytest.mark.django_db(transaction=True)
+def test_in_the_same_moment_as_another_a_session_begins_in_seven_statements(
+    agent, monkeypatch, django_assert_max_num_queries
+):
+    first, second = (make_session(agent, state=SessionState.ADMITTED) for _ in range(2))
+    records.begin(first.id)
+    monkeypatch.setattr(moments, "MOMENT_S", 60.0)
+    with django_assert_max_num_queries(8):  # with COMMIT
+        records.begin(second.id)
 
 
 def test_a_collected_field_may_lack_a_description(admitted, agent):
