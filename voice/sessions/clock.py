@@ -3,7 +3,7 @@
 import time
 
 from voice.sessions import own_events
-from voice.sessions.beat import next_beat
+from voice.sessions.beat import beat
 from voice.sessions.interruption import truncate
 from voice.sessions.limits import Step
 from voice.sessions.parts import Parts
@@ -22,8 +22,9 @@ class Clock:
 
     async def follow(self) -> Stop:
         """Tick until the call is to end, and return why."""
+        every_beat = beat()
         while True:
-            await next_beat()
+            await every_beat.next()
             if stop := await self.tick(time.monotonic()):
                 return stop
 

@@ -2,7 +2,7 @@
 
 import asyncio
 
-from voice.sessions.beat import next_beat
+from voice.sessions.beat import beat
 
 
 async def test_everybody_who_waits_is_woken_by_one_timer(monkeypatch):
@@ -10,12 +10,12 @@ async def test_everybody_who_waits_is_woken_by_one_timer(monkeypatch):
     timers = []
     call_later = loop.call_later
     monkeypatch.setattr(loop, "call_later", lambda *timer: timers.append(timer) or call_later(*timer))
-    await asyncio.gather(*(next_beat() for _ in range(50)))
+    await asyncio.gather(*(beat().next() for _ in range(50)))
     assert len(timers) == 1
 
 
 async def test_one_who_waits_no_longer_leaves_the_others_waiting():
-    leaving, staying = next_beat(), next_beat()
+    leaving, staying = beat().next(), beat().next()
     await asyncio.sleep(0)
     leaving.cancel()
     await asyncio.wait_for(staying, 5)
@@ -23,12 +23,12 @@ async def test_one_who_waits_no_longer_leaves_the_others_waiting():
 
 
 async def test_it_beats_again_after_nobody_has_waited():
-    await next_beat()
-    await asyncio.wait_for(next_beat(), 5)
+    await beat().next()
+    await asyncio.wait_for(beat().next(), 5)
 
 
 async def test_who_wants_it_at_other_times_has_a_beat_of_their_own():
-    seldom = next_beat(3600)
-    await asyncio.wait_for(next_beat(0), 5)
+    seldom = beat(3600).next()
+    await asyncio.wait_for(beat(0).next(), 5)
     assert not seldom.done()
     seldom.cancel()

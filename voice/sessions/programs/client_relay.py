@@ -17,7 +17,7 @@ import structlog
 from voice import realtime_events
 from voice.audio import input_tokens_of
 from voice.metering.meter import Meter
-from voice.sessions.beat import next_beat
+from voice.sessions.beat import beat
 from voice.sessions.call import Call
 from voice.sessions.fallback.failures import failure_of_response
 from voice.sessions.fallback.ladder import Ladder
@@ -425,8 +425,9 @@ class ClientRelay:
     # What the clock does.
 
     async def follow_clock(self) -> Stop:
+        every_tick = beat(_TICK_S)
         while True:
-            await next_beat(_TICK_S)
+            await every_tick.next()
             if stop := self._tick(time.monotonic()):
                 return stop
 
