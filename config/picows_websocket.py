@@ -314,7 +314,10 @@ class PicowsWebSocket(WSListener, asyncio.Protocol):
         elif frame.rsv1 or frame.rsv2 or frame.rsv3:
             raise WSProtocolError(WSCloseCode.PROTOCOL_ERROR, "an extension that was not agreed on")
         elif kind in _DATA and frame.fin and not self._pieces:
-            self._on_message(frame.get_payload_as_bytes(), kind == WSMsgType.TEXT)
+            data, is_text = frame.get_payload_as_bytes(), kind == WSMsgType.TEXT
+            take, reader = self._take, self._reader
+            if take is None or reader is None or reader.done() or not take(data, is_text):
+                self._on_message(data, is_text)
         elif kind == WSMsgType.CLOSE:
             self._on_close(frame.get_payload_as_bytes())
         elif kind in _DATA or kind == WSMsgType.CONTINUATION:
@@ -349,9 +352,6 @@ class PicowsWebSocket(WSListener, asyncio.Protocol):
         self._on_message(data, self._pieces_type == WSMsgType.TEXT)
 
     def _on_message(self, data: bytes, is_text: bool) -> None:
-        is_awaited = self._reader is not None and not self._reader.done()
-        if is_awaited and self._take is not None and self._take(data, is_text):
-            return
         if not is_text:
             self._put({"type": "websocket.receive", "bytes": data})
             return

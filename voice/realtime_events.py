@@ -24,8 +24,9 @@ AUDIO_DELTA = "response.output_audio.delta"
 _AUDIO_DELTA_START = b'{"type":"response.output_audio.delta",'
 _DELTA = b'"delta":"'
 _ITEM_ID = b'"item_id":"'
-_RESPONSE_ID = b'"response_id":"'
 _ID_BYTES_MAX = 128
+# By then the audio of a delta has begun.
+_HEAD_BYTES_MAX = 1024
 
 
 class InvalidEvent(ValueError):
@@ -37,10 +38,9 @@ class InvalidEvent(ValueError):
 
 
 class AudioDelta(NamedTuple):
-    """A piece of an assistant's speech: which item of which response, and its PCM."""
+    """A piece of an assistant's speech: of which item it is, and its PCM."""
 
     item_id: str
-    response_id: str
     pcm: bytes
 
 
@@ -63,7 +63,7 @@ def event_type(frame: bytes) -> str:
 
 def is_audio_delta(frame: bytes) -> bool:
     """Say whether a frame is a response.output_audio.delta as they are nearly always written: in doubt, no."""
-    return frame.startswith(_AUDIO_DELTA_START)
+    return frame.startswith(_AUDIO_DELTA_START) and frame.endswith(b"}")
 
 
 def parse(frame: bytes) -> dict[str, Any]:
@@ -81,7 +81,7 @@ def parse(frame: bytes) -> dict[str, Any]:
 
 def dump(event: Mapping[str, Any]) -> bytes:
     """Return an event as a compact frame. Put "type" first in the mapping: readers find it there at once."""
-    return json.dumps(event, separators=(",", ":"), allow_nan=False).encode()
+    return _encode(event).encode()
 
 
 def append_audio(pcm: bytes) -> bytes:
@@ -89,14 +89,50 @@ def append_audio(pcm: bytes) -> bytes:
 
 
 def audio_delta(frame: bytes) -> AudioDelta:
-    """Read a response.output_audio.delta; raise InvalidEvent when its ids or its audio cannot be read."""
+    """Read a response.output_audio.delta; raise InvalidEvent when its item or its audio cannot be read."""
     start = frame.find(_DELTA) + len(_DELTA)
     end = frame.find(b'"', start)
-    item_id, response_id = _plain_id(frame, _ITEM_ID), _plain_id(frame, _RESPONSE_ID)
+    item_id = _plain_id(frame, _ITEM_ID)
     # A backslash in base64 is none of its letters: an escaped slash is read by the full parse.
-    if start < len(_DELTA) or end < 0 or not item_id or not response_id or frame.find(b"\\", start, end) >= 0:
+    if start < len(_DELTA) or end < 0 or not item_id or frame.find(b"\\", start, end) >= 0:
         return _audio_delta_of(parse(frame))
-    return AudioDelta(item_id, response_id, decode_audio(frame[start:end]))
+    return AudioDelta(item_id, decode_audio(frame[start:end]))
+
+
+class SpeechReader:
+    """Reads pieces of speech, one after the other, as they are nearly always written.
+
+    Those of an item differ in their event id and their audio alone: what stands between the two, with the item's id in
+    it, is remembered, and not read again fifty times a second.
+    """
+
+    __slots__ = ("_between", "_item_id")
+
+    def __init__(self) -> None:
+        self._between, self._item_id = b"", ""
+
+    def read(self, frame: bytes) -> AudioDelta | None:
+        """Return the piece of speech in a frame; None for any other frame, and where in doubt."""
+        if not is_audio_delta(frame):
+            return None
+        between = self._between
+        at = frame.find(between, 0, _HEAD_BYTES_MAX) if between else -1
+        try:
+            if at < 0:
+                return self._read_first(frame)
+            start = at + len(between)
+            return AudioDelta(self._item_id, decode_audio(frame[start : frame.find(b'"', start)]))
+        except InvalidEvent:
+            return None
+
+    def _read_first(self, frame: bytes) -> AudioDelta:
+        delta = audio_delta(frame)
+        start, end = frame.find(_ITEM_ID), frame.find(_DELTA) + len(_DELTA)
+        between = frame[start:end] if 0 <= start < end <= _HEAD_BYTES_MAX else b""
+        # An event id in there would be another one in the next piece; then nothing is remembered.
+        self._between = b"" if b"\\" in between or b'"event_id"' in between else between
+        self._item_id = delta.item_id
+        return delta
 
 
 def decode_audio(base64_audio: bytes | str) -> bytes:
@@ -195,11 +231,10 @@ def _read_json(frame: bytes) -> Any:
 
 
 def _audio_delta_of(event: Mapping[str, Any]) -> AudioDelta:
-    fields = [event.get(name) for name in ("item_id", "response_id", "delta")]
-    if not all(isinstance(field, str) for field in fields):
+    item_id, delta = event.get("item_id"), event.get("delta")
+    if not isinstance(item_id, str) or not isinstance(delta, str):
         raise InvalidEvent("bad_audio")
-    item_id, response_id, delta = map(str, fields)
-    return AudioDelta(item_id, response_id, decode_audio(delta))
+    return AudioDelta(item_id, decode_audio(delta))
 
 
 def _plain_id(frame: bytes, name: bytes) -> str | None:
@@ -220,4 +255,6 @@ def _refuse_constant(name: str) -> NoReturn:
     raise ValueError(name)
 
 
+# Made once: json's functions would make one for every event.
 _decoder = json.JSONDecoder(parse_constant=_refuse_constant)
+_encode = json.JSONEncoder(separators=(",", ":"), allow_nan=False).encode

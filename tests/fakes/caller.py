@@ -2,26 +2,26 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Mapping
 from functools import partial
 from typing import Any, NoReturn
 
 from voice.realtime_events import AudioDelta
 from voice.sessions import early
-from voice.sessions.caller import Audio, CallerEvent, CallerGone, CallerHungUp, HungUp, Played
+from voice.sessions.caller import CallerEvent, CallerGone, CallerHungUp, HungUp, Listener
 
 
 class FakeCaller:
     """`told` holds the events it was sent as dicts, `heard` the audio as (item_id, bytes).
 
-    `take` is what audio and reports are offered to first; `has_room` says whether it can be sent audio without waiting.
+    `listener` is offered audio and reports first; `has_room` says whether it can be sent audio without waiting.
     """
 
     def __init__(self) -> None:
         self.told: list[dict[str, Any]] = []
         self.heard: list[tuple[str, bytes]] = []
         self.is_away = False
-        self.take: Callable[[Audio | Played], bool] | None = None
+        self.listener: Listener | None = None
         self.has_room = True
         self._doings: asyncio.Queue[CallerEvent | None] = asyncio.Queue()
         self._kept: list[CallerEvent] = []
@@ -47,14 +47,14 @@ class FakeCaller:
         finally:
             self._kept[:0] = kept
 
-    async def send(self, frame: bytes) -> None:
+    async def send(self, frame: bytes, event: Mapping[str, Any] | None = None) -> None:
         self.told.append(json.loads(frame))
 
     async def send_audio(self, delta: AudioDelta, frame: bytes) -> None:
         self.heard.append((delta.item_id, delta.pcm))
 
-    def listen(self, take: Callable[[Audio | Played], bool] | None) -> None:
-        self.take = take
+    def listen(self, listener: Listener | None) -> None:
+        self.listener = listener
 
     def send_audio_now(self, delta: AudioDelta) -> bool:
         if self.has_room:

@@ -1,7 +1,7 @@
 """A caller without a page: FakeCaller, and a way to wait for what it is told."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from typing import Any
 
 from tests.fakes.caller import FakeCaller
@@ -18,8 +18,8 @@ class Listener(FakeCaller):
     def breaks_protocol(self, code: str) -> None:
         self._doings.put_nowait(CallerBrokeProtocol(code))
 
-    async def send(self, frame: bytes) -> None:
-        await super().send(frame)
+    async def send(self, frame: bytes, event: Mapping[str, Any] | None = None) -> None:
+        await super().send(frame, event)
         self._changed.set()
 
     async def send_audio(self, delta: AudioDelta, frame: bytes) -> None:

@@ -79,7 +79,7 @@ def test_audio_is_read_from_a_delta_in_any_spelling(pcm, spaced, data):
         {"type": "response.output_audio.delta"} | {key: fields[key] for key in keys},
         separators=(", ", ": ") if spaced else (",", ":"),
     ).encode()
-    assert events.audio_delta(frame) == events.AudioDelta("item_1", "resp_1", pcm)
+    assert events.audio_delta(frame) == events.AudioDelta("item_1", pcm)
 
 
 def test_audio_written_with_escaped_slashes_is_read_too():
@@ -92,6 +92,44 @@ def test_a_delta_without_whole_samples_in_base64_is_refused(delta):
     frame = b'{"type":"response.output_audio.delta","response_id":"r","item_id":"i","delta":%b}' % delta.encode()
     with pytest.raises(events.InvalidEvent):
         events.audio_delta(frame)
+
+
+def delta_frame(item_id, pcm, keys, event_id):
+    fields = {
+        "event_id": event_id,
+        "response_id": "r1",
+        "item_id": item_id,
+        "output_index": 0,
+        "delta": base64.b64encode(pcm).decode(),
+    }
+    return events.dump({"type": "response.output_audio.delta"} | {key: fields[key] for key in keys})
+
+
+@settings(deadline=None)
+@given(st.data())
+def test_pieces_of_speech_are_read_alike_whatever_came_before_them(data):
+    reader = events.SpeechReader()
+    for _ in range(data.draw(st.integers(1, 5))):
+        keys = data.draw(st.permutations(["event_id", "response_id", "item_id", "output_index", "delta"]))
+        item_id, event_id = data.draw(st.sampled_from(["i1", "i2", 'a"b'])), data.draw(st.text(max_size=8))
+        frame = delta_frame(item_id, data.draw(st.sampled_from([b"", b"ab", b"abcd"])), keys, event_id)
+        assert reader.read(frame) == events.audio_delta(frame)
+
+
+@pytest.mark.parametrize(
+    "frame",
+    [
+        b'{"type":"response.done","response":{}}',
+        b'{"type": "response.output_audio.delta","item_id":"i","delta":""}',
+        b'{"type":"response.output_audio.delta","item_id":"i","delta":"**"}',
+        b'{"type":"response.output_audio.delta","item_id":"i","delta":""',
+        b'{"type":"response.output_audio.delta","item_id":7,"delta":""}',
+    ],
+)
+def test_what_is_no_speech_or_written_unusually_is_left_to_be_read_with_care(frame):
+    reader = events.SpeechReader()
+    reader.read(b'{"type":"response.output_audio.delta","item_id":"i","delta":""}')
+    assert reader.read(frame) is None
 
 
 def test_an_append_carries_its_audio_in_base64():

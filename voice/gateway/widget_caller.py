@@ -5,9 +5,8 @@ The conversation's tasks read and write the connection that there is; while ther
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable, Iterable
-from functools import partial
-from typing import NoReturn
+from collections.abc import AsyncIterator, Iterable, Mapping
+from typing import Any, NoReturn
 
 from voice.gateway.unheard import Piece, Unheard
 from voice.gateway.widget_connection import ConnectionLost, WidgetConnection
@@ -23,6 +22,7 @@ from voice.sessions.caller import (
     CallerHungUp,
     CameBack,
     HungUp,
+    Listener,
     ModeChosen,
     Played,
     ServerStopping,
@@ -69,7 +69,7 @@ class WidgetCaller:
             sending = before.cut_off_id or None
             self._translation.goes_on(used_micro=before.used_micro, is_listening=not before.is_owed, sending=sending)
         self._events: list[CallerEvent] = []
-        self._take: Callable[[Audio | Played], bool] | None = None
+        self._listener: Listener | None = None
         self._away_since: float | None = None
         self._patience: asyncio.Timeout | None = None
         self._back: asyncio.Future[None] | None = None
@@ -82,7 +82,9 @@ class WidgetCaller:
     async def __anext__(self) -> CallerEvent:
         while True:
             if self._events:
-                return self._events.pop(0)
+                event = self._events.pop(0)
+                self._listen()
+                return event
             connection = self._connection
             if connection is None:
                 await self._until_back()
@@ -117,10 +119,12 @@ class WidgetCaller:
         if self._away_since is None and self._is_silent():
             assert self._connection is not None
             self._away_since = self._connection.heard_at
+            # What they do next is read, for that says that they are back.
+            self._connection.listen_no_more()
         return self._away_since is not None
 
-    async def send(self, frame: bytes) -> None:
-        for message in self._translation.messages(frame):
+    async def send(self, frame: bytes, event: Mapping[str, Any] | None = None) -> None:
+        for message in self._translation.messages(frame, event):
             await self._tell(message)
 
     async def send_audio(self, delta: AudioDelta, frame: bytes) -> None:
@@ -133,20 +137,22 @@ class WidgetCaller:
         elif self._connection is not None:
             await self._connection.put_audio(delta.pcm)
 
-    def listen(self, take: Callable[[Audio | Played], bool] | None) -> None:
-        self._take = take
-        self._listen_to(self._connection)
+    def listen(self, listener: Listener | None) -> None:
+        self._listener = listener
+        if listener is None and self._connection is not None:
+            self._connection.listen_no_more()
+        self._listen()
 
-    def _listen_to(self, connection: WidgetConnection | None) -> None:
-        if connection is not None:
-            connection.listen(self._take and partial(self._offer, self._take, connection))
+    def _listen(self) -> None:
+        """Have it taken at once what comes, where all that came before has been read."""
+        connection, listener = self._connection, self._listener
+        if connection is None or listener is None or self._away_since is not None or self._events:
+            return
+        if not connection.is_listening:
+            connection.listen(listener.take_audio, self._take_report)
 
-    def _offer(
-        self, take: Callable[[Audio | Played], bool], connection: WidgetConnection, event: Audio | Played
-    ) -> bool:
-        if connection is not self._connection or self._away_since is not None or self._events:
-            return False
-        return take(self._counted(event) if isinstance(event, Played) else event)
+    def _take_report(self, report: Played) -> bool:
+        return self._listener is not None and self._listener.take_report(self._counted(report))
 
     def send_audio_now(self, delta: AudioDelta) -> bool:
         connection = self._connection
@@ -191,7 +197,6 @@ class WidgetCaller:
             self._wait_on()
             return False
         self._connection = connection
-        self._listen_to(connection)
         self._return(away_since)
         self._events.append(self._noted(at))
         self.lost = asyncio.get_running_loop().create_future()

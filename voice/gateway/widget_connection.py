@@ -3,11 +3,10 @@
 import asyncio
 import time
 from collections.abc import Awaitable, Callable, Mapping
-from functools import partial
 from typing import Any, TypeVar
 
 from voice.gateway import widget_protocol
-from voice.gateway.inbound_limits import InboundLimits, TokenBucket
+from voice.gateway.inbound_limits import InboundLimits
 from voice.gateway.sockets import PastAsgi, Receive, Send
 from voice.gateway.widget_protocol import InvalidMessage
 from voice.sessions.caller import Audio, CallerEvent, HungUp, ModeChosen, Muted, Played, Text
@@ -34,7 +33,11 @@ class WidgetConnection:
     """
 
     def __init__(self, receive: Receive, send: Send, direct: PastAsgi | None = None) -> None:
-        self._receive, self._send, self._direct = receive, send, direct
+        self._receive, self._send = receive, send
+        self._listen = direct["listen"] if direct else None
+        self._send_now = direct["send"] if direct else None
+        self._take_audio: Callable[[bytes], bool] | None = None
+        self._take_report: Callable[[Played], bool] | None = None
         self._limits = InboundLimits()
         self._waiting: set[asyncio.Task[Any]] = set()
         self._is_dropped = False
@@ -47,6 +50,10 @@ class WidgetConnection:
         """Whether sending is of no use any more; what the browser said before may still be there to be read."""
         return self._is_deaf or self._is_dropped
 
+    @property
+    def is_listening(self) -> bool:
+        return self._take_audio is not None
+
     async def next(self) -> CallerEvent:
         """Return what the caller did next; raise ConnectionLost, or InvalidMessage for what the protocol forbids."""
         if self._is_dropped:
@@ -58,17 +65,24 @@ class WidgetConnection:
             return self._audio(audio)
         return self._event_of(message)
 
-    def listen(self, take: Callable[[Audio | Played], bool] | None) -> None:
-        """Offer audio and reports to `take` first that come while `next` waits for them: it must not raise."""
-        if self._direct is not None:
-            self._direct["listen"](take and partial(self._offer, take))
+    def listen(self, take_audio: Callable[[bytes], bool], take_report: Callable[[Played], bool]) -> None:
+        """Offer audio and reports that come while `next` waits for them to these first, which must not raise."""
+        self._take_audio, self._take_report = take_audio, take_report
+        if self._listen is not None:
+            self._listen(self._offer)
+
+    def listen_no_more(self) -> None:
+        self._take_audio = self._take_report = None
+        if self._listen is not None:
+            self._listen(None)
 
     def put_audio_now(self, pcm: bytes) -> bool:
         """Send audio if that needs no waiting; say whether it was sent."""
-        return self._direct is not None and not self.is_deaf and bool(self._direct["send"](pcm, False))
+        send_now = self._send_now
+        return send_now is not None and not (self._is_deaf or self._is_dropped) and bool(send_now(pcm, False))
 
     async def put_text(self, text: str) -> None:
-        if self._direct is None or self.is_deaf or not self._direct["send"](text.encode(), True):
+        if self._send_now is None or self.is_deaf or not self._send_now(text.encode(), True):
             await self._put({"type": "websocket.send", "text": text})
 
     async def put_audio(self, pcm: bytes) -> None:
@@ -109,17 +123,31 @@ class WidgetConnection:
         finally:
             self._waiting.discard(task)
 
-    def _offer(self, take: Callable[[Audio | Played], bool], payload: bytes, is_text: bool) -> bool:
+    def _offer(self, payload: bytes, is_text: bool) -> bool:
         """Have audio or a report taken; whatever is unusual about a message is left to be read in its turn."""
         if self._is_dropped:
             return False
         self.heard_at = now = time.monotonic()
         if is_text:
-            report = widget_protocol.read_report(payload)
-            return report is not None and _taken(take, Played(*report), self._limits.messages, 1, now)
-        if not self.takes_audio or not widget_protocol.is_audio(payload):
+            return self._offer_report(payload, now)
+        if self._take_audio is None or not self.takes_audio or not widget_protocol.is_audio(payload):
             return False
-        return _taken(take, Audio(payload), self._limits.audio, len(payload), now)
+        bucket = self._limits.audio
+        if bucket.take(len(payload), now) and self._take_audio(payload):
+            return True
+        # It is counted when it is read.
+        bucket.put_back(len(payload))
+        return False
+
+    def _offer_report(self, payload: bytes, now: float) -> bool:
+        report = widget_protocol.read_report(payload)
+        if report is None or self._take_report is None:
+            return False
+        bucket = self._limits.messages
+        if bucket.take(1, now) and self._take_report(Played(*report)):
+            return True
+        bucket.put_back(1)
+        return False
 
     def _event_of(self, message: Mapping[str, Any]) -> CallerEvent:
         if message["type"] == "websocket.disconnect":
@@ -155,13 +183,3 @@ class WidgetConnection:
     def _within_limits(self, *, audio_bytes: int = 0, messages: int = 0) -> None:
         if code := self._limits.excess(audio_bytes=audio_bytes, messages=messages, now=self.heard_at):
             raise InvalidMessage(code)
-
-
-def _taken(
-    take: Callable[[Audio | Played], bool], event: Audio | Played, bucket: TokenBucket, amount: int, now: float
-) -> bool:
-    """Have an event taken that is within its limit; one that is not taken is counted when it is read."""
-    if bucket.take(amount, now) and take(event):
-        return True
-    bucket.put_back(amount)
-    return False

@@ -113,5 +113,9 @@ def is_audio(frame: bytes) -> bool:
     return 0 < len(frame) <= AUDIO_FRAME_BYTES_MAX and len(frame) % 2 == 0
 
 
+# Made once: json.dumps would make one for every message.
+_encode = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False).encode
+
+
 def serialise(kind: str, **fields: Any) -> str:
-    return json.dumps({"type": kind, **fields}, separators=(",", ":"), ensure_ascii=False)
+    return _encode({"type": kind, **fields})

@@ -80,13 +80,13 @@ class WidgetTranslation:
         self.sending = delta.item_id
         return [*self._changed("speaking"), serialise("audio.begin", item_id=delta.item_id)]
 
-    def messages(self, frame: bytes) -> Messages:
-        """Return what a browser is told of an event; most events mean nothing to it."""
+    def messages(self, frame: bytes, event: Mapping[str, Any] | None = None) -> Messages:
+        """Return what a browser is told of an event, read already or not; most events mean nothing to it."""
         kind = realtime_events.event_type(frame)
         if kind in _SPOKEN_WORDS and not self._shows_captions:
             return []
         handler = self._handlers.get(kind)
-        return handler(realtime_events.parse(frame)) if handler else []
+        return handler(event or realtime_events.parse(frame)) if handler else []
 
     def _changed(self, state: str) -> Messages:
         if state == self._state:

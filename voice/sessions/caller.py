@@ -1,8 +1,8 @@
 """The caller's end of a conversation as the runner sees it, whichever edge the caller came in by."""
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
-from typing import NamedTuple, NoReturn, Protocol
+from typing import Any, NamedTuple, NoReturn, Protocol
 
 from voice.realtime_events import AudioDelta
 
@@ -87,6 +87,14 @@ class Waiting(Protocol):
         ...
 
 
+class Listener(Protocol):
+    """Takes what needs no waiting as soon as it comes, and must not raise; what it leaves is yielded in its turn."""
+
+    def take_audio(self, pcm: bytes) -> bool: ...
+
+    def take_report(self, report: Played) -> bool: ...
+
+
 class Caller(Waiting, Protocol):
     def __aiter__(self) -> AsyncIterator[CallerEvent]:
         """Yield what the caller does; raise CallerGone or CallerBrokeProtocol."""
@@ -97,16 +105,16 @@ class Caller(Waiting, Protocol):
         """Whether nobody hears what is handed over now; it is kept for them, and CameBack will tell of their return."""
         ...
 
-    async def send(self, frame: bytes) -> None:
-        """Hand over one GA server event, or one of ours (`parley.*`, see own_events.py)."""
+    async def send(self, frame: bytes, event: Mapping[str, Any] | None = None) -> None:
+        """Hand over one GA server event, or one of ours (`parley.*`, see own_events.py); `event` where it was read."""
         ...
 
     async def send_audio(self, delta: AudioDelta, frame: bytes) -> None:
         """Hand over a piece of the assistant's speech, read already, beside the frame it came in."""
         ...
 
-    def listen(self, take: Callable[[Audio | Played], bool] | None) -> None:
-        """Offer audio and reports to `take` first that come while the next event is waited for: it must not raise."""
+    def listen(self, listener: Listener | None) -> None:
+        """Offer audio and reports to the listener first that come while the next event is waited for."""
         ...
 
     def send_audio_now(self, delta: AudioDelta) -> bool:

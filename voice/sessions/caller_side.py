@@ -21,7 +21,7 @@ class CallerSide:
     async def follow(self) -> Stop:
         """Pass on what the caller says until they hang up; raise CallerGone or CallerBrokeProtocol."""
         caller = self._parts.caller
-        caller.listen(self._take)
+        caller.listen(self)
         try:
             return await self._do_as_they_do()
         finally:
@@ -59,19 +59,21 @@ class CallerSide:
                     return Stop.CALLER_HUNG_UP
         return Stop.CALLER_HUNG_UP
 
-    def _take(self, event: Audio | Played) -> bool:
-        """Do what nobody has to wait for, and leave the rest to `follow`."""
-        if isinstance(event, Played):
-            if self._playback.awaits_report:
-                return False
-            self._playback.reported(event.item_id, event.played_ms, event.received_bytes, time.monotonic())
-            return True
+    # What nobody has to wait for; the rest is left to `follow`.
+
+    def take_audio(self, pcm: bytes) -> bool:
         ears = self._line.direct_ears
-        if ears is None or not ears.send_now(realtime_events.append_audio(event.pcm)):
+        if ears is None or not ears.send_now(realtime_events.append_audio(pcm)):
             return False
         spoken = self._spoken
-        spoken.sent_bytes += len(event.pcm)
-        spoken.frames.append(event.pcm)
+        spoken.sent_bytes += len(pcm)
+        spoken.frames.append(pcm)
+        return True
+
+    def take_report(self, report: Played) -> bool:
+        if self._playback.awaits_report:
+            return False
+        self._playback.reported(report.item_id, report.played_ms, report.received_bytes, time.monotonic())
         return True
 
     async def _on_typed(self, text: str) -> None:

@@ -47,6 +47,7 @@ class ModelSide:
         # What a piece of speech passes, within reach.
         self._caller, self._state, self._turns = parts.caller, parts.state, parts.turns
         self._playback, self._alive = parts.playback, parts.alive
+        self._speech = realtime_events.SpeechReader()
 
     @property
     def of_words(self) -> dict[str, Handler]:
@@ -86,12 +87,14 @@ class ModelSide:
             if kind == realtime_events.AUDIO_DELTA:
                 await self._on_audio(frame, now)
                 return
+            event = None
             if handler := self._HANDLERS.get(kind):
-                await handler(self, realtime_events.parse(frame), now)
+                event = realtime_events.parse(frame)
+                await handler(self, event, now)
             if GIVEN_ITEM in frame and kind.startswith("conversation.item."):
                 # What we tell a new upstream of the conversation, the caller knows.
                 return
-            await self._caller.send(frame)
+            await self._caller.send(frame, event)
         except NOT_UNDERSTOOD as error:
             # The words of the exception may be the caller's: only its kind is kept.
             log.warning("upstream event not understood", error=type(error).__name__)
@@ -101,13 +104,8 @@ class ModelSide:
 
     def _take_speech(self, frame: bytes) -> bool:
         """Pass on speech that nobody has to wait for, and leave the rest to `follow`."""
-        if not realtime_events.is_audio_delta(frame):
-            return False
-        try:
-            delta = realtime_events.audio_delta(frame)
-        except NOT_UNDERSTOOD:
-            return False
-        if self._playback.is_interrupted(delta.item_id) or not self._caller.send_audio_now(delta):
+        delta = self._speech.read(frame)
+        if delta is None or self._playback.is_interrupted(delta.item_id) or not self._caller.send_audio_now(delta):
             return False
         self._alive.seen_at = now = time.monotonic()
         self._state.response_audio_bytes += len(delta.pcm)

@@ -33,12 +33,15 @@ class Turns:
 
     def agent_speaking(self, item_id: str, now: float) -> None:
         """Note that a piece of the assistant's answer went out; the first one tells how long the caller waited."""
-        if item_id not in self._turns:
-            turn = self._open("agent", item_id, now)
-            if self._caller_finished_at is not None:
-                turn.latency_ms = max(0, round((now - self._caller_finished_at) * 1000))
-                self._caller_finished_at = None
-        self._turns[item_id].ended_ms = self._ms(now)
+        turn = self._turns.get(item_id) or self._agent_begins(item_id, now)
+        turn.ended_ms = round((now - self._began_at) * 1000)
+
+    def _agent_begins(self, item_id: str, now: float) -> TurnTimes:
+        turn = self._open("agent", item_id, now)
+        if self._caller_finished_at is not None:
+            turn.latency_ms = max(0, round((now - self._caller_finished_at) * 1000))
+            self._caller_finished_at = None
+        return turn
 
     def heard(self, item_id: str, heard_ms: int, *, interrupted: bool) -> None:
         if turn := self._turns.get(item_id):

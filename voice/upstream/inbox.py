@@ -15,7 +15,7 @@ Take = Callable[[bytes], bool]
 
 
 class Inbox:
-    """Frames in order, then one ending: silence after close(), or an UpstreamError."""
+    """Frames in order, then one ending: silence after close(), or an UpstreamError. `ended`: nothing more comes in."""
 
     def __init__(self) -> None:
         # Mostly empty, which a deque takes ten times as much for.
@@ -23,12 +23,8 @@ class Inbox:
         self._queued_bytes = 0
         self._reader: asyncio.Future[None] | None = None
         self._take: Take | None = None
-        self._ended = False
+        self.ended = False
         self._error: UpstreamError | None = None
-
-    @property
-    def ended(self) -> bool:
-        return self._ended
 
     def listen(self, take: Take | None) -> None:
         """Offer every frame to `take` first that comes while the reader waits for one: it must not raise.
@@ -37,12 +33,14 @@ class Inbox:
         """
         self._take = take
 
+    def offer(self, frame: bytes) -> bool:
+        """Say whether who listens has taken a frame; else it is to be `put`."""
+        take, reader = self._take, self._reader
+        return take is not None and reader is not None and not (reader.done() or self.ended) and take(frame)
+
     def put(self, frame: bytes) -> bool:
         """Queue a frame; return False when it is one too many, which ends the inbox with upstream_flooded."""
-        if self._ended:
-            return True
-        is_awaited = self._reader is not None and not self._reader.done()
-        if is_awaited and self._take is not None and self._take(frame):
+        if self.ended:
             return True
         if self._queued_bytes + len(frame) > MAX_QUEUED_BYTES or len(self._frames) >= MAX_QUEUED_FRAMES:
             # Another connection to the same model would not be read any faster.
@@ -55,8 +53,8 @@ class Inbox:
 
     def finish(self, error: UpstreamError | None) -> None:
         """End after the frames already queued. The first ending counts."""
-        if not self._ended:
-            self._ended, self._error = True, error
+        if not self.ended:
+            self.ended, self._error = True, error
             self._wake()
 
     def discard(self, error: UpstreamError) -> None:
@@ -68,7 +66,7 @@ class Inbox:
     async def get(self) -> bytes:
         """Return the next frame; raise StopAsyncIteration after a clean ending, UpstreamError after any other."""
         while not self._frames:
-            if self._ended:
+            if self.ended:
                 raise self._error or StopAsyncIteration
             self._reader = asyncio.get_running_loop().create_future()
             await self._reader

@@ -90,15 +90,13 @@ class OpenAIUpstream:
     def __init__(self, capabilities: Capabilities, connection: "_Connection") -> None:
         self.capabilities = capabilities
         self._connection = connection
+        # Every piece of the caller's speech passes here: straight on.
+        self.send_now = connection.send_now
 
     async def send(self, frame: bytes) -> None:
         self._connection.send(frame)
         if len(frame) > LARGE_FRAME_BYTES:
             await self._connection.has_taken_large_frame()
-
-    def send_now(self, frame: bytes) -> bool:
-        """Send a frame if that needs no waiting and cannot fail; say whether it was sent."""
-        return len(frame) <= LARGE_FRAME_BYTES and self._connection.send_now(frame)
 
     def listen(self, take: Take | None) -> None:
         """Offer every event to `take` first that comes while a reader waits for one: it must not raise."""
@@ -145,8 +143,10 @@ class _Connection(WSListener):
             self._hang_up_on_garbage()
             return
         kind = frame.msg_type
-        if kind in _TEXT:
-            self._take(frame.get_payload_as_bytes(), last=bool(frame.fin))
+        if kind == WSMsgType.TEXT and frame.fin and not self._pieces:
+            self._deliver(frame.get_payload_as_bytes())
+        elif kind in _TEXT:
+            self._on_piece(frame.get_payload_as_bytes(), last=bool(frame.fin))
         elif kind == WSMsgType.CLOSE:
             self._close_code = int.from_bytes(frame.get_payload_as_bytes()[:2]) or 1005
             transport.send_close(WSCloseCode.OK)
@@ -165,8 +165,11 @@ class _Connection(WSListener):
             self.inbox.finish(UpstreamDropped("upstream_closed", retryable=retryable, close_code=code))
 
     def send_now(self, frame: bytes) -> bool:
+        """Send a frame if that needs no waiting and cannot fail; say whether it was sent."""
         transport = self._transport
-        if transport is None or self._is_gone(transport) or self._unsent_bytes(transport) > MAX_UNSENT_BYTES:
+        if transport is None or self._is_gone(transport) or len(frame) > LARGE_FRAME_BYTES:
+            return False
+        if transport.underlying_transport.get_write_buffer_size() > MAX_UNSENT_BYTES:
             return False
         transport.send(WSMsgType.TEXT, frame)
         return True
@@ -217,9 +220,7 @@ class _Connection(WSListener):
         if self._transport is not None:
             self._transport.disconnect(graceful=False)
 
-    def _take(self, payload: bytes, *, last: bool) -> None:
-        if last and not self._pieces:
-            return self._deliver(payload)
+    def _on_piece(self, payload: bytes, *, last: bool) -> None:
         self._pieces.append(payload)
         if sum(map(len, self._pieces)) > MAX_FRAME_BYTES:
             return self._hang_up_on_garbage()
@@ -229,6 +230,8 @@ class _Connection(WSListener):
             self._deliver(frame)
 
     def _deliver(self, frame: bytes) -> None:
+        if self.inbox.offer(frame):
+            return
         if not _looks_like_an_event(frame):
             return self._hang_up_on_garbage()
         if not self.inbox.put(frame):

@@ -9,7 +9,7 @@ from voice.realtime_events import AudioDelta
 
 
 def piece(item_id="i1", size=100):
-    return AudioDelta(item_id, "r1", bytes(size))
+    return AudioDelta(item_id, bytes(size))
 
 
 def begin(item_id="i1"):

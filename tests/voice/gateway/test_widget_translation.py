@@ -13,7 +13,7 @@ def told(translation: WidgetTranslation, kind: str, **fields) -> list[dict]:
 
 def test_audio_is_announced_once_an_item():
     translation = WidgetTranslation()
-    delta = AudioDelta("item_1", "resp_1", b"\0\0")
+    delta = AudioDelta("item_1", b"\0\0")
     announced = [json.loads(message)["type"] for message in translation.before_audio(delta)]
     assert announced == ["state.changed", "audio.begin"]
     assert translation.before_audio(delta) == []
@@ -21,7 +21,7 @@ def test_audio_is_announced_once_an_item():
 
 def test_an_answer_that_falls_silent_is_not_said_to_be_spoken_until_it_goes_on():
     translation = WidgetTranslation()
-    delta = AudioDelta("item_1", "resp_1", b"\0\0")
+    delta = AudioDelta("item_1", b"\0\0")
     translation.before_audio(delta)
     assert told(translation, "parley.paused") == [{"type": "state.changed", "state": "thinking"}]
     assert (translation.speaking, translation.sending) == (None, "item_1")
@@ -33,7 +33,7 @@ def test_an_answer_that_falls_silent_is_not_said_to_be_spoken_until_it_goes_on()
 
 def test_an_answer_that_fell_silent_and_is_over_is_told_as_any_other():
     translation = WidgetTranslation()
-    translation.before_audio(AudioDelta("item_1", "resp_1", b"\0\0"))
+    translation.before_audio(AudioDelta("item_1", b"\0\0"))
     told(translation, "parley.paused")
     ended = told(translation, "response.output_audio.done", item_id="item_1")
     ended += told(translation, "response.done", response={})
@@ -42,7 +42,7 @@ def test_an_answer_that_fell_silent_and_is_over_is_told_as_any_other():
 
 def test_the_end_of_an_items_audio_is_told():
     translation = WidgetTranslation()
-    translation.before_audio(AudioDelta("item_1", "resp_1", b"\0\0"))
+    translation.before_audio(AudioDelta("item_1", b"\0\0"))
     assert told(translation, "response.output_audio.done", item_id="item_1") == [
         {"type": "audio.end", "item_id": "item_1"}
     ]

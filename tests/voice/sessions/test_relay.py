@@ -582,33 +582,33 @@ async def test_any_other_event_is_read_in_its_turn(frame):
 
 async def test_what_a_caller_says_needs_no_task_where_the_model_takes_it_at_once():
     async with live_call(upstream=DirectUpstream()) as live:
-        assert live.caller.take(Audio(PCM))
+        assert live.caller.listener.take_audio(PCM)
         assert live.upstream.sent_now == [realtime_events.append_audio(PCM)]
         live.upstream.is_busy = True
-        assert not live.caller.take(Audio(PCM))
+        assert not live.caller.listener.take_audio(PCM)
 
 
 async def test_what_a_caller_says_goes_past_the_tasks_to_whoever_is_at_the_line_now():
     async with live_call(upstream=DirectUpstream()) as live:
         live.relay._line.break_off(UpstreamError("upstream_stalled", retryable=True))
-        assert not live.caller.take(Audio(PCM))
+        assert not live.caller.listener.take_audio(PCM)
         assert live.upstream.sent_now == []
 
 
 async def test_a_report_needs_no_task_unless_an_interruption_waits_for_it():
     async with live_call(upstream=DirectUpstream()) as live:
         await live.response_starts("r1", "i1", PCM)
-        assert live.caller.take(Played("i1", 400, SECOND))
+        assert live.caller.listener.take_report(Played("i1", 400, SECOND))
         assert live.relay.playback.heard_ms("i1") == 400
         live.upstream.emit({"type": "input_audio_buffer.speech_started", "audio_start_ms": 0, "item_id": "u1"})
         await live.settle_down()
-        assert not live.caller.take(Played("i1", 500, SECOND))
+        assert not live.caller.listener.take_report(Played("i1", 500, SECOND))
 
 
 async def test_nothing_is_taken_past_the_tasks_once_they_have_ended():
     async with live_call(upstream=DirectUpstream()) as live:
-        assert live.caller.take and live.upstream.take
+        assert live.caller.listener and live.upstream.take
         for part in live.parts.values():
             part.cancel()
         await asyncio.gather(*live.parts.values(), return_exceptions=True)
-        assert live.caller.take is live.upstream.take is None
+        assert live.caller.listener is live.upstream.take is None

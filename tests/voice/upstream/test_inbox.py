@@ -26,16 +26,20 @@ async def reading():
     reader.cancel()
 
 
+def deliver(inbox, frame):
+    return inbox.offer(frame) or inbox.put(frame)
+
+
 async def test_a_frame_that_is_waited_for_may_be_taken_at_once(reading):
     inbox, reader, taken = reading
-    assert inbox.put(b"A") and inbox.put(b"b")
+    assert deliver(inbox, b"A") and deliver(inbox, b"b")
     assert (await reader, taken) == (b"b", [b"A"])
 
 
 async def test_no_frame_overtakes_another(reading):
     inbox, reader, taken = reading
     for frame in (b"a", b"B", b"c"):
-        inbox.put(frame)
+        deliver(inbox, frame)
     assert [await reader, await inbox.get(), await inbox.get()] == [b"a", b"B", b"c"]
     assert taken == []
 
@@ -43,14 +47,14 @@ async def test_no_frame_overtakes_another(reading):
 async def test_what_nobody_waits_for_is_kept(reading):
     inbox, reader, taken = reading
     reader.cancel()
-    inbox.put(b"A")
+    deliver(inbox, b"A")
     assert (await inbox.get(), taken) == (b"A", [])
 
 
 async def test_nothing_is_taken_past_the_end(reading):
     inbox, reader, taken = reading
     inbox.finish(UpstreamDropped("upstream_dropped", retryable=True))
-    inbox.put(b"A")
+    deliver(inbox, b"A")
     with pytest.raises(UpstreamDropped):
         await reader
     assert taken == []
