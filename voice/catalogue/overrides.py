@@ -8,7 +8,7 @@ from django.db import transaction
 from voice.catalogue.status_log import note_change
 from voice.models import CatalogueModel, ModelOverride
 
-__all__ = ["AS_EVERYBODY", "as_offered", "model_for", "overridden", "overrides_of", "remove_override", "save_override"]
+__all__ = ["AS_EVERYBODY", "overridden", "overrides_of", "remove_override", "save_override"]
 
 # The status of an organisation that has none of its own.
 AS_EVERYBODY = "as for everybody"
@@ -20,17 +20,6 @@ def overrides_of(organisation_id: UUID | None) -> dict[int, ModelOverride]:
     if organisation_id is None:
         return {}
     return {override.model_id: override for override in ModelOverride.objects.filter(organisation=organisation_id)}
-
-
-def as_offered(model: CatalogueModel, organisation_id: UUID | None) -> CatalogueModel:
-    """Return a model as an organisation is offered it: to be read, never saved."""
-    return overridden(model, overrides_of(organisation_id).get(model.pk))
-
-
-def model_for(slug: str, organisation_id: UUID | None) -> CatalogueModel | None:
-    """Return the model of that name as an organisation is offered it, None without one: to be read, never saved."""
-    model = CatalogueModel.objects.filter(slug=slug).first()
-    return model and as_offered(model, organisation_id)
 
 
 def overridden(model: CatalogueModel, override: ModelOverride | None) -> CatalogueModel:

@@ -5,9 +5,11 @@ from datetime import UTC, date, datetime
 import pytest
 
 from tests import factories
+from voice.catalogue import moments
 from voice.catalogue.http_models import resolve_http_model
 from voice.catalogue.on_offer import (
     ModelNotOffered,
+    offers_now,
     offers_to,
     resolve_model,
     stand_ins_for,
@@ -15,7 +17,6 @@ from voice.catalogue.on_offer import (
     transcription_of,
     writers_of,
 )
-from voice.catalogue.overrides import model_for
 from voice.models import CatalogueModel, ModelOverride
 from voice.models.catalogue import ModelKind
 from voice.sessions import records
@@ -92,10 +93,32 @@ def test_the_ladder_of_an_organisation_is_its_own(override, organisation):
     assert [model.slug for model in offers_to(None, TODAY).ladder_of(mini)][:2] == [MINI, "gpt-realtime-2.1-mini"]
 
 
+def test_what_is_known_for_a_moment_of_one_organisation_is_not_told_another(override, organisation, monkeypatch):
+    override(status="maintenance")
+    ours, theirs = organisation.pk, factories.make_organisation("Mallory Ltd").pk
+    offers_now(None, TODAY)
+    monkeypatch.setattr(moments, "MOMENT_S", 60.0)
+    for _ in range(2):
+        assert offers_now(ours, TODAY).resolve(MINI).served.slug != MINI
+        assert offers_now(theirs, TODAY).resolve(MINI).served.slug == MINI
+
+
+def test_what_is_known_for_a_moment_answers_as_what_is_looked_up(override, organisation):
+    override(status="maintenance", fallback_slugs=["gpt-realtime"])
+    for offers in (offers_now(organisation.pk, TODAY), offers_to(organisation.pk, TODAY)):
+        resolved = offers.resolve(MINI)
+        assert (resolved.served.slug, offers.transcription_of(resolved.served).slug) == (
+            "gpt-realtime",
+            transcription_of(resolved.served, TODAY, organisation.pk).slug,
+        )
+        with pytest.raises(ModelNotOffered):
+            offers.resolve("gpt-4.1")
+
+
 def test_an_empty_override_changes_nothing(override, organisation):
     override()
-    model = model_for(MINI, organisation.pk)
     plain = CatalogueModel.objects.get(slug=MINI)
+    model = offers_to(organisation.pk, TODAY).of(plain)
     assert {field.name: getattr(model, field.name) for field in model._meta.fields} == {
         field.name: getattr(plain, field.name) for field in plain._meta.fields
     }

@@ -3,7 +3,7 @@ from datetime import date
 import pytest
 
 from voice.catalogue.rate_card import Kind
-from voice.catalogue.rates import RateMissing, prices_of, rate_card
+from voice.catalogue.rates import RateMissing, cards_of, prices_of, rate_card
 from voice.models import CatalogueModel, Rate
 
 pytestmark = pytest.mark.usefixtures("catalogue")
@@ -30,6 +30,13 @@ def test_the_embedded_model_is_billed_as_the_one_it_stands_in_for():
 def test_a_model_without_rates_yet_cannot_be_billed(slug):
     with pytest.raises(RateMissing):
         rate_card(slug, date(2020, 1, 1))
+
+
+def test_prices_of_many_models_are_those_of_each(django_assert_max_num_queries):
+    slugs = ["gpt-realtime", "gpt-realtime-mini", "parley-embedded", "nobody's"]
+    with django_assert_max_num_queries(2):
+        cards = cards_of(slugs, DAY)
+    assert cards == {slug: rate_card(slug, DAY) for slug in slugs[:3]}
 
 
 def test_a_kind_of_a_later_version_is_left_alone():
