@@ -14,6 +14,8 @@ from voice.upstream.errors import UpstreamError
 
 # How long a goodbye may still be playing after the assistant asked to hang up.
 _GOODBYE_S = 20.0
+# Well below the pauses that a caller is told of, and the silence that makes a model be left (fallback/stalls.py).
+_FLUENT_S = 0.2
 
 
 class Clock:
@@ -24,9 +26,18 @@ class Clock:
         """Tick until the call is to end, and return why."""
         every_beat = beat()
         while True:
-            await every_beat.next()
+            await every_beat.next(self._is_fluent)
             if stop := await self.tick(time.monotonic()):
                 return stop
+
+    def _is_fluent(self, now: float) -> bool:
+        """Say whether the model speaks and nothing is awaited: whatever may be due then can wait for half a second."""
+        parts = self._parts
+        return (
+            parts.state.response is Response.RUNNING
+            and now - parts.alive.seen_at < _FLUENT_S
+            and not (parts.playback.awaits_report or parts.tools.is_running or parts.moving.is_expecting)
+        )
 
     async def tick(self, now: float) -> Stop | None:
         """Do what is due at this moment of the monotonic clock."""

@@ -32,3 +32,26 @@ async def test_who_wants_it_at_other_times_has_a_beat_of_their_own():
     await asyncio.wait_for(beat(0).next(), 5)
     assert not seldom.done()
     seldom.cancel()
+
+
+async def test_it_passes_by_who_may_wait_four_times():
+    asked = []
+    await asyncio.wait_for(beat(0).next(lambda now: not asked.append(now)), 5)
+    assert len(asked) == 4
+    assert asked == sorted(asked)
+
+
+async def test_it_wakes_who_may_wait_no_longer_and_leaves_the_others():
+    may_wait = [True, False]
+    patient, impatient = beat(0).next(lambda _: True), beat(0).next(lambda _: may_wait.pop(0))
+    await asyncio.wait_for(impatient, 5)
+    assert not patient.done()
+    await asyncio.wait_for(patient, 5)
+
+
+async def test_who_has_left_is_not_asked():
+    asked = []
+    left = beat(0).next(asked.append)
+    left.cancel()
+    await asyncio.wait_for(beat(0).next(), 5)
+    assert asked == []

@@ -612,3 +612,22 @@ async def test_nothing_is_taken_past_the_tasks_once_they_have_ended():
             part.cancel()
         await asyncio.gather(*live.parts.values(), return_exceptions=True)
         assert live.caller.listener is live.upstream.take is None
+
+
+# How often the clock looks.
+
+
+async def test_the_clock_may_wait_while_the_model_speaks_and_looks_closely_once_it_pauses():
+    async with live_call() as live:
+        assert not live.relay._clock._is_fluent(time.monotonic())
+        await live.response_starts("r1", "i1", PCM)
+        spoke_at = live.relay._parts.alive.seen_at
+        assert live.relay._clock._is_fluent(spoke_at + 0.1)
+        assert not live.relay._clock._is_fluent(spoke_at + 0.3)
+
+
+async def test_the_clock_looks_closely_while_it_is_not_known_what_was_heard():
+    async with live_call() as live:
+        await live.response_starts("r1", "i1", PCM)
+        live.relay.playback.interrupt(time.monotonic())
+        assert not live.relay._clock._is_fluent(live.relay._parts.alive.seen_at)

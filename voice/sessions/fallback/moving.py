@@ -92,6 +92,11 @@ class Moving:
         is_asked = self._state.response is Response.ASKED or self._gate.wants_response
         return (self.is_answering or is_asked) and self.may_answer
 
+    @property
+    def is_expecting(self) -> bool:
+        """Whether the clock is to look after a caller who waits, or after a move that is wanted."""
+        return self.is_moving or bool(self._wanted) or self._waits_since is not None
+
     # The line broke.
 
     async def move(self, error: UpstreamError) -> None:
