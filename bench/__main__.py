@@ -22,9 +22,9 @@ from bench.sessions import Gauge, Growth, Schedule
 from launcher.machine import free_port
 
 _RESPONSE_MS = 8_000
-# A turn to settle and a turn to measure.
+# Two turns to settle and a turn to measure.
 _FULL = Schedule(
-    sessions=50, rounds=3, settle_s=8.5, window_s=8.0, frame_sizes_ms=(20, 40),
+    sessions=50, rounds=3, settle_s=16.5, window_s=8.0, frame_sizes_ms=(20, 40),
     growth=Growth(
         few=10, many=50, frame_ms=20, window_s=16.0, ramp=(100, 150, 200, 300), ramp_frame_ms=40, ramp_window_s=5.0
     ),

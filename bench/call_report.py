@@ -52,14 +52,12 @@ def parts(schedule: Schedule, response_ms: int, outcomes: Sequence[Outcome]) -> 
 
 
 def _how(schedule: Schedule, response_ms: int) -> str:
-    has_settled = schedule.settle_s * 1000 >= response_ms
-    first_turn = (
-        "after their first turn, which is dearer" if has_settled else "**within their first turn, which is dearer**"
-    )
+    has_settled = schedule.settle_s * 1000 >= 2 * response_ms
+    when = "after two turns, which are dearer" if has_settled else "**within their first turn, which is dearer**"
     return (
         "One core for the process under test, the other for the load and the mock upstream. Contenders stand ready and "
         f"take turns, there and back (rounds: {schedule.rounds}): {schedule.sessions} calls begin, are measured for "
-        f"{schedule.window_s:.0f} s {first_turn}, and are hung up. A figure is the median of the rounds (the lowest to "
+        f"{schedule.window_s:.0f} s {when}, and are hung up. A figure is the median of the rounds (the lowest to "
         "the highest); a ratio is taken within each round. Every session speaks without a pause and is answered "
         f"without a pause, in responses of {response_ms / 1000:.0f} s, each with its usage; Parley holds, rates and "
         "captures every one of them, checks every frame and follows the browser's playback reports, the relays and "

@@ -36,7 +36,7 @@ _SERVICE_RESTART = 1012
 _BREAKS = {1001, 1005, 1006, 1011, 1013, 1014, 1015}
 # What is still true when another process goes on.
 _LASTING = tuple(f'{{"type":"{kind}' for kind in ("caption.", "task.completed", "model.changed"))
-# A browser reports every 100 ms while it plays. One that does not, and says nothing else, is not there.
+# A browser reports every 250 ms while it plays. One that does not, and says nothing else, is not there.
 _SILENT_S = 3.0
 # How long a browser that is back may take to receive what it missed.
 _CATCH_UP_S = 15.0

@@ -12,7 +12,7 @@ TEXT_LENGTH_MAX = 2000
 MESSAGE_BYTES_MAX = 16 * 1024
 _COUNT_MAX = 2**53 - 1  # what a browser can count to
 
-# Ten a second in every call: the form that JSON.stringify gives a report, with no letter that JSON would escape.
+# Four a second in every call: the form that JSON.stringify gives a report, with no letter that JSON would escape.
 _COUNT = rb"(0|[1-9][0-9]{0,14})"
 _REPORT = re.compile(
     rb'\{"type":"playback\.report","item_id":"([ !#-\[\]-~]{0,200})","played_ms":' + _COUNT + rb',"received_bytes":'
