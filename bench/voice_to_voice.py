@@ -115,7 +115,7 @@ def _converse(browser: "Browser", url: str, wanted: int) -> Turns:
                     measured.turns.append(_turn(page, utterance))
                 except NoAnswer as problem:
                     failed += 1
-                    measured.remark = f"{failed} turns gave nothing to time, the last because {problem}"
+                    measured.remark = f"Turns that gave nothing to time: {failed}, the last because {problem}."
     return measured
 
 
