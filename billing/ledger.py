@@ -314,13 +314,10 @@ def extend_hold(hold_id: UUID, *, to_amount_micro: int, expires_at: datetime | N
     """
     _check_amount(to_amount_micro, least=1)
     with transaction.atomic():
-        wallet, hold = _lock_open_hold(hold_id)
-        if to_amount_micro > hold.amount_micro:
-            _raise_hold(wallet, hold, to_amount_micro, _spendable_now(wallet, timezone.now()))
+        extended = extend_hold_by_plan(hold_id, lambda hold, spendable: to_amount_micro)
         if expires_at is not None:
-            hold.expires_at = max(hold.expires_at, expires_at)
-        hold.save(update_fields=["amount_micro", "available_after_micro", "expires_at"])
-        return _hold_state(hold)
+            Hold.objects.filter(id=hold_id, expires_at__lt=expires_at).update(expires_at=expires_at)
+        return extended
 
 
 def extend_hold_by_plan(hold_id: UUID, plan: Callable[[HoldState, Spendable], int]) -> HoldState:

@@ -198,7 +198,7 @@ class PicowsWebSocket(WSListener, asyncio.Protocol):
         return message
 
     def _listen(self, take: Take | None) -> None:
-        """Offer every message to `take` first that comes while the application waits for one: it must not raise.
+        """Offer every message of one piece to `take` first that comes while the application waits: it must not raise.
 
         So an application that is busy, or has messages left to receive, gets the next in their order.
         """

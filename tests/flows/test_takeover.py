@@ -456,13 +456,18 @@ async def test_what_was_said_without_consent_is_nowhere_but_encrypted_in_memory(
     assert await in_thread(traces_of)(secret, caplog.text) == []
 
 
+async def ticket_of_who_agrees(agent):
+    """Return a ticket of a caller who was asked whether their words may be kept, and agreed."""
+    await in_thread(policy)(agent, transcript_policy="ask")
+    version = (await in_thread(wording_of)(agent)).version
+    return await ticket_for(agent, consent=True, consent_version=version)
+
+
 @pytest.mark.parametrize("shares", [True, False], ids=["with a shared memory", "without"])
 async def test_what_a_caller_agreed_to_be_kept_is_kept_over_both_processes(
     agent, dialled, elsewhere, memory, monkeypatch, shares
 ):
     memory.is_away = not shares
-    await in_thread(policy)(agent, transcript_policy="ask")
-    version = (await in_thread(wording_of)(agent)).version
     said = ["agent: Hello, how can I help?", "caller: Are you open?", "agent: Until six."]
     before = upstream(*greeting(), Step("response.create", emit=answer("Until six.")))
     last = Step("response.create", emit=answer("You are welcome.", number=3))
@@ -470,7 +475,7 @@ async def test_what_a_caller_agreed_to_be_kept_is_kept_over_both_processes(
     after = upstream(SESSION_STEP, *(told(*said) if shares else [broke]), last)
     dialled(before, after)
     page = Browser()
-    await page.calls(await ticket_for(agent, consent=True, consent_version=version))
+    await page.calls(await ticket_of_who_agrees(agent))
     await page.until("meter.changed")
     before.emit(*caller_says("Are you open?", "u1"))
     await page.until("audio.end", item_id="item_2")
@@ -505,11 +510,9 @@ async def test_who_hangs_up_while_the_other_process_dials_leaves_what_was_said(
     agent, dialled, elsewhere, memory, monkeypatch, shares
 ):
     memory.is_away = not shares
-    await in_thread(policy)(agent, transcript_policy="ask")
-    version = (await in_thread(wording_of)(agent)).version
     dialled(upstream(*greeting()))
     page, never = Browser(), SlowDial(ScriptedUpstream())
-    await page.calls(await ticket_for(agent, consent=True, consent_version=version))
+    await page.calls(await ticket_of_who_agrees(agent))
     await page.until("meter.changed", used_micro=GREETING_MICRO)
     await when_gone(page)
     monkeypatch.setattr(registry, "dial", never.dial)

@@ -79,7 +79,7 @@ class WidgetConnection:
     def put_audio_now(self, pcm: bytes) -> bool:
         """Send audio if that needs no waiting; say whether it was sent."""
         send_now = self._send_now
-        return send_now is not None and not (self._is_deaf or self._is_dropped) and bool(send_now(pcm, False))
+        return send_now is not None and not self.is_deaf and bool(send_now(pcm, False))
 
     async def put_text(self, text: str) -> None:
         if self._send_now is None or self.is_deaf or not self._send_now(text.encode(), True):

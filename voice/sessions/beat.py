@@ -67,10 +67,15 @@ class _Waiting:
         """Say whether they are passed by; else wake them, if they are still there."""
         if self.awaited.done():
             return False
-        if self.may_wait is not None and self.passes and self.may_wait(now):
-            self.passes -= 1
-            return True
-        self.awaited.set_result(None)
+        try:
+            if self.may_wait is not None and self.passes and self.may_wait(now):
+                self.passes -= 1
+                return True
+        except Exception as error:
+            # A fault of the one who was asked, and told to them alone: the others' beat goes on.
+            self.awaited.set_exception(error)
+        else:
+            self.awaited.set_result(None)
         return False
 
 

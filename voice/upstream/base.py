@@ -79,4 +79,4 @@ class Direct(Protocol):
         """Send a frame if that needs no waiting and cannot fail; say whether it was sent."""
 
     def listen(self, take: Callable[[bytes], bool] | None) -> None:
-        """Offer every event to `take` first that comes while a reader waits for one: it must not raise."""
+        """Offer every event to `take` first that comes while a reader waits for one: unread, so it must not raise."""

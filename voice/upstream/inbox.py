@@ -27,9 +27,10 @@ class Inbox:
         self._error: UpstreamError | None = None
 
     def listen(self, take: Take | None) -> None:
-        """Offer every frame to `take` first that comes while the reader waits for one: it must not raise.
+        """Offer every frame to `take` first that comes while the reader waits for one.
 
-        So a frame never overtakes another, and one that is taken costs no switch to the reader's task.
+        So a frame never overtakes another, and one that is taken costs no switch to the reader's task. Nobody has
+        looked at it before: `take` must not raise, and leaves garbage.
         """
         self._take = take
 

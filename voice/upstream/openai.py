@@ -169,7 +169,7 @@ class _Connection(WSListener):
         transport = self._transport
         if transport is None or self._is_gone(transport) or len(frame) > LARGE_FRAME_BYTES:
             return False
-        if transport.underlying_transport.get_write_buffer_size() > MAX_UNSENT_BYTES:
+        if self._unsent_bytes(transport) > MAX_UNSENT_BYTES:
             return False
         transport.send(WSMsgType.TEXT, frame)
         return True

@@ -2,6 +2,8 @@
 
 import asyncio
 
+import pytest
+
 from voice.sessions.beat import beat
 
 
@@ -55,3 +57,13 @@ async def test_who_has_left_is_not_asked():
     left.cancel()
     await asyncio.wait_for(beat(0).next(), 5)
     assert asked == []
+
+
+async def test_a_fault_of_one_who_is_asked_is_theirs_alone():
+    def fails(now):
+        raise ZeroDivisionError
+
+    faulty, other = beat(0).next(fails), beat(0).next(lambda _: True)
+    with pytest.raises(ZeroDivisionError):
+        await asyncio.wait_for(faulty, 5)
+    await asyncio.wait_for(other, 5)
