@@ -38,6 +38,7 @@ from billing.exceptions import (
 from billing.models import Capture as CaptureRow
 from billing.models import Entry, EntryKind, Hold, HoldStatus, Lot, Wallet
 from billing.signals import cap_refused, credits_wanted, wallet_changed
+from config import fixed_sql
 
 MICRO = 1_000_000
 # One movement, hold or capture: a billion credits, far above any real one and far below 64 bits.
@@ -387,16 +388,25 @@ def capture_as_known(known: HoldState, charges: Mapping[str, int]) -> HoldState 
     with transaction.atomic(savepoint=False):
         # One statement finds the hold as it was known, locks it and charges it. Where somebody else has changed it
         # since, were it by a micro-credit, it finds nothing.
-        as_known = Hold.objects.filter(
-            id=known.id, status=HoldStatus.OPEN, amount_micro=known.amount_micro, captured_micro=known.captured_micro
-        )
-        if not as_known.update(captured_micro=captured_micro):
+        as_known = {
+            "id": known.id,
+            "status": HoldStatus.OPEN,
+            "amount_micro": known.amount_micro,
+            "captured_micro": known.captured_micro,
+        }
+        if not fixed_sql.update(Hold, as_known, put={"captured_micro": captured_micro}):
             return None
-        CaptureRow.objects.bulk_create(
-            CaptureRow(
-                hold_id=known.id, key=key, amount_micro=amount_micro, captured_micro=amount_micro, uncollected_micro=0
-            )
-            for key, amount_micro in charges.items()
+        fixed_sql.insert(
+            [
+                CaptureRow(
+                    hold_id=known.id,
+                    key=key,
+                    amount_micro=amount_micro,
+                    captured_micro=amount_micro,
+                    uncollected_micro=0,
+                )
+                for key, amount_micro in charges.items()
+            ]
         )
     return replace(known, captured_micro=captured_micro)
 

@@ -2,7 +2,8 @@
 are not SQLite's.
 
 That is what is marked `db_concurrency` (real threads, killed processes) or `each_database` (constraints, arithmetic and
-order in SQL, properties with fewer examples). The rest is Python, which one database is enough for.
+order in SQL, statements of our own, properties with fewer examples). The rest is Python, which one database is enough
+for.
 """
 
 import os
@@ -28,7 +29,9 @@ ENABLE = (
 def test_what_depends_on_the_database_holds_on_postgresql_too(which):
     """A pytest of its own, since one process has only one default database."""
     tests = ROOT / "tests"
-    where = [str(HERE), str(tests / "outbox"), str(tests / "voice" / "catalogue"), "--ignore", __file__]
+    voice = tests / "voice"
+    statements = [str(tests / "config" / "test_fixed_sql.py"), str(voice / "metering" / "test_records.py")]
+    where = [str(HERE), str(tests / "outbox"), str(voice / "catalogue"), *statements, "--ignore", __file__]
     plainly = ["-q", "-p", "no:cacheprovider", "-p", "no:xdist"]
     command = [sys.executable, "-m", "pytest", *where, "-m", CHOSEN + which, *plainly]
     run = subprocess.run(

@@ -42,8 +42,9 @@ async def _in_thread_of(executor: ThreadPoolExecutor, fn: Callable[[], T]) -> T:
 
 
 def _with_fresh_connection(call: Callable[[], T]) -> T:
-    # What a request's start and end do elsewhere: drop connections that are broken or past their age.
-    close_old_connections()
+    # What a request's start and end do elsewhere: drop connections that are broken or past their age. Once is enough
+    # here, since nothing else runs in these threads. Afterwards, so that none waits broken for the next call; one that
+    # breaks while it waits is found out by the health check that a server's have before they are used again.
     try:
         return call()
     finally:

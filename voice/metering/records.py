@@ -11,6 +11,7 @@ from django.db.models import F
 
 from billing import ledger
 from billing.exceptions import HoldClosed
+from config import fixed_sql
 from voice.metering.rating import Rating
 from voice.models import Session, UsageRecord
 
@@ -58,11 +59,11 @@ def record_at_once(
         with transaction.atomic():
             # Locked in this order everywhere: session, hold.
             total_micro = sum(charges.values())
-            Session.objects.filter(id=session_id).update(captured_micro=F("captured_micro") + total_micro)
+            fixed_sql.update(Session, {"id": session_id}, add={"captured_micro": total_micro})
             hold = ledger.capture_as_known(known, charges)
             if hold is None:
                 raise _NotAsKnown
-            UsageRecord.objects.bulk_create(rows)
+            fixed_sql.insert(rows)
             return hold
     except (_NotAsKnown, IntegrityError):
         return None

@@ -10,7 +10,7 @@ from voice.metering.rating import Line, Rating
 from voice.metering.records import Used, record_at_once, record_usage
 from voice.models import Session, UsageRecord
 
-pytestmark = pytest.mark.django_db(transaction=True)
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.each_database]
 
 
 def used(name="resp_1", amount_micro=CREDIT, source="response"):
