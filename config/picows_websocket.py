@@ -4,8 +4,8 @@ Frames are read and written by compiled code, straight from and to the socket, a
 ASGI message without a task or a timer of its own. uvicorn's own protocols spend several times as much on a frame, and a
 call has a hundred a second. No compression: what flows is audio.
 
-An application that can take a message at once, without waiting for anything, may go without ASGI for it: see `_listen`
-and `_send_now`, which it finds in the scope's extensions as `parley.direct`.
+An application that can take a message at once, without waiting for anything, may go without ASGI for it: see `_listen`,
+`_send_now` and `_has_room`, which it finds in the scope's extensions as `parley.direct`.
 """
 
 import asyncio
@@ -53,7 +53,9 @@ _CLOSE_WITHIN_S = 10.0
 # Codes that only servers have a reason to send: from a client they could pass for our own.
 _SERVERS_CODES = {1012, 1013}
 
-_DATA = (WSMsgType.TEXT, WSMsgType.BINARY)
+# Looking a member of this enumeration up costs as much as a frame's payload.
+_TEXT, _BINARY = WSMsgType.TEXT, WSMsgType.BINARY
+_DATA = (_TEXT, _BINARY)
 
 # Is offered the payload of each message and whether it is text, perhaps of a wrong encoding; says whether it took it.
 Take = Callable[[bytes, bool], bool]
@@ -67,6 +69,8 @@ class PicowsWebSocket(WSListener, asyncio.Protocol):
         self._loop = _loop or asyncio.get_running_loop()
         self._transport: asyncio.Transport | None = None
         self._socket: WSTransport | None = None
+        # The same, while it takes at once what it is given.
+        self._clear: WSTransport | None = None
         self._request = b""
         self._early = b""
         self._status: int | None = None
@@ -157,7 +161,7 @@ class PicowsWebSocket(WSListener, asyncio.Protocol):
             "state": self._app_state.copy(),
             "extensions": {
                 "websocket.http.response": {},
-                "parley.direct": {"listen": self._listen, "send": self._send_now},
+                "parley.direct": {"listen": self._listen, "send": self._send_now, "has_room": self._has_room},
             },
         }
 
@@ -206,10 +210,15 @@ class PicowsWebSocket(WSListener, asyncio.Protocol):
 
     def _send_now(self, data: bytes, is_text: bool) -> bool:
         """Send a message of UTF-8 or of bytes; False where that has to wait, or nobody is there any more."""
-        if self._writable is not None or self._socket is None or self._is_over:
+        clear = self._clear
+        if clear is None:
             return False
-        self._socket.send(WSMsgType.TEXT if is_text else WSMsgType.BINARY, data)
+        clear.send(_TEXT if is_text else _BINARY, data)
         return True
+
+    def _has_room(self) -> bool:
+        """Say whether `_send_now` would send."""
+        return self._clear is not None
 
     async def _send(self, message: dict[str, Any]) -> None:
         if self._writable is not None:
@@ -219,9 +228,9 @@ class PicowsWebSocket(WSListener, asyncio.Protocol):
         if kind == "websocket.send" and self._socket is not None and not self._is_over:
             data = message.get("bytes")
             if data is None:
-                self._socket.send(WSMsgType.TEXT, message["text"].encode())
+                self._socket.send(_TEXT, message["text"].encode())
             else:
-                self._socket.send(WSMsgType.BINARY, data)
+                self._socket.send(_BINARY, data)
         elif self._is_over or self._is_gone:
             raise ClientDisconnected
         elif kind == "websocket.close" and self._socket is not None:
@@ -300,7 +309,7 @@ class PicowsWebSocket(WSListener, asyncio.Protocol):
     # The socket's side: picows.
 
     def on_ws_connected(self, transport: WSTransport) -> None:
-        self._socket = transport
+        self._socket = self._clear = transport
         read_steadily(transport)
         # The scope has what they said, and picows would keep them, keys included, as long as the connection.
         transport.request.headers.clear()
@@ -314,7 +323,7 @@ class PicowsWebSocket(WSListener, asyncio.Protocol):
         elif frame.rsv1 or frame.rsv2 or frame.rsv3:
             raise WSProtocolError(WSCloseCode.PROTOCOL_ERROR, "an extension that was not agreed on")
         elif kind in _DATA and frame.fin and not self._pieces:
-            data, is_text = frame.get_payload_as_bytes(), kind == WSMsgType.TEXT
+            data, is_text = frame.get_payload_as_bytes(), kind == _TEXT
             take, reader = self._take, self._reader
             if take is None or reader is None or reader.done() or not take(data, is_text):
                 self._on_message(data, is_text)
@@ -329,10 +338,12 @@ class PicowsWebSocket(WSListener, asyncio.Protocol):
         self._gone(cast(int, sent.code) if sent else 1006)
 
     def pause_writing(self) -> None:
+        self._clear = None
         if self._writable is None:
             self._writable = self._loop.create_future()
 
     def resume_writing(self) -> None:
+        self._clear = None if self._is_over else self._socket
         if self._writable is not None:
             self._writable.set_result(None)
             self._writable = None
@@ -349,7 +360,7 @@ class PicowsWebSocket(WSListener, asyncio.Protocol):
             return
         data = b"".join(self._pieces)
         self._pieces.clear()
-        self._on_message(data, self._pieces_type == WSMsgType.TEXT)
+        self._on_message(data, self._pieces_type == _TEXT)
 
     def _on_message(self, data: bytes, is_text: bool) -> None:
         if not is_text:
@@ -377,7 +388,7 @@ class PicowsWebSocket(WSListener, asyncio.Protocol):
     def _over(self, code: int, reason: str = "") -> None:
         if self._is_over:
             return
-        self._is_over = True
+        self._is_over, self._clear = True, None
         self._put({"type": "websocket.disconnect", "code": code, "reason": reason})
         if self._is_paused and not self._is_gone:
             # Their goodbye is still to be read.

@@ -4,6 +4,7 @@ A process that was busy for a moment finds a tenth of a second of audio waiting 
 """
 
 from asyncio import BufferedProtocol
+from collections.abc import Callable
 from typing import Any
 
 from picows import WSTransport
@@ -19,21 +20,25 @@ class _Steady(BufferedProtocol):
     """Stands before picows' protocol; what it changes nothing about goes straight there."""
 
     __slots__ = (
-        "_free_buffer",
         "buffer_updated",
         "connection_lost",
         "eof_received",
+        "get_buffer",
         "pause_writing",
         "resume_writing",
     )
 
     def __init__(self, protocol: Any) -> None:
-        self._free_buffer = protocol.get_buffer
-        for name in self.__slots__[1:]:
-            setattr(self, name, getattr(protocol, name))
+        for name in self.__slots__:
+            part = getattr(protocol, name)
+            setattr(self, name, _three_quarters(part) if name == "get_buffer" else part)
 
-    def get_buffer(self, sizehint: int) -> memoryview:
+
+def _three_quarters(free_buffer: Callable[[int], memoryview]) -> Callable[[int], memoryview]:
+    def get_buffer(sizehint: int) -> memoryview:
         # picows doubles a buffer that is nine tenths full. Where an unfinished frame takes less than six tenths of it,
-        # three quarters of the rest leave it below that; a larger one makes it grow as before.
-        free: memoryview = self._free_buffer(sizehint)
-        return free[: max(1, len(free) * 3 // 4)]
+        # three quarters of the rest leave it below that; a larger one makes it grow as before. It is never full.
+        free = free_buffer(sizehint)
+        return free[: len(free) * 3 // 4]
+
+    return get_buffer

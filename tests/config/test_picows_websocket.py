@@ -365,6 +365,7 @@ async def test_a_message_may_be_taken_and_answered_past_asgi():
         for message in ("Té", b"T\0"):
             await client.send(message)
             assert await client.recv() == message
+        assert app.direct["has_room"]()
     assert (app.taken, app.heard) == ([("Té".encode(), True), (b"T\0", False)], ["x"])
 
 
@@ -387,4 +388,5 @@ async def test_nothing_is_sent_past_asgi_to_a_client_that_has_gone():
     async with serving(app) as server, opens(server, subprotocols=None):
         pass
     await app.ended()
+    assert not app.direct["has_room"]()
     assert not app.direct["send"](b"x", True)

@@ -14,7 +14,7 @@ from voice.sessions.caller import CallerEvent, CallerGone, CallerHungUp, HungUp,
 class FakeCaller:
     """`told` holds the events it was sent as dicts, `heard` the audio as (item_id, bytes).
 
-    `listener` is offered audio and reports first; `has_room` says whether it can be sent audio without waiting.
+    `listener` is offered audio and reports first; `has_room` says whether it can be sent anything without waiting.
     """
 
     def __init__(self) -> None:
@@ -55,6 +55,11 @@ class FakeCaller:
 
     def listen(self, listener: Listener | None) -> None:
         self.listener = listener
+
+    def send_now(self, frame: bytes, event: Mapping[str, Any]) -> bool:
+        if self.has_room:
+            self.told.append(json.loads(frame))
+        return self.has_room
 
     def send_audio_now(self, delta: AudioDelta) -> bool:
         if self.has_room:

@@ -163,6 +163,15 @@ class WidgetCaller:
         self._unheard.add_audio(delta)
         return True
 
+    def send_now(self, frame: bytes, event: Mapping[str, Any]) -> bool:
+        connection = self._connection
+        if connection is None or self._arriving is not None or not connection.has_room:
+            return False
+        for text in self._translation.messages(frame, event):
+            self._unheard.add_message(text)
+            connection.put_text_now(text)
+        return True
+
     async def _tell(self, text: str) -> None:
         self._unheard.add_message(text)
         if self._arriving is not None:

@@ -36,6 +36,7 @@ class WidgetConnection:
         self._receive, self._send = receive, send
         self._listen = direct["listen"] if direct else None
         self._send_now = direct["send"] if direct else None
+        self._has_room = direct["has_room"] if direct else bool
         self._take_audio: Callable[[bytes], bool] | None = None
         self._take_report: Callable[[Played], bool] | None = None
         self._limits = InboundLimits()
@@ -79,7 +80,17 @@ class WidgetConnection:
     def put_audio_now(self, pcm: bytes) -> bool:
         """Send audio if that needs no waiting; say whether it was sent."""
         send_now = self._send_now
-        return send_now is not None and not self.is_deaf and bool(send_now(pcm, False))
+        return send_now is not None and not (self._is_deaf or self._is_dropped) and bool(send_now(pcm, False))
+
+    @property
+    def has_room(self) -> bool:
+        """Whether what is put now needs no waiting."""
+        return bool(self._has_room()) and not self.is_deaf
+
+    def put_text_now(self, text: str) -> None:
+        """Send a message to a connection that has room."""
+        if self._send_now is not None:
+            self._send_now(text.encode(), True)
 
     async def put_text(self, text: str) -> None:
         if self._send_now is None or self.is_deaf or not self._send_now(text.encode(), True):

@@ -117,6 +117,10 @@ class Caller(Waiting, Protocol):
         """Offer audio and reports to the listener first that come while the next event is waited for."""
         ...
 
+    def send_now(self, frame: bytes, event: Mapping[str, Any]) -> bool:
+        """As `send`, if that needs no waiting and cannot fail; say whether it was handed over."""
+        ...
+
     def send_audio_now(self, delta: AudioDelta) -> bool:
         """Hand over a piece of speech if that needs no waiting and cannot fail; say whether it was handed over."""
         ...

@@ -30,6 +30,9 @@ _SHORTEST_SESSION_S = 300.0
 # The end of speech is noticed later than it was; a difference beyond this is a clock that cannot be right.
 _NOTICED_LATE_S_MAX = 2.0
 
+# How nearly all words of speech begin.
+_WORDS_START = b'{"type":"response.output_audio_transcript.delta",'
+
 Handler = Callable[[Mapping[str, Any], float], Awaitable[None]]
 
 
@@ -64,7 +67,7 @@ class ModelSide:
             try:
                 upstream = line.upstream
                 if isinstance(upstream, Direct):
-                    upstream.listen(self._take_speech)
+                    upstream.listen(self._take_now)
                 try:
                     async for frame in upstream:
                         await self._pass_on(frame)
@@ -102,27 +105,43 @@ class ModelSide:
 
     # Speech.
 
-    def _take_speech(self, frame: bytes) -> bool:
-        """Pass on speech that nobody has to wait for, and leave the rest to `follow`."""
+    def _take_now(self, frame: bytes) -> bool:
+        """Pass on speech and its words where nobody has to wait for it, and leave the rest to `follow`."""
         delta = self._speech.read(frame)
-        if delta is None or self._playback.is_interrupted(delta.item_id) or not self._caller.send_audio_now(delta):
+        if delta is None:
+            return frame.startswith(_WORDS_START) and self._take_words(frame)
+        if self._playback.is_interrupted(delta.item_id) or not self._caller.send_audio_now(delta):
             return False
         self._alive.seen_at = now = time.monotonic()
         self._state.response_audio_bytes += len(delta.pcm)
-        self._spoke(delta, now)
+        self._turns.agent_speaking(delta.item_id, now)
+        self._playback.sent(delta.item_id, len(delta.pcm), now)
         return True
+
+    def _take_words(self, frame: bytes) -> bool:
+        try:
+            event = realtime_events.parse(frame)
+        except realtime_events.InvalidEvent:
+            return False
+        item_id, text = event.get("item_id"), event.get("delta")
+        if not isinstance(item_id, str) or not isinstance(text, str) or not self._caller.send_now(frame, event):
+            return False
+        self._alive.seen_at = time.monotonic()
+        self._note_words(item_id, text)
+        return True
+
+    def _note_words(self, item_id: str, text: str) -> None:
+        self._state.response_text_chars += len(text)
+        self._parts.words.agent_delta(item_id, text)
 
     async def _on_audio(self, frame: bytes, now: float) -> None:
         delta = realtime_events.audio_delta(frame)
         self._state.response_audio_bytes += len(delta.pcm)
         if self._playback.is_interrupted(delta.item_id):
             return
-        self._spoke(delta, now)
-        await self._caller.send_audio(delta, frame)
-
-    def _spoke(self, delta: realtime_events.AudioDelta, now: float) -> None:
         self._turns.agent_speaking(delta.item_id, now)
         self._playback.sent(delta.item_id, len(delta.pcm), now)
+        await self._caller.send_audio(delta, frame)
 
     # What it hears of the caller.
 
@@ -165,10 +184,9 @@ class ModelSide:
 
     async def _on_text_delta(self, event: Mapping[str, Any], now: float) -> None:
         text, item_id = str(event.get("delta") or ""), str(event.get("item_id"))
-        self._state.response_text_chars += len(text)
         if event["type"] == "response.output_text.delta":
             self._turns.agent_speaking(item_id, now)
-        self._parts.words.agent_delta(item_id, text)
+        self._note_words(item_id, text)
 
     async def _on_text_final(self, event: Mapping[str, Any], now: float) -> None:
         item_id, text = str(event.get("item_id")), event.get("transcript") or event.get("text") or ""

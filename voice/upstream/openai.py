@@ -33,8 +33,9 @@ CLOSE_WITHIN_S = 2.0
 
 # Going away, restarting, overloaded, lost: the codes the official client reconnects on, and a plain 1000, which also
 # ends a session that reached its 60 minutes. Any other (1008, 4000...) is a verdict on what we sent.
-_TEXT = (WSMsgType.TEXT, WSMsgType.CONTINUATION)
 _RETRYABLE_CLOSES = {1000, 1001, 1005, 1006, 1011, 1012, 1013, 1015}
+# Looking a member of this enumeration up costs as much as a frame's payload.
+_TEXT, _CONTINUATION = WSMsgType.TEXT, WSMsgType.CONTINUATION
 
 # picows writes the handshake, key included, at its lowest debug level, and tracebacks for what we report as errors.
 # An adapter, for it would make a logger for every connection out of a logger.
@@ -121,6 +122,8 @@ class _Connection(WSListener):
         self._abandoned = False
         self._pieces: list[bytes] = []
         self._large_bytes = 0
+        # Whether more waits to be sent than the socket has taken at once.
+        self._is_paused = False
         self._close_code: int | None = None
 
     @property
@@ -143,9 +146,11 @@ class _Connection(WSListener):
             self._hang_up_on_garbage()
             return
         kind = frame.msg_type
-        if kind == WSMsgType.TEXT and frame.fin and not self._pieces:
-            self._deliver(frame.get_payload_as_bytes())
-        elif kind in _TEXT:
+        if kind == _TEXT and frame.fin and not self._pieces:
+            payload = frame.get_payload_as_bytes()
+            if not self.inbox.offer(payload):
+                self._deliver(payload)
+        elif kind in (_TEXT, _CONTINUATION):
             self._on_piece(frame.get_payload_as_bytes(), last=bool(frame.fin))
         elif kind == WSMsgType.CLOSE:
             self._close_code = int.from_bytes(frame.get_payload_as_bytes()[:2]) or 1005
@@ -164,14 +169,18 @@ class _Connection(WSListener):
             retryable = code in _RETRYABLE_CLOSES
             self.inbox.finish(UpstreamDropped("upstream_closed", retryable=retryable, close_code=code))
 
+    def pause_writing(self) -> None:
+        self._is_paused = True
+
+    def resume_writing(self) -> None:
+        self._is_paused = False
+
     def send_now(self, frame: bytes) -> bool:
         """Send a frame if that needs no waiting and cannot fail; say whether it was sent."""
         transport = self._transport
-        if transport is None or self._is_gone(transport) or len(frame) > LARGE_FRAME_BYTES:
+        if transport is None or self._is_paused or self._is_gone(transport) or len(frame) > LARGE_FRAME_BYTES:
             return False
-        if self._unsent_bytes(transport) > MAX_UNSENT_BYTES:
-            return False
-        transport.send(WSMsgType.TEXT, frame)
+        transport.send(_TEXT, frame)
         return True
 
     def _is_gone(self, transport: WSTransport) -> bool:
@@ -186,7 +195,7 @@ class _Connection(WSListener):
             raise UpstreamError("upstream_stalled", retryable=True)
         if len(frame) > LARGE_FRAME_BYTES:
             self._large_bytes += len(frame)
-        transport.send(WSMsgType.TEXT, frame)
+        transport.send(_TEXT, frame)
 
     async def has_taken_large_frame(self) -> None:
         """Wait, for a bounded time, until nothing much of the large frames sent is still ours."""
@@ -230,8 +239,6 @@ class _Connection(WSListener):
             self._deliver(frame)
 
     def _deliver(self, frame: bytes) -> None:
-        if self.inbox.offer(frame):
-            return
         if not _looks_like_an_event(frame):
             return self._hang_up_on_garbage()
         if not self.inbox.put(frame):

@@ -7,7 +7,7 @@ import pytest
 
 from voice.gateway.widget_caller import WidgetCaller
 from voice.gateway.widget_connection import WidgetConnection
-from voice.realtime_events import AudioDelta
+from voice.realtime_events import AudioDelta, dump
 from voice.sessions.caller import CallerBrokeProtocol, Played
 
 FRAME = bytes(1920)
@@ -21,7 +21,7 @@ class Socket:
         self.offer, self.sent, self.sent_now = None, [], []
         self.has_room = True
         self._messages = asyncio.Queue()
-        direct = {"listen": self.listen, "send": self.send_now}
+        direct = {"listen": self.listen, "send": self.send_now, "has_room": lambda: self.has_room}
         self.connection = WidgetConnection(self._messages.get, self.send, direct)
 
     def listen(self, take):
@@ -124,12 +124,34 @@ async def test_speech_for_a_full_socket_waits_in_its_turn():
     assert not page.caller.send_audio_now(delta)
 
 
+WORDS = {"type": "response.output_audio_transcript.delta", "item_id": "i1", "delta": "At nine."}
+
+
+async def test_words_are_sent_at_once_and_again_after_a_break_if_they_did_not_come():
+    page, other = Page(), Socket()
+    assert page.caller.send_now(dump(WORDS), WORDS)
+    [(text, is_text)] = page.socket.sent_now
+    caption = {"type": "caption.delta", "speaker": "agent", "item_id": "i1", "text": "At nine."}
+    assert (json.loads(text), is_text) == (caption, True)
+    assert await page.caller.resume(other.connection, "{}", 0, Played(None, 0, 0))
+    assert json.loads(other.sent_now[-1][0]) == caption
+
+
+async def test_words_for_a_full_socket_are_left_to_be_sent_in_their_turn():
+    page = Page()
+    page.socket.has_room = False
+    assert not page.caller.send_now(dump(WORDS), WORDS)
+    await page.caller.send(dump(WORDS), WORDS)
+    assert [json.loads(message["text"])["text"] for message in page.socket.sent] == ["At nine."]
+
+
 async def test_a_connection_that_was_given_up_takes_and_brings_nothing():
     page, delta = Page(), AudioDelta("i1", FRAME)
     await page.caller.send_audio(delta, b"")
     page.socket.connection.drop()
     assert not page.socket.offer(FRAME, False)
     assert not page.caller.send_audio_now(delta)
+    assert not page.caller.send_now(dump(WORDS), WORDS)
 
 
 async def test_only_the_connection_of_the_moment_is_heard():

@@ -572,8 +572,41 @@ async def test_speech_that_was_interrupted_is_not_passed_on_past_the_tasks_eithe
         assert not live.upstream.take(speech("i1", PCM))
 
 
+def words(text: str) -> bytes:
+    event = {"type": "response.output_audio_transcript.delta", "item_id": "i1", "response_id": "r1", "delta": text}
+    return realtime_events.dump(event)
+
+
+async def test_words_of_speech_need_no_task_where_the_caller_has_room_for_them():
+    async with live_call(upstream=DirectUpstream()) as live:
+        await live.response_starts("r1")
+        assert live.upstream.take(words("At "))
+        assert live.upstream.take(words("nine."))
+        assert [event["delta"] for event in live.caller.told[-2:]] == ["At ", "nine."]
+        assert live.relay._words.so_far.text_of("i1") == "At nine."
+        assert live.relay.state.response_text_chars == 8
+
+
+async def test_words_that_a_caller_has_no_room_for_are_counted_once_in_their_turn():
+    async with live_call(upstream=DirectUpstream()) as live:
+        await live.response_starts("r1")
+        live.caller.has_room = False
+        assert not live.upstream.take(words("At nine."))
+        live.upstream.emit(realtime_events.parse(words("At nine.")))
+        await live.settle_down()
+        assert live.caller.told_types().count("response.output_audio_transcript.delta") == 1
+        assert live.relay._words.so_far.text_of("i1") == "At nine."
+
+
 @pytest.mark.parametrize(
-    "frame", [b'{"type":"response.done","response":{}}', b'{"type":"response.output_audio.delta",}']
+    "frame",
+    [
+        b'{"type":"response.done","response":{}}',
+        b'{"type":"response.output_audio.delta",}',
+        b'{"type":"response.output_audio_transcript.delta","delta":"At nine."}',
+        b'{"type":"response.output_audio_transcript.delta","item_id":"i1","delta":9}',
+        b'{"type":"response.output_audio_transcript.delta",}',
+    ],
 )
 async def test_any_other_event_is_read_in_its_turn(frame):
     async with live_call(upstream=DirectUpstream()) as live:
