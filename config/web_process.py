@@ -11,6 +11,7 @@ from django.core.signals import request_finished
 from django.db import connections
 from django.urls import get_resolver
 
+from config import large_pages
 from config.scheduling import come_first
 
 # The longest that a ledger thread may keep Python to itself while a frame waits. At Python's own 5 ms, two such threads
@@ -33,6 +34,7 @@ def prepare() -> None:
     gc.set_threshold(*_GARBAGE_THRESHOLDS)
     gc.collect()
     gc.freeze()
+    large_pages.collapse()
     _use_one_arena()
     request_finished.connect(close_connections_of_request)
 
