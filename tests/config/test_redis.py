@@ -21,11 +21,10 @@ from tests.flows.books import closed_books, only_session
 from tests.flows.browser import Browser
 from tests.flows.script import greeting
 from tests.flows.visits import admitted
-from tests.voice.sessions.calls import make_call
+from tests.voice.sessions.calls import make_call, ordered
 from voice.admission import tickets
 from voice.models import EndReason, Session
 from voice.sessions.orders import alive, control
-from voice.sessions.orders.listening import orders_for
 from voice.upstream import registry
 
 URL = os.environ.get("PARLEY_TEST_REDIS_URL", "")
@@ -60,7 +59,7 @@ def agent(transactional_db):
 
 async def first_order(call, give):
     """Return the reason of the first order that reaches a call, while one is given again and again."""
-    async with asyncio.timeout(PATIENCE_S), orders_for(call) as heard:
+    async with asyncio.timeout(PATIENCE_S), ordered(call) as heard:
         while not heard.done():
             await give()
             await asyncio.wait([heard], timeout=0.2)
@@ -98,7 +97,7 @@ async def test_an_order_given_in_another_process_reaches_the_call():
 
 async def test_a_call_that_lost_its_redis_for_a_moment_is_still_reached():
     call = make_call()
-    async with asyncio.timeout(PATIENCE_S), orders_for(call) as heard:
+    async with asyncio.timeout(PATIENCE_S), ordered(call) as heard:
         with redis.from_url(URL) as connection:
             connection.client_kill_filter(_type="pubsub")
         while not heard.done():

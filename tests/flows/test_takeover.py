@@ -546,6 +546,25 @@ async def test_a_process_that_is_stopped_while_it_dials_leaves_a_call_that_is_st
     assert "Begin the call now." in after.sent[-1]["response"]["instructions"]
 
 
+async def test_a_process_whose_call_is_taken_over_while_it_dials_greets_nobody(agent, elsewhere, memory, monkeypatch):
+    page, never = Browser(), SlowDial(ScriptedUpstream())
+    monkeypatch.setattr(registry, "dial", never.dial)
+    await page.calls(await in_thread(admitted)(agent))
+    await never.until_dialled()
+    await page.drops()
+    after = upstream(*greeting())
+    monkeypatch.setattr(registry, "dial", after.dial)
+    with elsewhere():
+        back = Browser()
+        await back.resumes(page)
+        await page.is_let_go()
+        await back.until("meter.changed", used_micro=GREETING_MICRO)
+        books = await hangs_up(back)
+    assert never.given_up == never.dialled
+    assert "Begin the call now." in after.sent[-1]["response"]["instructions"]
+    assert (books.cost_micro, books.session.generation) == (GREETING_MICRO, 1)
+
+
 async def test_what_was_told_into_the_break_is_told_by_the_next_process(agent, dialled, elsewhere, memory):
     before = upstream(*greeting())
     dialled(before, upstream(SESSION_STEP, *told("agent: Hello, how can I help?", "caller: Hello?")))

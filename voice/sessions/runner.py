@@ -22,7 +22,7 @@ from voice.sessions.fallback.ladder import Ladder
 from voice.sessions.fallback.rungs import enter_rungs
 from voice.sessions.gate import ResponseGate
 from voice.sessions.orders import alive
-from voice.sessions.orders.listening import orders_for
+from voice.sessions.orders.listening import Orders, orders_for
 from voice.sessions.prompt import instructions_of
 from voice.sessions.relay import Relay
 from voice.sessions.state import ConversationState, tokens_at_most
@@ -40,8 +40,18 @@ log = structlog.get_logger(__name__)
 
 _CLOSING_S_MAX = 10.0
 _CANCEL_AGAIN_S = 1.0
-# How a caller may leave before there is a model.
-_LEFT = (CallerHungUp, CallerGone, CallerBrokeProtocol)
+
+
+class _Ordered(Exception):
+    """Somebody outside has decided, before there is a model, that the call must end."""
+
+    def __init__(self, reason: EndReason) -> None:
+        super().__init__(reason)
+        self.reason = reason
+
+
+# What ends a call before there is a model and is nobody's failure.
+_NOT_WANTED = (CallerHungUp, CallerGone, CallerBrokeProtocol, _Ordered)
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,7 +123,7 @@ async def hold_conversation(
 ) -> Ended:
     """Hold the conversation of a session that has begun, or that this process has taken over; settle it in the end.
 
-    `waiting` is its caller, who may leave before it `opens`: then nothing is asked of a model.
+    `waiting` is its caller, who may leave before it `opens`, or be ordered to: then nothing is asked of a model.
     `may_change_model`: whatever stands in for the call's model will do, down to one that is only written to.
     `handover`: another process may go on with it. Raises HandedOver, with nothing settled, when one does or is to.
     Raises UpstreamError when no model could be reached for a call that begins: nothing is charged for it.
@@ -121,15 +131,23 @@ async def hold_conversation(
     structlog.contextvars.bind_contextvars(session_id=str(call.session_id), organisation_id=str(call.organisation_id))
     before = handover.before if handover else None
     ladder = Ladder(call, is_climbed=may_change_model, before=before)
+    async with orders_for(call) as orders:
+        with alive.watched(call, orders.ended):
+            return await _hold(call, waiting, opens, ladder, orders, handover)
+
+
+async def _hold(
+    call: Call, waiting: Waiting, opens: Opens, ladder: Ladder, orders: Orders, handover: Handover | None
+) -> Ended:
     try:
         meter = await Meter.open(call.session_id)
-        reached = await _reach(call, waiting, ladder, meter, before)
+        reached = await _reach(call, waiting, orders, ladder, meter, handover.before if handover else None)
     except BaseException as error:
         return await _end_unreached(call, ladder, error, handover)
     relay = opens(reached, meter)
     reason, code = EndReason.SHUTTING_DOWN, ""  # what it is when this task is cancelled from outside
     try:
-        reason, code = await _converse(call, relay, handover)
+        reason, code = await _converse(relay, orders, handover)
     except HandedOver as handed_over:
         await asyncio.shield(_let_go(call, relay, handover, is_taken=handed_over.is_taken))
         raise
@@ -142,12 +160,14 @@ async def hold_conversation(
     return ended
 
 
-async def _reach(call: Call, waiting: Waiting, ladder: Ladder, meter: Meter, before: Before | None) -> Reached:
+async def _reach(
+    call: Call, waiting: Waiting, orders: Orders, ladder: Ladder, meter: Meter, before: Before | None
+) -> Reached:
     """Dial the call's model, or what stands in for it; by the meter, nothing was used of it yet.
 
-    Raises how the caller left, if they did meanwhile.
+    Raises how the caller left, if they did meanwhile, or _Ordered or HandedOver.
     """
-    served, upstream = await _unless_gone(waiting, ladder.start(call, partial(_refuse_unpayable, meter)))
+    served, upstream = await _while_wanted(waiting, orders, ladder.start(call, partial(_refuse_unpayable, meter)))
     if served is call and before is None:
         return Reached(call, upstream, ladder)
     try:
@@ -173,11 +193,13 @@ async def _keep_fields(session_id: UUID, call_id: str, task_name: str, fields: M
     await in_ledger_thread(store.save_fields, session_id, call_id, task_name, fields)
 
 
-async def _unless_gone(waiting: Waiting, dialling: Coroutine[Any, Any, tuple[Call, Upstream]]) -> tuple[Call, Upstream]:
-    """Return what is reached while the caller waits for it; once they are gone, nothing is dialled any more."""
+async def _while_wanted(
+    waiting: Waiting, orders: Orders, dialling: Coroutine[Any, Any, tuple[Call, Upstream]]
+) -> tuple[Call, Upstream]:
+    """Return what is reached while the caller waits for it, and may; after that nothing is dialled any more."""
     dials = asyncio.ensure_future(dialling)
     try:
-        reached: tuple[Call, Upstream] = await _first_of(waiting.until_gone(), dials)
+        reached: tuple[Call, Upstream] = await _first_of(waiting.until_gone(), _until_ordered(orders), dials)
     except BaseException:
         if dials.done() and not dials.cancelled() and dials.exception() is None:
             # It was reached in the same moment.
@@ -186,15 +208,21 @@ async def _unless_gone(waiting: Waiting, dialling: Coroutine[Any, Any, tuple[Cal
     return reached
 
 
+async def _until_ordered(orders: Orders) -> NoReturn:
+    # Shielded: the conversation listens to the same orders.
+    raise _Ordered(await asyncio.shield(orders.ended))
+
+
 async def _end_unreached(call: Call, ladder: Ladder, error: BaseException, handover: Handover | None) -> Ended:
     """End a call that no model was reached for, because of `error`, which is raised where nobody is told a receipt."""
     before = handover.before if handover else None
-    if handover and isinstance(error, ServerStopping):
-        await asyncio.shield(_let_go_unreached(call, handover))
-        raise HandedOver(is_taken=False) from None
+    if handover and isinstance(error, ServerStopping | HandedOver):
+        is_taken = isinstance(error, HandedOver)
+        await asyncio.shield(_let_go_unreached(call, handover, is_taken=is_taken))
+        raise HandedOver(is_taken=is_taken) from None
     reason, code = _why_not_reached(error)
     ended = await asyncio.shield(_settle(call, ladder, reason, _kept_before(call, before), code))
-    if isinstance(error, _LEFT):
+    if isinstance(error, _NOT_WANTED):
         await ladder.report()
     elif before is None or not isinstance(error, UpstreamError):
         raise error
@@ -204,13 +232,14 @@ async def _end_unreached(call: Call, ladder: Ladder, error: BaseException, hando
     return ended
 
 
-async def _let_go_unreached(call: Call, handover: Handover) -> None:
+async def _let_go_unreached(call: Call, handover: Handover, *, is_taken: bool) -> None:
     if handover.before is None:
         # Or else whoever comes next would have to believe that it has forgotten what was said.
         await handover.leave(Memory(is_voice=call.is_voice, is_owed=True))
-    kept = _kept_before(call, handover.before)
-    await in_ledger_thread(records.let_go, call, kept.turns, kept.words)
-    log.info("call let go", is_taken=False)
+    if not is_taken:
+        kept = _kept_before(call, handover.before)
+        await in_ledger_thread(records.let_go, call, kept.turns, kept.words)
+    log.info("call let go", is_taken=is_taken)
 
 
 def _kept_before(call: Call, before: Before | None) -> _Kept:
@@ -228,6 +257,8 @@ def _kept_before(call: Call, before: Before | None) -> _Kept:
 
 def _why_not_reached(error: BaseException) -> tuple[EndReason, str]:
     match error:
+        case _Ordered():
+            return error.reason, ""
         case CallerHungUp():
             return EndReason.CALLER_HUNG_UP, ""
         case CallerBrokeProtocol():
@@ -241,24 +272,25 @@ def _why_not_reached(error: BaseException) -> tuple[EndReason, str]:
     return EndReason.INTERNAL_ERROR, ""
 
 
-async def _converse(call: Call, relay: Conversation, handover: Handover | None) -> tuple[EndReason, str]:
+async def _converse(relay: Conversation, orders: Orders, handover: Handover | None) -> tuple[EndReason, str]:
     """Run everything that goes on in a live call until the first part of it comes to an end; say why it did.
 
     Raises HandedOver when the call does not end with it.
     """
+    orders.conversation = relay
     try:
-        async with orders_for(call, relay) as ended:
+        await orders.are_heard()
+        if not orders.are_to_end:
             await relay.open()
-            with alive.watched(call, ended):
-                result = await _first_of(
-                    _follow_caller(relay),
-                    relay.follow_upstream(),
-                    relay.follow_clock(),
-                    relay.gate.run(),
-                    ended,
-                    _until_stopped(handover),
-                    *([handover.follow(relay.memory)] if handover and isinstance(relay, Relay) else []),
-                )
+        result = await _first_of(
+            _follow_caller(relay),
+            relay.follow_upstream(),
+            relay.follow_clock(),
+            relay.gate.run(),
+            orders.ended,
+            _until_stopped(handover),
+            *([handover.follow(relay.memory)] if handover and isinstance(relay, Relay) else []),
+        )
     except HandedOver:
         raise
     except OutOfCredit:

@@ -8,10 +8,9 @@ from django.utils import timezone
 
 from billing import ledger
 from tests.factories import MICRO, make_agent, make_rung, make_session, make_turn, make_usage, make_user
-from tests.voice.sessions.calls import make_call
+from tests.voice.sessions.calls import make_call, ordered
 from voice.models import BlockedNetwork, EndReason, Outcome, Session
 from voice.sessions.orders import control
-from voice.sessions.orders.listening import orders_for
 
 SESSIONS = "/admin/voice/session/"
 
@@ -219,7 +218,7 @@ async def test_the_button_reaches_the_call_itself(settings):
     browser = AsyncClient()
     session = await sync_to_async(_live_session_and_login)(browser)
 
-    async with orders_for(make_call(session_id=session.pk)) as ended:
+    async with ordered(make_call(session_id=session.pk)) as ended:
         data = {"action": "hang_up", "_selected_action": [session.pk], "confirmed": "yes"}
         await browser.post(SESSIONS, data)
 

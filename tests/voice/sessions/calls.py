@@ -1,8 +1,13 @@
-"""A call to test with."""
+"""A call to test with, and what it is ordered to do."""
 
+import asyncio
 import uuid
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 
+from voice.models import EndReason
 from voice.sessions.call import Call, CollectedField
+from voice.sessions.orders.listening import orders_for
 from voice.upstream.base import Capabilities, Endpoint
 
 CAPABILITIES = Capabilities(
@@ -33,3 +38,12 @@ def make_call(**changes) -> Call:
         "silence_timeout_s": 20,
     }
     return Call(**fields | changes)
+
+
+@asynccontextmanager
+async def ordered(call: Call, conversation: object = None) -> "AsyncIterator[asyncio.Future[EndReason]]":
+    """Have a call hear its orders from the first line of the block on; gives why it is to end, once that is ordered."""
+    async with orders_for(call) as orders:
+        orders.conversation = conversation
+        await orders.are_heard()
+        yield orders.ended

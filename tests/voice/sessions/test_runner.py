@@ -21,6 +21,7 @@ from tests.flows.script import (
     greeting,
     wants_tool,
 )
+from tests.voice.sessions.calls import make_call
 from voice.metering.meter import Meter, RateMissing
 from voice.models import EndReason, Outcome, Rate, Session, SessionState
 from voice.sessions import records, runner
@@ -29,6 +30,7 @@ from voice.sessions.caller import Audio, CallerGone, HungUp, Text
 from voice.sessions.clock import Clock
 from voice.sessions.fallback import stalls
 from voice.sessions.orders import alive, control, listening
+from voice.sessions.orders.listening import orders_for
 from voice.sessions.runner import run_call
 from voice.upstream import registry
 from voice.upstream.errors import UpstreamError, UpstreamRefused
@@ -354,11 +356,26 @@ async def test_a_model_that_is_reached_in_the_moment_in_which_the_caller_leaves_
         async def until_gone(self):
             raise CallerGone
 
-    for _ in range(50):
-        upstream = ScriptedUpstream()
-        with pytest.raises(CallerGone):
-            await runner._unless_gone(Leaving(), _reached(upstream))
-        assert upstream.closed
+    async with orders_for(make_call()) as orders:
+        for _ in range(50):
+            upstream = ScriptedUpstream()
+            with pytest.raises(CallerGone):
+                await runner._while_wanted(Leaving(), orders, _reached(upstream))
+            assert upstream.closed
+
+
+async def test_a_model_that_is_reached_in_the_moment_in_which_the_call_is_ordered_to_end_is_hung_up():
+    class Patient:
+        async def until_gone(self):
+            await asyncio.Event().wait()
+
+    async with orders_for(make_call()) as orders:
+        orders.ended.set_result(EndReason.PAUSED)
+        for _ in range(50):
+            upstream = ScriptedUpstream()
+            with pytest.raises(runner._Ordered):
+                await runner._while_wanted(Patient(), orders, _reached(upstream))
+            assert upstream.closed
 
 
 async def _reached(upstream):

@@ -39,38 +39,54 @@ class Movable(Protocol):
 
 
 @contextlib.asynccontextmanager
-async def orders_for(call: Call, conversation: object = None) -> AsyncIterator["asyncio.Future[EndReason]"]:
-    """Listen for orders to this call while the block runs. A layer that is away keeps no call from going on.
-
-    Gives what will be the reason of the first order to end it, or HandedOver when another process has taken it over.
-    Orders to move are handed to its conversation: one that cannot (a customer's own program chose its model itself)
-    stays where it is.
-    """
+async def orders_for(call: Call) -> AsyncIterator["Orders"]:
+    """Listen for orders to this call while the block runs, which begins at once."""
     loop = asyncio.get_running_loop()
-    ear, hears = _ears.setdefault(loop, _Ear()), _Hears(call, conversation, loop.create_future())
+    ear = _ears.setdefault(loop, _Ear())
+    orders = Orders(call, ear, loop.create_future())
+    ear.listen_for(orders)
     try:
-        await ear.listen_for(hears)
-        yield hears.ended
+        yield orders
     finally:
-        hears.ended.cancel()
-        await ear.forget(hears)
+        if not orders.ended.cancel() and not orders.ended.cancelled():
+            # What came too late for anybody to look at is no fault to be logged.
+            orders.ended.exception()
+        await ear.forget(orders)
 
 
-class _Hears:
-    """One call, as somebody who is given orders."""
+class Orders:
+    """What one call is ordered to do.
 
-    __slots__ = ("_call", "_conversation", "ended")
+    `ended` will be the reason of the first order to end it, or HandedOver when another process has taken it over.
+    Orders to move are handed to its `conversation`, once there is one: one that cannot (a customer's own program chose
+    its model itself) stays where it is.
+    """
 
-    def __init__(self, call: Call, conversation: object, ended: "asyncio.Future[EndReason]") -> None:
-        self._call, self._conversation, self.ended = call, conversation, ended
+    __slots__ = ("_call", "_ear", "conversation", "ended")
+
+    def __init__(self, call: Call, ear: "_Ear", ended: "asyncio.Future[EndReason]") -> None:
+        self._call, self._ear, self.ended = call, ear, ended
+        self.conversation: object = None
+
+    async def are_heard(self) -> None:
+        """Return once all orders that are given reach the call, or the layer turns out to be away.
+
+        That keeps no call from going on: its orders are heard once the layer is back.
+        """
+        await self._ear.has_tried.wait()
+
+    @property
+    def are_to_end(self) -> bool:
+        """Whether the call has been ordered to end, which is another thing than being taken over."""
+        return self.ended.done() and not self.ended.cancelled() and self.ended.exception() is None
 
     async def hear(self, order: Mapping[str, Any]) -> None:
         if not self._is_meant(order) or self.ended.done():
             return
         match order["type"]:
             case "call.move":
-                if isinstance(self._conversation, Movable) and self._model_served() == order["model"]:
-                    await self._conversation.move(order["reason"])
+                if isinstance(self.conversation, Movable) and self._model_served() == order["model"]:
+                    await self.conversation.move(order["reason"])
             case "call.let_go":
                 if order["generation"] > self._call.generation:
                     self.ended.set_exception(HandedOver(is_taken=True))
@@ -87,31 +103,30 @@ class _Hears:
 
     def _model_served(self) -> str:
         # One that has moved before says where to.
-        return str(getattr(self._conversation, "model_served", self._call.model_served))
+        return str(getattr(self.conversation, "model_served", self._call.model_served))
 
 
 class _Ear:
     """Listens for all live calls of one event loop, while there are any."""
 
     def __init__(self) -> None:
-        self._calls: set[_Hears] = set()
+        self._calls: set[Orders] = set()
         self._task: asyncio.Task[None] | None = None
-        self._has_tried = asyncio.Event()
+        self.has_tried = asyncio.Event()
 
-    async def listen_for(self, call: _Hears) -> None:
-        """Have a call hear its orders; where the layer is away it does so once that is back."""
+    def listen_for(self, call: Orders) -> None:
+        """Have a call hear its orders: after `has_tried`, or where the layer is away once that is back."""
         self._calls.add(call)
         if self._task is None:
             # In no call's context: what it logs is about all of them.
-            listening = self._listen_again_and_again(self._has_tried)
+            listening = self._listen_again_and_again(self.has_tried)
             self._task = asyncio.create_task(listening, context=contextvars.Context())
-        await self._has_tried.wait()
 
-    async def forget(self, call: _Hears) -> None:
+    async def forget(self, call: Orders) -> None:
         self._calls.discard(call)
         if self._task is None or self._calls:
             return
-        task, self._task, self._has_tried = self._task, None, asyncio.Event()
+        task, self._task, self.has_tried = self._task, None, asyncio.Event()
         task.cancel()
         await asyncio.wait([task])
 

@@ -10,10 +10,9 @@ from channels.layers import InMemoryChannelLayer, get_channel_layer
 
 from accounts.organisations import suspend_organisation
 from tests.factories import make_organisation
-from tests.voice.sessions.calls import make_call
+from tests.voice.sessions.calls import make_call, ordered
 from voice.models import BlockedNetwork, EndReason, Switches
 from voice.sessions.orders import control, listening
-from voice.sessions.orders.listening import orders_for
 from voice.sessions.takeover.memory import HandedOver
 
 # Long enough for a loaded machine; an order that comes is seen at once, so only a failure waits.
@@ -33,7 +32,7 @@ async def reasons_after(order, *calls):
     A second order, which means everybody, follows: who hears that one first was not meant by the first.
     """
     async with AsyncExitStack() as listening:
-        endings = [await listening.enter_async_context(orders_for(call)) for call in calls]
+        endings = [await listening.enter_async_context(ordered(call)) for call in calls]
         await sync_to_async(order)()
         await everybody_else()
         async with asyncio.timeout(PATIENCE_S):
@@ -70,7 +69,7 @@ async def test_pausing_ends_every_call():
 
 async def test_calls_hear_orders_though_the_layer_forgot_that_they_listen(monkeypatch, channel_layer):
     monkeypatch.setattr(listening, "_JOIN_AGAIN_S", 0.01)
-    async with orders_for(make_call()) as ended:
+    async with ordered(make_call()) as ended:
         channel_layer.groups.clear()
         async with asyncio.timeout(PATIENCE_S):
             while not channel_layer.groups.get(listening.GROUP):
@@ -107,7 +106,7 @@ class Conversation:
 
 async def test_moving_the_calls_of_a_model_moves_those_that_it_serves_and_ends_none():
     asked_for, moved_before = Conversation(), Conversation("gpt-realtime")
-    async with orders_for(make_call(), asked_for) as ended, orders_for(make_call(), moved_before) as other_ended:
+    async with ordered(make_call(), asked_for) as ended, ordered(make_call(), moved_before) as other_ended:
         await sync_to_async(control.move_calls_of)("gpt-realtime-mini")
         await everybody_else()
         async with asyncio.timeout(PATIENCE_S):
@@ -119,7 +118,7 @@ async def test_moving_the_calls_of_a_model_moves_those_that_it_serves_and_ends_n
 async def test_moving_the_calls_of_one_organisation_moves_no_others():
     theirs, others = Conversation(), Conversation()
     call = make_call()
-    async with orders_for(call, theirs) as ended, orders_for(make_call(), others) as other_ended:
+    async with ordered(call, theirs) as ended, ordered(make_call(), others) as other_ended:
         await sync_to_async(control.move_calls_of)("gpt-realtime-mini", call.organisation_id)
         await everybody_else()
         async with asyncio.timeout(PATIENCE_S):
@@ -137,7 +136,7 @@ async def test_a_move_that_could_not_be_sent_is_said_to_have_failed(monkeypatch)
 
 
 async def test_a_conversation_that_cannot_move_stays():
-    async with orders_for(make_call(), object()) as ended:
+    async with ordered(make_call(), object()) as ended:
         await sync_to_async(control.move_calls_of)("gpt-realtime-mini")
         await everybody_else()
         async with asyncio.timeout(PATIENCE_S):
@@ -147,7 +146,7 @@ async def test_a_conversation_that_cannot_move_stays():
 @pytest.mark.django_db(transaction=True)
 async def test_a_call_that_is_over_hears_nothing_more(channel_layer):
     call = make_call()
-    async with orders_for(call):
+    async with ordered(call):
         pass
 
     await sync_to_async(control.end_call)(call.session_id)
@@ -159,7 +158,7 @@ async def test_a_layer_that_is_gone_does_not_keep_a_call_from_ending(monkeypatch
     async def gone(*_):
         raise ConnectionError
 
-    async with orders_for(make_call()):
+    async with ordered(make_call()):
         monkeypatch.setattr(channel_layer, "group_discard", gone)
 
 
@@ -211,7 +210,7 @@ async def test_a_call_that_began_while_the_layer_was_away_hears_its_orders_once_
     layer = LayerThatWasAway()
     monkeypatch.setattr(listening, "get_channel_layer", lambda: layer)
     monkeypatch.setattr(listening, "_LISTEN_AGAIN_S", 0.01)
-    async with asyncio.timeout(PATIENCE_S), orders_for(make_call()) as ended:
+    async with asyncio.timeout(PATIENCE_S), ordered(make_call()) as ended:
         while not layer.groups.get(listening.GROUP):
             await asyncio.sleep(0.01)
         await layer.group_send(listening.GROUP, {"type": "call.end", "reason": EndReason.PAUSED.value})
@@ -221,14 +220,14 @@ async def test_a_call_that_began_while_the_layer_was_away_hears_its_orders_once_
 
 
 async def test_all_calls_of_a_process_listen_on_one_channel(channel_layer):
-    async with orders_for(make_call()), orders_for(make_call()):
+    async with ordered(make_call()), ordered(make_call()):
         assert len(channel_layer.groups[listening.GROUP]) == 1
     assert channel_layer.groups == {}
 
 
 async def test_one_call_that_ends_takes_no_orders_from_the_others(channel_layer):
-    async with orders_for(make_call()) as ended:
-        async with orders_for(make_call()):
+    async with ordered(make_call()) as ended:
+        async with ordered(make_call()):
             pass
         await sync_to_async(control.end_every_call)()
         async with asyncio.timeout(PATIENCE_S):
@@ -237,7 +236,7 @@ async def test_one_call_that_ends_takes_no_orders_from_the_others(channel_layer)
 
 async def test_an_order_that_nobody_understands_leaves_all_calls_listening(monkeypatch, channel_layer):
     monkeypatch.setattr(listening, "_LISTEN_AGAIN_S", 0)
-    async with asyncio.timeout(PATIENCE_S), orders_for(make_call()) as ended:
+    async with asyncio.timeout(PATIENCE_S), ordered(make_call()) as ended:
         await channel_layer.group_send(listening.GROUP, {"type": "call.end", "reason": "no such reason"})
         while not ended.done():
             await sync_to_async(control.end_every_call)()
@@ -247,7 +246,7 @@ async def test_an_order_that_nobody_understands_leaves_all_calls_listening(monke
 async def test_a_call_that_was_taken_over_hears_of_it_and_who_took_it_does_not():
     before = make_call()
     after = make_call(session_id=before.session_id, generation=1)
-    async with orders_for(before) as ended, orders_for(after) as still_held:
+    async with ordered(before) as ended, ordered(after) as still_held:
         await control.let_go_of(before.session_id, 1)
         async with asyncio.timeout(PATIENCE_S):
             with pytest.raises(HandedOver):
