@@ -116,6 +116,8 @@ def environment_for_tests(data_dir: Path, environ: Mapping[str, str] = os.enviro
     # An empty variable counts as not set, and .env does not override one that exists.
     emptied = dict.fromkeys(places.read_env_file(places.ROOT / ".env"), "")
     chosen = {"PARLEY_DATA_DIR": str(data_dir), "PYTHONUNBUFFERED": "1", "ORT_DISABLE_TELEMETRY": "1"}
+    # Some shells forbid Python to keep what it has compiled: each of hundreds of processes would do it all again.
+    chosen["PYTHONDONTWRITEBYTECODE"] = ""
     if chromium := machine.find_chromium():
         chosen["PARLEY_CHROMIUM"] = chromium
     return {**kept, **emptied, **chosen}

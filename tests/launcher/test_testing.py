@@ -1,6 +1,7 @@
 """How `parley test` counts, and what it says at the end."""
 
 import io
+import subprocess
 import sys
 from collections import Counter
 
@@ -141,6 +142,13 @@ def test_the_tests_do_not_see_the_keys_of_the_installation(tmp_path, monkeypatch
     seen = environment_for_tests(tmp_path / "data", {"OPENAI_API_KEY": "sk-3", "DEBUG": "false", "LANG": "C"})
     assert (seen["OPENAI_API_KEY"], seen["STRIPE_SECRET_KEY"], seen["LANG"]) == ("", "", "C")
     assert "DEBUG" not in seen
+
+
+def test_what_one_process_of_the_tests_has_compiled_the_next_one_finds_whatever_the_shell_says(run_stages, tmp_path):
+    (tmp_path / "compiled.py").touch()
+    environment = environment_for_tests(tmp_path / "data", {"PYTHONDONTWRITEBYTECODE": "1"})
+    subprocess.run([sys.executable, "-c", "import compiled"], env=environment, cwd=tmp_path, check=True)
+    assert list((tmp_path / "__pycache__").glob("compiled.*.pyc"))
 
 
 @pytest.mark.parametrize(
