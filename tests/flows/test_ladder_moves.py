@@ -42,6 +42,7 @@ def impatient(monkeypatch, settings):
     """What is waited for in seconds is waited for in tenths; with a key, there are models to move to."""
     settings.OPENAI_API_KEY = "sk-test"
     monkeypatch.setattr(relay_module, "_LAST_USAGE_S", 0.05)
+    monkeypatch.setattr(search, "_ALL_AGAIN_AFTER_S", 0.0)
     # However busy the machine is, dials are answered in the order of the test.
     monkeypatch.setattr(search, "_HEAD_START_S", 60.0)
     monkeypatch.setattr(search, "_FIRST_HEAD_START_S", 60.0)

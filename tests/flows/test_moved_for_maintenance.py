@@ -4,9 +4,10 @@ from channels.db import database_sync_to_async as in_thread
 
 from tests.fakes.scripted_upstream import ScriptedUpstream
 from tests.flows.rungs import Dialled, call_to, told
-from tests.flows.script import SESSION_STEP, greeting
+from tests.flows.script import SESSION_STEP, SPEECH, greeting
+from voice.audio import ms_of
 from voice.models import CatalogueModel
-from voice.sessions.caller import HungUp
+from voice.sessions.caller import HungUp, Played
 from voice.sessions.orders import control
 from voice.upstream import registry
 
@@ -23,6 +24,7 @@ async def test_a_caller_whose_call_is_moved_for_maintenance_is_told_of_it(agent,
     monkeypatch.setattr(registry, "dial", dialled.dial)
     call = await call_to(agent)
     await call.caller.until_told("response.output_audio.done", item_id="item_1")
+    call.caller.does(Played("item_1", ms_of(len(SPEECH)), len(SPEECH)))
     await in_thread(switch)("gpt-realtime-mini", status="maintenance")
     await in_thread(control.move_calls_of)("gpt-realtime-mini")
     changed = await call.caller.until_told("parley.model_changed")

@@ -14,7 +14,7 @@ from tests.flows.script import GREETING_USAGE, SESSION_STEP, SPEECH, begun, gree
 from tests.flows.visits import asks_for_a_call, ticket_for
 from voice.models import EndReason, Outcome
 from voice.sessions import relay as relay_module
-from voice.sessions.fallback import stalls
+from voice.sessions.fallback import search, stalls
 from voice.sessions.model_side import ModelSide
 from voice.upstream.errors import UpstreamDropped, UpstreamRefused, UpstreamTimeout
 
@@ -26,6 +26,7 @@ WORDS = "Hello, how can I help?"
 def impatient(monkeypatch):
     """What is waited for in seconds is waited for in tenths."""
     monkeypatch.setattr(relay_module, "_LAST_USAGE_S", 0.05)
+    monkeypatch.setattr(search, "_ALL_AGAIN_AFTER_S", 0.0)
 
 
 @pytest.fixture

@@ -1,5 +1,6 @@
 """A copy of the launcher in a small tree of its own, where every program it starts is a fake of a few lines."""
 
+import compileall
 import os
 import shutil
 import signal
@@ -132,6 +133,8 @@ class Tree:
         self.write("config/daphne_server.py", 'NAME = "web"\n' + FAKE_SERVER)
         self.write("local_models/__main__.py", 'NAME = "models"\n' + FAKE_SERVER)
         self.build_venv()
+        # Each of its processes would do it anew.
+        compileall.compile_dir(self.root, quiet=1)
 
     def build_venv(self) -> None:
         subprocess.run([sys.executable, "-m", "venv", "--without-pip", str(self.venv)], check=True)
@@ -212,10 +215,18 @@ class Tree:
             process.wait(PATIENCE_S)
 
 
+@pytest.fixture(scope="session")
+def sapling(tmp_path_factory) -> Path:
+    """A tree that nobody has touched: making one takes longer than many a test with it."""
+    root = tmp_path_factory.mktemp("sapling")
+    Tree(root).build()
+    return root
+
+
 @pytest.fixture
-def tree(tmp_path):
+def tree(sapling, tmp_path):
+    shutil.copytree(sapling, tmp_path, symlinks=True, dirs_exist_ok=True)
     made = Tree(tmp_path)
-    made.build()
     yield made
     made.clean_up()
 
