@@ -15,7 +15,9 @@ import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
 
 from launcher.machine import free_port
+from tests.browser import inside
 from tests.browser.waiting import wait_until
+from tests.migrated import MigratedFile
 
 ROOT = Path(__file__).parents[2]
 START_LIMIT_S = 240
@@ -86,6 +88,20 @@ def find_chromium() -> str:
     return named or shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome") or ""
 
 
+def spare_migrating(data_dir: Path) -> None:
+    """Begin with the database that the tests of this run have migrated already, if they have: it takes many seconds.
+
+    The first of the processes begins with nothing, as a person does.
+    """
+    shared = os.environ.get("PARLEY_TEST_SHARED", "")
+    if not shared or os.environ.get("PYTEST_XDIST_WORKER", "gw0") == "gw0":
+        return
+    data_dir.mkdir()
+    migrated = MigratedFile(Path(shared))
+    migrated.copy_to(data_dir / "db.sqlite3")
+    migrated.close()
+
+
 def wait_for_neighbours(shared: Path) -> None:
     """Let nobody call while another test process of this run still starts its product.
 
@@ -125,6 +141,7 @@ def product(pytestconfig, chromium_path, tmp_path_factory):
         "CALL_STARTS_PER_IP": "600/m",
         "SIGN_UPS_PER_IP": "100/h",
     }
+    spare_migrating(folder / "data")
     log = folder / "run.log"
     with log.open("wb") as output:
         process = subprocess.Popen(
@@ -138,6 +155,7 @@ def product(pytestconfig, chromium_path, tmp_path_factory):
         pytestconfig.stash[RUNNING] = Product(url, folder / "data", log, hubspot_port)
         yield pytestconfig.stash[RUNNING]
     finally:
+        inside.end(folder / "data")
         process.terminate()
         process.wait(30)
 
