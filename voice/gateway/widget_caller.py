@@ -158,7 +158,7 @@ class WidgetCaller:
         connection = self._connection
         if connection is None or self._arriving is not None or delta.item_id != self._translation.speaking:
             return False
-        if not connection.put_audio_now(delta.pcm):
+        if not connection.send_now(delta.pcm, False):
             return False
         self._unheard.add_audio(delta)
         return True
@@ -169,7 +169,7 @@ class WidgetCaller:
             return False
         for text in self._translation.messages(frame, event):
             self._unheard.add_message(text)
-            connection.put_text_now(text)
+            connection.send_now(text.encode(), True)
         return True
 
     async def _tell(self, text: str) -> None:

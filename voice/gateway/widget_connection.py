@@ -17,6 +17,10 @@ _DROPPED = 1006
 T = TypeVar("T")
 
 
+def _send_nothing(data: bytes, is_text: bool) -> bool:
+    return False
+
+
 class ConnectionLost(Exception):
     """The websocket is over; `code` is its close code."""
 
@@ -35,7 +39,8 @@ class WidgetConnection:
     def __init__(self, receive: Receive, send: Send, direct: PastAsgi | None = None) -> None:
         self._receive, self._send = receive, send
         self._listen = direct["listen"] if direct else None
-        self._send_now = direct["send"] if direct else None
+        # Sends a message if that needs no waiting, and says whether it was sent; told whether it is text.
+        self.send_now: Callable[[bytes, bool], bool] = direct["send"] if direct else _send_nothing
         self._has_room = direct["has_room"] if direct else bool
         self._take_audio: Callable[[bytes], bool] | None = None
         self._take_report: Callable[[Played], bool] | None = None
@@ -77,27 +82,17 @@ class WidgetConnection:
         if self._listen is not None:
             self._listen(None)
 
-    def put_audio_now(self, pcm: bytes) -> bool:
-        """Send audio if that needs no waiting; say whether it was sent."""
-        send_now = self._send_now
-        return send_now is not None and not (self._is_deaf or self._is_dropped) and bool(send_now(pcm, False))
-
     @property
     def has_room(self) -> bool:
         """Whether what is put now needs no waiting."""
         return bool(self._has_room()) and not self.is_deaf
 
-    def put_text_now(self, text: str) -> None:
-        """Send a message to a connection that has room."""
-        if self._send_now is not None:
-            self._send_now(text.encode(), True)
-
     async def put_text(self, text: str) -> None:
-        if self._send_now is None or self.is_deaf or not self._send_now(text.encode(), True):
+        if not self.send_now(text.encode(), True):
             await self._put({"type": "websocket.send", "text": text})
 
     async def put_audio(self, pcm: bytes) -> None:
-        if not self.put_audio_now(pcm):
+        if not self.send_now(pcm, False):
             await self._put({"type": "websocket.send", "bytes": pcm})
 
     def drop(self) -> None:
@@ -105,6 +100,7 @@ class WidgetConnection:
         if self._is_dropped:
             return
         self._is_dropped = True
+        self.send_now = _send_nothing
         while self._waiting:
             self._waiting.pop().cancel()
 
@@ -116,7 +112,10 @@ class WidgetConnection:
             await self._unless_dropped(self._send(message))
         except (OSError, RuntimeError, ConnectionLost):
             # The first two are what uvicorn raises once the browser has gone: one while it is closing, one after.
-            self._is_deaf = True
+            self._deafen()
+
+    def _deafen(self) -> None:
+        self._is_deaf, self.send_now = True, _send_nothing
 
     async def _unless_dropped(self, doing: Awaitable[T]) -> T:
         """As asyncio.timeout would, for a fraction of what that costs at every frame."""
@@ -162,7 +161,7 @@ class WidgetConnection:
 
     def _event_of(self, message: Mapping[str, Any]) -> CallerEvent:
         if message["type"] == "websocket.disconnect":
-            self._is_deaf = True
+            self._deafen()
             raise ConnectionLost(message.get("code") or 1005)
         if message.get("bytes") is not None:
             return self._audio(b"")

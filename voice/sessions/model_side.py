@@ -110,12 +110,14 @@ class ModelSide:
         delta = self._speech.read(frame)
         if delta is None:
             return frame.startswith(_WORDS_START) and self._take_words(frame)
-        if self._playback.is_interrupted(delta.item_id) or not self._caller.send_audio_now(delta):
+        item_id, pcm = delta
+        if self._playback.is_interrupted(item_id) or not self._caller.send_audio_now(delta):
             return False
+        size = len(pcm)
         self._alive.seen_at = now = time.monotonic()
-        self._state.response_audio_bytes += len(delta.pcm)
-        self._turns.agent_speaking(delta.item_id, now)
-        self._playback.sent(delta.item_id, len(delta.pcm), now)
+        self._state.response_audio_bytes += size
+        self._turns.agent_speaking(item_id, now)
+        self._playback.sent(item_id, size, now)
         return True
 
     def _take_words(self, frame: bytes) -> bool:
