@@ -106,34 +106,38 @@ class SpeechReader:
     it, is remembered, and not read again fifty times a second.
     """
 
-    __slots__ = ("_between", "_item_id")
+    __slots__ = ("_at", "_between", "_item_id")
 
     def __init__(self) -> None:
         self._between, self._item_id = b"", ""
+        # Where it stands while event ids are of one length.
+        self._at = 0
 
     def read(self, frame: bytes) -> AudioDelta | None:
         """Return the piece of speech in a frame; None for any other frame, and where in doubt."""
-        if not (frame.startswith(_AUDIO_DELTA_START) and frame.endswith(b"}")):
+        if not frame.startswith(_AUDIO_DELTA_START):
             return None
         between = self._between
-        at = frame.find(between, 0, _HEAD_BYTES_MAX) if between else -1
-        try:
-            if at < 0:
+        if between and frame.startswith(between, self._at) and frame.endswith(b'"}'):
+            try:
+                # The usual letters alone: should anything else stand behind the audio, this is none.
+                pcm = pybase64.b64decode(frame[self._at + len(between) : -2], None, True)
+            except ValueError:
                 return self._read_first(frame)
-            start = at + len(between)
-            pcm = pybase64.b64decode(frame[start : frame.find(b'"', start)], validate=True)
-        except ValueError:
-            return None
-        # The type's own constructor is a function of Python's, and this is called fifty times a second in every call.
-        return None if len(pcm) % 2 else tuple.__new__(AudioDelta, (self._item_id, pcm))
+            # As the type's own constructor, which is a function of Python's.
+            return None if len(pcm) % 2 else tuple.__new__(AudioDelta, (self._item_id, pcm))
+        return self._read_first(frame) if frame.endswith(b"}") else None
 
-    def _read_first(self, frame: bytes) -> AudioDelta:
-        delta = audio_delta(frame)
+    def _read_first(self, frame: bytes) -> AudioDelta | None:
+        try:
+            delta = audio_delta(frame)
+        except InvalidEvent:
+            return None
         start, end = frame.find(_ITEM_ID), frame.find(_DELTA) + len(_DELTA)
         between = frame[start:end] if 0 <= start < end <= _HEAD_BYTES_MAX else b""
         # An event id in there would be another one in the next piece; then nothing is remembered.
         self._between = b"" if b"\\" in between or b'"event_id"' in between else between
-        self._item_id = delta.item_id
+        self._at, self._item_id = start, delta.item_id
         return delta
 
 

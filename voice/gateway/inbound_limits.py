@@ -21,9 +21,10 @@ class TokenBucket:
 
     def take(self, amount: int, now: float) -> bool:
         """Count an amount; return False when it is more than there is left."""
-        self._left = min(self._burst, self._left + (now - self._seen_at) * self._per_s) - amount
+        left = self._left + (now - self._seen_at) * self._per_s
+        self._left = left = (left if left < self._burst else self._burst) - amount
         self._seen_at = now
-        return self._left >= 0
+        return left >= 0
 
     def put_back(self, amount: int) -> None:
         """Do not count what was taken last."""
