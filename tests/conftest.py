@@ -1,5 +1,6 @@
 """What every test stands on: settings of its own (tests/settings.py), and no network beyond this machine."""
 
+import gc
 import os
 import shutil
 import socket
@@ -28,6 +29,12 @@ hypothesis.settings.load_profile("same")
 Path(settings.STATIC_ROOT).mkdir(exist_ok=True)
 # A connection kept open by a thread of a test that is over would keep the test database from being removed.
 settings.DATABASES["default"]["CONN_MAX_AGE"] = 0
+
+
+def pytest_collection_finish() -> None:
+    """Have no search for garbage look again at what is there by now, thousands of tests and all modules: it stays."""
+    gc.collect()
+    gc.freeze()
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:

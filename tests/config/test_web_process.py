@@ -18,10 +18,12 @@ from config.sqlite_cache import SqliteCache
 @pytest.fixture
 def as_before():
     interval_s, thresholds = sys.getswitchinterval(), gc.get_threshold()
+    gc.unfreeze()
     yield
     sys.setswitchinterval(interval_s)
     gc.set_threshold(*thresholds)
-    gc.unfreeze()
+    # As all tests find it (tests/conftest.py).
+    gc.freeze()
     request_finished.disconnect(web_process.close_connections_of_request)
 
 
