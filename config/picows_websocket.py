@@ -53,7 +53,7 @@ _CLOSE_WITHIN_S = 10.0
 # Codes that only servers have a reason to send: from a client they could pass for our own.
 _SERVERS_CODES = {1012, 1013}
 
-# Looking a member of this enumeration up costs as much as a frame's payload.
+# To look a member of this enumeration up takes as long as to copy a frame's payload.
 _TEXT, _BINARY = WSMsgType.TEXT, WSMsgType.BINARY
 _DATA = (_TEXT, _BINARY)
 

@@ -5,7 +5,7 @@ from typing import Any
 
 Receive = Callable[[], Awaitable[Any]]
 Send = Callable[[Any], Awaitable[None]]
-# `listen`, `send` and `has_room` of config/picows_websocket.py: audio that needs no task to be woken.
+# `listen`, `send` and `has_room` of config/picows_websocket.py: what needs no task to be woken.
 PastAsgi = Mapping[str, Callable[..., Any]]
 
 

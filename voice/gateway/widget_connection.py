@@ -33,7 +33,7 @@ class WidgetConnection:
     """Reads the ASGI `receive` itself: audio never passes through Channels' per-message dispatch.
 
     `heard_at` is when the browser last sent anything, on the monotonic clock. With `direct`, which a server may have,
-    audio and reports need no task to be woken.
+    audio, reports and captions need no task to be woken.
     """
 
     def __init__(self, receive: Receive, send: Send, direct: PastAsgi | None = None) -> None:

@@ -34,7 +34,7 @@ CLOSE_WITHIN_S = 2.0
 # Going away, restarting, overloaded, lost: the codes the official client reconnects on, and a plain 1000, which also
 # ends a session that reached its 60 minutes. Any other (1008, 4000...) is a verdict on what we sent.
 _RETRYABLE_CLOSES = {1000, 1001, 1005, 1006, 1011, 1012, 1013, 1015}
-# Looking a member of this enumeration up costs as much as a frame's payload.
+# To look a member of this enumeration up takes as long as to copy a frame's payload.
 _TEXT, _CONTINUATION = WSMsgType.TEXT, WSMsgType.CONTINUATION
 
 # picows writes the handshake, key included, at its lowest debug level, and tracebacks for what we report as errors.
