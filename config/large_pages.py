@@ -23,11 +23,11 @@ def collapse() -> None:
     if sys.platform != "linux":
         return
     try:
-        madvise = ctypes.CDLL(None).madvise
+        madvise, maps = ctypes.CDLL(None).madvise, Path("/proc/self/maps").read_text()
     except (AttributeError, OSError):
         return
     madvise.argtypes = ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int
-    for start, size in regions(Path("/proc/self/maps").read_text()):
+    for start, size in regions(maps):
         # One at a time: the first that cannot be had would end the rest.
         for page in range(start, start + size, _PAGE_BYTES):
             madvise(page, _PAGE_BYTES, _MADV_COLLAPSE)

@@ -33,6 +33,14 @@ def test_what_is_in_memory_is_the_same_afterwards():
     assert memory[:] == bytes(range(256)) * (8 * MB // 256)
 
 
+def test_where_linux_does_not_say_what_is_in_memory_it_stays_as_it_is(monkeypatch):
+    def hidden(path):
+        raise PermissionError(path)
+
+    monkeypatch.setattr(Path, "read_text", hidden)
+    large_pages.collapse()
+
+
 COLLAPSING = """
 from config import large_pages
 kept = bytes(range(256)) * (64 * 4096)

@@ -4,6 +4,8 @@ import pytest
 
 from tests import factories
 from tests.fakes.scripted_upstream import ScriptedUpstream
+from tests.fakes.slow_dial import SlowDial
+from voice.sessions.orders import alive, control
 from voice.upstream import registry
 
 
@@ -26,3 +28,28 @@ def served_by(monkeypatch):
         return upstream
 
     return serve
+
+
+@pytest.fixture
+def never_polls(monkeypatch):
+    """What ends a call now is the order itself."""
+    monkeypatch.setattr(alive, "_LOOK_EVERY_S", 3600)
+
+
+@pytest.fixture
+def messages_get_lost(monkeypatch):
+    """Orders reach nobody, as those of a process without the same channel layer."""
+    monkeypatch.setattr(control, "_order", lambda *_, **__: None)
+    monkeypatch.setattr(alive, "_LOOK_EVERY_S", 0.05)
+
+
+@pytest.fixture
+def dialling(monkeypatch):
+    """Let this upstream answer when it is told to, if ever: `dialling(upstream)` returns its dial."""
+
+    def dial(upstream):
+        slow = SlowDial(upstream)
+        monkeypatch.setattr(registry, "dial", slow.dial)
+        return slow
+
+    return dial

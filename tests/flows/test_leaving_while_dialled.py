@@ -32,18 +32,6 @@ def patient(settings):
 
 
 @pytest.fixture
-def dialling(monkeypatch):
-    """Let this upstream answer when it is told to: `dialling(upstream)` returns its dial."""
-
-    def dial(upstream):
-        slow = SlowDial(upstream)
-        monkeypatch.setattr(registry, "dial", slow.dial)
-        return slow
-
-    return dial
-
-
-@pytest.fixture
 async def call(agent, dialling):
     """Begin a call whose model is being dialled: return the model, its dial, and the page."""
 

@@ -17,7 +17,7 @@ from tests.flows.script import GREETING_USAGE, greeting
 from tests.flows.visits import CLIENT_IP, admitted, asks_for_a_call, ticket_for
 from voice.admission import tickets
 from voice.models import BlockedNetwork, Session, Switches
-from voice.sessions.orders import alive, control
+from voice.sessions.orders import control
 
 GREETING_MICRO = response_micro(GREETING_USAGE)
 
@@ -31,19 +31,6 @@ async def call(agent, served_by):
     await page.until("meter.changed", used_micro=GREETING_MICRO)
     page.session_id = started["session_id"]
     return page
-
-
-@pytest.fixture
-def never_polls(monkeypatch):
-    """What ends a call now is the order itself."""
-    monkeypatch.setattr(alive, "_LOOK_EVERY_S", 3600)
-
-
-@pytest.fixture
-def messages_get_lost(monkeypatch):
-    """Orders reach nobody, as those of a process without the same channel layer."""
-    monkeypatch.setattr(control, "_order", lambda *_, **__: None)
-    monkeypatch.setattr(alive, "_LOOK_EVERY_S", 0.05)
 
 
 def pause():

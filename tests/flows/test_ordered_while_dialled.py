@@ -13,7 +13,6 @@ from accounts.api_keys import create_key, revoke_key
 from accounts.models import ApiKey
 from tests.fakes.obedient_model import ObedientModel
 from tests.fakes.scripted_upstream import ScriptedUpstream
-from tests.fakes.slow_dial import SlowDial
 from tests.flows.browser import PATIENCE_S, Browser
 from tests.flows.program import Program
 from tests.flows.rungs import Dialled
@@ -25,33 +24,8 @@ from voice.gateway import realtime_consumer
 from voice.metering.meter import Meter
 from voice.models import EndReason, Outcome
 from voice.sessions.fallback import search
-from voice.sessions.orders import alive, control, listening
+from voice.sessions.orders import control, listening
 from voice.upstream import registry
-
-
-@pytest.fixture
-def never_polls(monkeypatch):
-    """What ends a call now is the order itself."""
-    monkeypatch.setattr(alive, "_LOOK_EVERY_S", 3600)
-
-
-@pytest.fixture
-def messages_get_lost(monkeypatch):
-    """Orders reach nobody, as those of a process without the same channel layer."""
-    monkeypatch.setattr(control, "_order", lambda *_, **__: None)
-    monkeypatch.setattr(alive, "_LOOK_EVERY_S", 0.05)
-
-
-@pytest.fixture
-def dialling(monkeypatch):
-    """Let this upstream never answer: `dialling(upstream)` returns its dial."""
-
-    def dial(upstream):
-        slow = SlowDial(upstream)
-        monkeypatch.setattr(registry, "dial", slow.dial)
-        return slow
-
-    return dial
 
 
 @pytest.fixture

@@ -528,10 +528,9 @@ async def test_who_hangs_up_while_the_other_process_dials_leaves_what_was_said(
 
 
 async def test_a_process_that_is_stopped_while_it_dials_leaves_a_call_that_is_still_to_begin(
-    agent, elsewhere, memory, monkeypatch
+    agent, elsewhere, memory, dialling, monkeypatch
 ):
-    page, never = Browser(), SlowDial(ScriptedUpstream())
-    monkeypatch.setattr(registry, "dial", never.dial)
+    page, never = Browser(), dialling(ScriptedUpstream())
     await page.calls(await in_thread(admitted)(agent))
     await never.until_dialled()
     await page.drops(1012)
@@ -546,9 +545,10 @@ async def test_a_process_that_is_stopped_while_it_dials_leaves_a_call_that_is_st
     assert "Begin the call now." in after.sent[-1]["response"]["instructions"]
 
 
-async def test_a_process_whose_call_is_taken_over_while_it_dials_greets_nobody(agent, elsewhere, memory, monkeypatch):
-    page, never = Browser(), SlowDial(ScriptedUpstream())
-    monkeypatch.setattr(registry, "dial", never.dial)
+async def test_a_process_whose_call_is_taken_over_while_it_dials_greets_nobody(
+    agent, elsewhere, memory, dialling, monkeypatch
+):
+    page, never = Browser(), dialling(ScriptedUpstream())
     await page.calls(await in_thread(admitted)(agent))
     await never.until_dialled()
     await page.drops()

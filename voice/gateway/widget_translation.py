@@ -82,7 +82,7 @@ class WidgetTranslation:
 
     def messages(self, frame: bytes, event: Mapping[str, Any] | None = None) -> Messages:
         """Return what a browser is told of an event, read already or not; most events mean nothing to it."""
-        kind = event["type"] if event else realtime_events.event_type(frame)
+        kind = realtime_events.event_type(frame)
         if kind in _SPOKEN_WORDS and not self._shows_captions:
             return []
         handler = self._handlers.get(kind)

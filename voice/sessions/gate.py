@@ -316,11 +316,5 @@ async def _insist(do: Callable[[], Awaitable[T]]) -> T:
 
 
 async def _outcomes_of(records: list[_Record]) -> list[Any]:
-    if len(records) == 1:
-        # As nearly always, and then it needs no task of its own.
-        try:
-            return [await _insist(records[0].do)]
-        except Exception as error:
-            return [error]
     # One that cannot be recorded (no rate, say) must not take the others with it.
     return await asyncio.gather(*(_insist(record.do) for record in records), return_exceptions=True)

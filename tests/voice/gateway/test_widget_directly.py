@@ -137,6 +137,12 @@ async def test_words_are_sent_at_once_and_again_after_a_break_if_they_did_not_co
     assert json.loads(other.sent_now[-1][0]) == caption
 
 
+async def test_words_that_give_their_kind_twice_are_told_as_words():
+    page, event = Page(), WORDS | {"type": "parley.meter_changed"}
+    assert page.caller.send_now(dump(WORDS)[:-1] + b',"type":"parley.meter_changed"}', event)
+    assert [json.loads(text)["type"] for text, _ in page.socket.sent_now] == ["caption.delta"]
+
+
 async def test_words_for_a_full_socket_are_left_to_be_sent_in_their_turn():
     page = Page()
     page.socket.has_room = False

@@ -598,6 +598,14 @@ async def test_words_that_a_caller_has_no_room_for_are_counted_once_in_their_tur
         assert live.relay._words.so_far.text_of("i1") == "At nine."
 
 
+async def test_words_that_give_their_kind_twice_are_words():
+    frame = words("At nine.")[:-1] + b',"type":"parley.meter_changed"}'
+    async with live_call(upstream=DirectUpstream()) as live:
+        await live.response_starts("r1")
+        assert live.upstream.take(frame)
+        assert live.relay._words.so_far.text_of("i1") == "At nine."
+
+
 @pytest.mark.parametrize(
     "frame",
     [
